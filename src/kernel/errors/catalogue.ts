@@ -1,0 +1,24 @@
+import { configErrors } from './config.ts';
+import { coreErrors } from './core.ts';
+import { keyErrors } from './keys.ts';
+import { postgresErrors } from './postgres.ts';
+import { repositoryErrors } from './repository.ts';
+import { restoreErrors } from './restore.ts';
+import { storageErrors } from './storage.ts';
+
+/**
+ * Every error Holdfast shows, by name. Codes by area: 10xx core and command line, 11xx configuration,
+ * 20xx storage, 30xx repository, 31xx keys, 40xx restore, 50xx PostgreSQL. Codes are never reused.
+ */
+export const catalogue = {
+  ...coreErrors,
+  ...configErrors,
+  ...storageErrors,
+  ...repositoryErrors,
+  ...keyErrors,
+  ...restoreErrors,
+  ...postgresErrors,
+};
+
+export type Catalogue = typeof catalogue;
+export type ErrorName = keyof Catalogue;

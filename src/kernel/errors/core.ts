@@ -1,0 +1,60 @@
+import { defineErrors } from './define.ts';
+
+export const coreErrors = defineErrors({
+  internal: {
+    code: 'HF-1000',
+    kind: 'failed',
+    retryable: false,
+    message: 'something Holdfast did not foresee: {reason}',
+    hint: 'run again with --log-level debug and report what it prints; nothing was reported as done',
+    explain: 'A bug. No backup is visible unless its summary was printed.',
+  },
+  usage: {
+    code: 'HF-1001',
+    kind: 'usage',
+    retryable: false,
+    message: '{reason}',
+    hint: '{suggestion}',
+    explain: 'The command line does not parse, or contradicts itself. Nothing was done.',
+  },
+  needs_answer: {
+    code: 'HF-1002',
+    kind: 'usage',
+    retryable: false,
+    message: '{question} needs an answer, and there is no terminal to ask on',
+    hint: 'pass {flag}',
+    explain: 'Without a terminal nothing ever waits for an answer. Nothing was done.',
+  },
+  interrupted: {
+    code: 'HF-1003',
+    kind: 'interrupted',
+    retryable: true,
+    message: 'interrupted: {what}',
+    hint: 'run the same command again; what was stored is found again and not stored twice',
+    explain: 'Ctrl-C or a termination signal. What was half done is not visible to anyone.',
+  },
+  declined: {
+    code: 'HF-1004',
+    kind: 'aborted',
+    retryable: false,
+    message: 'you answered no: {what}',
+    hint: 'run it again when ready, or pass --yes to answer in advance',
+    explain: 'The question was answered with no. Nothing was changed.',
+  },
+  partly_done: {
+    code: 'HF-1005',
+    kind: 'partial',
+    retryable: true,
+    message: 'partly done: {failed} of {total} failed: {names}',
+    hint: 'see the error of each above; the others are complete and safe',
+    explain: 'Some of what was asked is done and durable, the rest is named.',
+  },
+  deadline: {
+    code: 'HF-1006',
+    kind: 'unreachable',
+    retryable: true,
+    message: '{what} did not finish within {seconds} s',
+    hint: 'check that it is reachable, or raise the limit',
+    explain: 'A bounded wait ran out.',
+  },
+});

@@ -1,0 +1,65 @@
+/**
+ * Where a repository's objects live. Every implementation passes the same conformance suite
+ * (`testing/storage-conformance.ts`).
+ *
+ * Names are relative, `/`-separated, made of `[a-z0-9._-]` segments; an implementation may assume nothing
+ * else about them and must refuse others. Objects are immutable: the port cannot overwrite.
+ *
+ * Every method rejects with a coded error (see `kernel/errors/storage.ts`): `object_missing`, `object_exists`,
+ * `storage_unreachable`, `storage_denied`, `storage_full`, `storage_read_only`, `storage_failed`. It rejects
+ * with the signal's reason when the signal aborts, as soon as it can. Any method may be called any number of
+ * times at once, and again after it failed.
+ */
+export interface Storage {
+  /** For people: a URL or path without credentials. */
+  readonly location: string;
+
+  /**
+   * Stores a whole object and resolves only when it would survive a power cut.
+   * It appears whole or not at all. Fails with `object_exists` where the name is taken, and then has changed
+   * nothing, unless what is there has the very same bytes: that is success (an answer may have been lost).
+   * `data` is not changed and must not be changed by the caller until this settles.
+   */
+  put(name: string, data: Uint8Array | readonly Uint8Array[], options?: CallOptions): Promise<void>;
+
+  /**
+   * Reads a whole object, or `length` bytes from `offset`. A range that goes beyond the end of the object gives
+   * what there is (never padding); callers check lengths. `object_missing` when there is no such object.
+   */
+  get(name: string, options?: GetOptions): Promise<Uint8Array>;
+
+  /**
+   * Every object whose name starts with `prefix` (a folder with its final `/`, or '' for all), in ascending
+   * byte order of names, streamed: memory does not grow with the number of objects. Objects whose put has
+   * settled before the call are in it. Temporary or foreign files are not.
+   * A failure in the middle rejects: a listing that ends normally is complete.
+   */
+  list(prefix: string, options?: CallOptions): AsyncIterable<ObjectInfo>;
+
+  /** Size and time of one object. `object_missing` when there is none. */
+  stat(name: string, options?: CallOptions): Promise<ObjectInfo>;
+
+  /** Removes an object for good, durably. Succeeds when it is not there. */
+  delete(name: string, options?: CallOptions): Promise<void>;
+
+  /** Releases connections. Calls under way may fail. May be called twice. */
+  close(): Promise<void>;
+}
+
+export interface CallOptions {
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface GetOptions extends CallOptions {
+  /** Bytes from the start; 0 unless given. */
+  readonly offset?: number;
+  /** Bytes; to the end unless given. */
+  readonly length?: number;
+}
+
+export interface ObjectInfo {
+  readonly name: string;
+  readonly sizeBytes: number;
+  /** Milliseconds since 1970 by the storage's own clock. */
+  readonly modifiedAtMs: number;
+}
