@@ -1,0 +1,23 @@
+import type { Logger } from '../kernel/log.ts';
+import type { BackupContext, BackupOutcome, Progress, RestoreContext } from '../sources/port.ts';
+
+/** A source as operations see it: made by `app/` from the configuration. */
+export interface BackupSource {
+  readonly name: string;
+  /** `postgres`, later `sqlite`, `files`, `postgres-cluster`. */
+  readonly kind: string;
+  backup(context: BackupContext): Promise<BackupOutcome>;
+}
+
+/** The way back, bound to a target: made by `app/`. */
+export interface Restorer<Result> {
+  restore(context: RestoreContext): Promise<Result>;
+}
+
+/** What every long operation takes. */
+export interface OperationContext {
+  readonly signal: AbortSignal;
+  readonly log: Logger;
+  readonly jobs: number;
+  readonly progress: Progress;
+}

@@ -1,0 +1,23 @@
+/** One damaged, missing or foreign thing that `verify` found. */
+export interface VerifyProblem {
+  /** Error code of the catalogue. */
+  readonly code: string;
+  /** The object in the storage, for instance `packs/ab/ab12…`. */
+  readonly object: string;
+  /** What is wrong, for people. */
+  readonly message: string;
+  /** Backups that need it: ids; empty when nothing needs it or it cannot be told. */
+  readonly backups: readonly string[];
+  /** Paths of entries that need it, at most 20 a backup. */
+  readonly entries: readonly string[];
+}
+
+export interface VerifyReport {
+  readonly ok: boolean;
+  readonly level: 'structure' | 'read-data' | 'read-data-subset';
+  readonly backups_checked: number;
+  readonly objects_checked: number;
+  readonly blobs_checked: number;
+  readonly bytes_read: number;
+  readonly problems: readonly VerifyProblem[];
+}
