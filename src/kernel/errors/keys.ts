@@ -1,3 +1,68 @@
 import { defineErrors } from './define.ts';
 
-export const keyErrors = defineErrors({});
+export const keyErrors = defineErrors({
+  key_wrong: {
+    code: 'HF-3101',
+    kind: 'wrong_key',
+    retryable: false,
+    message: 'the passphrase opens none of the {count} keys of {location}',
+    hint: 'check HOLDFAST_PASSPHRASE (or the passphrase file or command), and that it is the right repository',
+    explain: 'Every key of the repository was tried with this passphrase. Nothing was read or written.',
+  },
+  key_needed: {
+    code: 'HF-3102',
+    kind: 'wrong_key',
+    retryable: false,
+    message: 'the repository at {location} is encrypted and no passphrase was given',
+    hint: 'set HOLDFAST_PASSPHRASE, HOLDFAST_PASSPHRASE_FILE or HOLDFAST_PASSPHRASE_COMMAND',
+    explain: 'An encrypted repository opens only with one of its passphrases.',
+  },
+  key_unknown: {
+    code: 'HF-3103',
+    kind: 'not_found',
+    retryable: false,
+    message: 'the repository has no key {id}',
+    hint: 'see the keys with: holdfast key list',
+    explain: 'No key of that id, or the id is ambiguous.',
+  },
+  key_last: {
+    code: 'HF-3104',
+    kind: 'refused',
+    retryable: false,
+    message: 'key {id} is the last one: without it nobody could open the repository',
+    hint: 'add another first with: holdfast key add',
+    explain: 'The last key of a repository cannot be removed.',
+  },
+  key_damaged: {
+    code: 'HF-3105',
+    kind: 'integrity',
+    retryable: false,
+    message: 'key object {name} is damaged: {reason}',
+    hint: 'open the repository with another passphrase, remove this key and add it again; or put back the copy from your recovery kit',
+    explain: 'The key object does not match its own check value. Other keys are not affected.',
+  },
+  key_none: {
+    code: 'HF-3106',
+    kind: 'integrity',
+    retryable: false,
+    message: 'the repository at {location} is encrypted and has no key object left',
+    hint: 'put back keys/ from a copy of the repository or from your recovery kit',
+    explain: 'Without any key object the master key cannot be had, whatever the passphrase.',
+  },
+  key_weak: {
+    code: 'HF-3107',
+    kind: 'usage',
+    retryable: false,
+    message: 'that passphrase cannot be used: {reason}',
+    hint: 'use at least 8 characters; a file of random ones is best: openssl rand -base64 32',
+    explain: 'Empty and very short passphrases are refused, since anyone could guess them.',
+  },
+  key_unencrypted: {
+    code: 'HF-3108',
+    kind: 'refused',
+    retryable: false,
+    message: 'the repository at {location} is not encrypted and has no keys',
+    hint: 'create an encrypted one with holdfast init and copy the backups there',
+    explain: 'Keys belong to encrypted repositories only.',
+  },
+});

@@ -1,0 +1,89 @@
+import { blobIdBytes, type BlobType } from './blob.ts';
+import { Compressor, type Compression } from './codec.ts';
+import type { PipelineKeys } from './keys.ts';
+import { PackBuilder, type FinishedPack } from './pack-builder.ts';
+
+/** What a thread's pipeline asks of the write session that owns it. */
+export interface BlobHost {
+  /**
+   * Tells for each id (`blobIdBytes` each, one after another) whether the caller must store the blob: 1, or whether
+   * the repository has it or another caller in this session has already been told to: 0.
+   */
+  claim(ids: Uint8Array<ArrayBuffer>): Promise<Uint8Array>;
+  /** Stores a pack; resolves when it is durable, giving its buffer back. */
+  storePack(pack: FinishedPack): Promise<ArrayBuffer>;
+}
+
+export interface PendingBlob {
+  readonly type: BlobType;
+  readonly id: Uint8Array;
+  readonly raw: Uint8Array;
+}
+
+export interface SinkCounts {
+  chunks: number;
+  chunksNew: number;
+  /** Plain bytes of the new chunks. */
+  bytesNew: number;
+}
+
+/** Packs under way at once, a thread; each holds a buffer. */
+const packsInFlight = 2;
+
+/** Where the streams of one thread put their blobs: asks which are new, seals those into packs, has packs stored. */
+export class BlobSink {
+  readonly counts: SinkCounts = { chunks: 0, chunksNew: 0, bytesNew: 0 };
+  readonly #builder: PackBuilder;
+  readonly #host: BlobHost;
+  readonly #stores = new Set<Promise<void>>();
+  #error: unknown;
+
+  constructor(keys: PipelineKeys, compression: Compression, host: BlobHost) {
+    this.#builder = new PackBuilder(keys, new Compressor(compression));
+    this.#host = host;
+  }
+
+  /** Stores those of `blobs` that are new. Their bytes must stay as they are until this settles. */
+  async put(blobs: readonly PendingBlob[]): Promise<void> {
+    if (blobs.length === 0) return;
+    const ids = new Uint8Array(blobs.length * blobIdBytes);
+    blobs.forEach((blob, index) => ids.set(blob.id, index * blobIdBytes));
+    const wanted = await this.#host.claim(ids);
+    this.counts.chunks += blobs.length;
+    for (const [index, blob] of blobs.entries()) {
+      if (wanted[index] !== 1) continue;
+      if (this.#builder.full) await this.#finishPack();
+      this.#builder.add(blob.type, blob.id, blob.raw);
+      this.counts.chunksNew += 1;
+      this.counts.bytesNew += blob.raw.length;
+    }
+  }
+
+  /** Closes the open pack and resolves when every pack of this sink is durable. */
+  async flush(): Promise<void> {
+    await this.#finishPack();
+    await Promise.all(this.#stores);
+    this.#throwIfFailed();
+  }
+
+  async #finishPack(): Promise<void> {
+    while (this.#stores.size >= packsInFlight) await Promise.race(this.#stores);
+    this.#throwIfFailed();
+    const pack = this.#builder.finish();
+    if (pack === undefined) return;
+    const store = this.#store(pack).finally(() => this.#stores.delete(store));
+    this.#stores.add(store);
+  }
+
+  async #store(pack: FinishedPack): Promise<void> {
+    try {
+      this.#builder.recycle(await this.#host.storePack(pack));
+    } catch (error) {
+      this.#error ??= error;
+    }
+  }
+
+  #throwIfFailed(): void {
+    if (this.#error !== undefined) throw this.#error as Error;
+  }
+}

@@ -1,0 +1,83 @@
+import { parentPort, workerData } from 'node:worker_threads';
+import { failure } from '../kernel/errors/failure.ts';
+import { BlobSink, type BlobHost, type SinkCounts } from './blob-sink.ts';
+import { Channel, Moved } from './channel.ts';
+import type { Compression } from './codec.ts';
+import { decodeBlobs, type DecodeRequest } from './decode.ts';
+import type { PipelineKeys } from './keys.ts';
+import type { FinishedPack } from './pack-builder.ts';
+import { ChunkedStreamWriter, WindowPool } from './stream-writer.ts';
+import type { Task, TaskContext } from './task.ts';
+
+export interface WorkerSetup {
+  readonly keys: PipelineKeys;
+  readonly compression: Compression;
+}
+
+export interface RunRequest {
+  readonly runId: number;
+  readonly url: string;
+  readonly exportName: string;
+  readonly input: unknown;
+}
+
+if (parentPort === null) throw new Error('this module runs in a worker thread');
+const setup = workerData as WorkerSetup;
+const running = new Map<number, AbortController>();
+
+const host: BlobHost = {
+  claim: (ids) => channel.call<Uint8Array>('claim', ids, [ids.buffer]),
+  storePack: (pack: FinishedPack) => channel.call<ArrayBuffer>('storePack', pack, [pack.buffer, pack.entries.buffer]),
+};
+const sink = new BlobSink(setup.keys, setup.compression, host);
+const windows = new WindowPool(setup.keys.gearTable);
+
+const channel: Channel = new Channel(parentPort, {
+  run,
+  abort: (runId: number) => running.get(runId)?.abort(failure('interrupted', { what: 'a task' })),
+  flush: async (): Promise<SinkCounts> => {
+    await sink.flush();
+    return sink.counts;
+  },
+  decode: (request: DecodeRequest) => {
+    const decoded = decodeBlobs(setup.keys, request).map((blob) => ('damage' in blob ? blob : movable(blob)));
+    const transfer = decoded.flatMap((blob) => ('damage' in blob ? [] : [blob.buffer]));
+    return new Moved(decoded, [...new Set(transfer)]);
+  },
+});
+
+async function run(request: RunRequest): Promise<unknown> {
+  const controller = new AbortController();
+  running.set(request.runId, controller);
+  const { runId } = request;
+  let unreported = 0;
+  const report = (): void => {
+    if (unreported > 0) channel.tell('progress', { runId, bytes: unreported });
+    unreported = 0;
+  };
+  const context: TaskContext = {
+    signal: controller.signal,
+    openStream: (chunking) => new ChunkedStreamWriter({ keys: setup.keys, sink, windows, chunking }),
+    progress: (bytes) => {
+      unreported += bytes;
+      if (unreported >= 4 * 1024 * 1024) report();
+    },
+    emit: (message) => channel.tell('message', { runId, message }),
+  };
+  try {
+    const module = (await import(request.url)) as Readonly<Record<string, unknown>>;
+    const task = module[request.exportName];
+    if (typeof task !== 'function') throw new Error(`${request.url} exports no ${request.exportName}`);
+    return await (task as Task<unknown, unknown>)(request.input, context);
+  } finally {
+    report();
+    running.delete(runId);
+  }
+}
+
+/** A blob in a buffer of its own, so that it can be moved. */
+function movable(blob: Uint8Array): Uint8Array<ArrayBuffer> {
+  const { buffer } = blob;
+  const alone = buffer instanceof ArrayBuffer && blob.byteOffset === 0 && blob.byteLength === buffer.byteLength;
+  return alone ? (blob as Uint8Array<ArrayBuffer>) : Uint8Array.from(blob);
+}
