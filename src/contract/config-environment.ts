@@ -1,0 +1,76 @@
+import { failure } from '../kernel/errors/failure.ts';
+import { nearest } from '../kernel/nearest.ts';
+import { emptyLayer, place, TextValue, type Layer, type Origin } from './config-layer.ts';
+import { allSettings, anySourceName, inVariable } from './config-settings.ts';
+
+export interface Variable {
+  readonly value: string;
+  /** The `.env` file it is from; undefined for the real environment. */
+  readonly file: string | undefined;
+}
+
+export type Variables = ReadonlyMap<string, Variable>;
+
+/** Variables that are no settings but ours. */
+const otherVariables: readonly string[] = ['HOLDFAST_CONFIG', 'HOLDFAST_NEW_PASSPHRASE'];
+
+export interface EnvironmentLayer {
+  readonly layer: Layer;
+  /** Variables that begin with `HOLDFAST_` and stand for no setting, with the nearest one that does. */
+  readonly unknown: readonly { readonly variable: string; readonly nearest: string | undefined }[];
+}
+
+const sourcePrefix = 'HOLDFAST_SOURCES_';
+const plainSettings = new Map(allSettings.filter(({ path }) => path[0] !== 'sources').map((s) => [s.env, s]));
+const sourceKeys = allSettings.filter(({ path }) => path[1] === anySourceName).map(({ path }) => path[2] ?? '');
+
+/**
+ * The settings that the environment gives. `sourceNames` are those of the file, so that `HOLDFAST_SOURCES_MY_SHOP_URL`
+ * finds `my-shop`; other names are new sources, in lower case. Throws `config_unknown_key` for a misspelt
+ * `HOLDFAST_SOURCES_…`, which would otherwise leave a source out silently.
+ */
+export function readEnvironment(
+  variables: Variables,
+  sourceNames: readonly string[],
+  used: ReadonlySet<string>,
+): EnvironmentLayer {
+  const layer = emptyLayer();
+  const unknown: { variable: string; nearest: string | undefined }[] = [];
+  for (const [variable, { value, file }] of variables) {
+    if (!variable.startsWith('HOLDFAST_') || otherVariables.includes(variable)) continue;
+    const origin: Origin = { layer: 'environment', variable, file };
+    const setting = plainSettings.get(variable);
+    if (setting !== undefined) {
+      place(layer, setting.path, new TextValue(value), origin);
+    } else if (variable.startsWith(sourcePrefix)) {
+      const [name, key] = sourceOf(variable, sourceNames);
+      place(layer, ['sources', name, key], new TextValue(value), origin);
+      if (!sourceNames.includes(name)) layer.origins.set(['sources', name], origin);
+    } else if (!used.has(variable)) {
+      unknown.push({ variable, nearest: nearest(variable, plainSettings.keys()) });
+    }
+  }
+  return { layer, unknown };
+}
+
+function sourceOf(variable: string, sourceNames: readonly string[]): readonly [string, string] {
+  const rest = variable.slice(sourcePrefix.length);
+  const [key] = sourceKeys
+    .filter((candidate) => rest.endsWith(`_${candidate.toUpperCase()}`))
+    .toSorted((a, b) => b.length - a.length);
+  const name = key === undefined ? '' : rest.slice(0, -key.length - 1);
+  if (key === undefined || name === '') {
+    const wrong = rest.slice(rest.indexOf('_') + 1);
+    const right = nearest(wrong, sourceKeys.map((candidate) => candidate.toUpperCase()));
+    const suggestion =
+      right === undefined
+        ? 'the variables of a source are HOLDFAST_SOURCES_NAME_URL and so on; see docs/configuration.md'
+        : `did you mean ${sourcePrefix}${rest.slice(0, rest.indexOf('_') + 1)}${right}?`;
+    throw failure('config_unknown_key', { place: 'environment', key: variable, suggestion });
+  }
+  const meant = sourceNames.filter((candidate) => inVariable(candidate) === name.toUpperCase());
+  if (meant.length > 1) {
+    throw failure('config_contradiction', { place: variable, first: meant[0] ?? '', second: meant[1] ?? '' });
+  }
+  return [meant[0] ?? name.toLowerCase(), key];
+}

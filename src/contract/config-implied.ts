@@ -1,0 +1,61 @@
+import { failure } from '../kernel/errors/failure.ts';
+import { emptyLayer, place, type Layer, type Origin } from './config-layer.ts';
+import type { Variables } from './config-environment.ts';
+
+const postgresVariables: readonly string[] = ['PGDATABASE', 'PGHOST', 'PGHOSTADDR', 'PGSERVICE', 'PGPORT', 'PGUSER'];
+
+/**
+ * The source meant when no source is configured: `DATABASE_URL`, else the `PG*` variables that libpq reads by itself.
+ * It has the name of the database. Undefined when neither is set, and when `DATABASE_URL` is of something else: that
+ * is no reason to refuse a command that needs no source.
+ */
+export function impliedSource(variables: Variables): Layer | undefined {
+  const layer = emptyLayer();
+  const url = variables.get('DATABASE_URL');
+  if (url !== undefined && url.value !== '') {
+    if (!/^postgres(?:ql)?:\/\//.test(url.value)) return undefined;
+    const origin: Origin = { layer: 'environment', variable: 'DATABASE_URL', file: url.file };
+    const name = sourceNameOf(url.value, 'DATABASE_URL');
+    addSource(layer, name, origin);
+    place(layer, ['sources', name, 'url'], url.value, origin);
+    return layer;
+  }
+  const [variable] = postgresVariables.filter((candidate) => (variables.get(candidate)?.value ?? '') !== '');
+  if (variable === undefined) return undefined;
+  const origin: Origin = { layer: 'environment', variable, file: variables.get(variable)?.file };
+  const database = variables.get('PGDATABASE')?.value ?? variables.get('PGUSER')?.value ?? '';
+  addSource(layer, asSourceName(database), origin);
+  return layer;
+}
+
+/** The name a source gets from its URL: that of the database. Throws `source_url`, which never shows the URL. */
+export function sourceNameOf(url: string, setting: string): string {
+  const parsed = URL.canParse(url) ? new URL(url) : undefined;
+  if (parsed === undefined || !['postgres:', 'postgresql:'].includes(parsed.protocol)) {
+    // A URL with several hosts is fine for libpq and not for URL.
+    const multiHost = /^postgres(?:ql)?:\/\/[^/]*\/([^?]*)/.exec(url);
+    if (multiHost !== null) return asSourceName(multiHost[1] ?? '');
+    const reason = parsed === undefined ? 'it does not parse' : `it begins with ${parsed.protocol}`;
+    throw failure('source_url', { setting, reason });
+  }
+  return asSourceName(decode(parsed.pathname.slice(1)) || (parsed.searchParams.get('dbname') ?? '') || decode(parsed.username));
+}
+
+function addSource(layer: Layer, name: string, origin: Origin): void {
+  place(layer, ['sources', name, 'type'], 'postgres', origin);
+  layer.origins.set(['sources', name], origin);
+}
+
+function asSourceName(text: string): string {
+  const name = text.replaceAll(/[^A-Za-z0-9_-]+/g, '-').replace(/^[-_]+/, '').slice(0, 63);
+  return name === '' ? 'postgres' : name;
+}
+
+function decode(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    // A stray % makes a strange name, not an error: libpq will complain better than we can.
+    return text;
+  }
+}

@@ -1,0 +1,84 @@
+import type { z } from 'zod';
+import { failure, type HoldfastError } from '../kernel/errors/failure.ts';
+import { nearest } from '../kernel/nearest.ts';
+import { laterKeys } from './config.ts';
+import { describeOrigin, type Origins } from './config-layer.ts';
+import { keysUnder } from './config-settings.ts';
+import { laterSourceTypes } from './config-source.ts';
+
+type Issue = z.core.$ZodIssue;
+
+/** The schema's complaints as one coded error: the first, with every other one in its details. */
+export function configFailure(issues: readonly Issue[], values: unknown, origins: Origins): HoldfastError {
+  const errors = issues.flatMap((issue) => describeIssue(issue, values, origins));
+  const [first] = errors;
+  if (first === undefined) throw new Error('the schema refused without an issue');
+  if (errors.length > 1) Object.assign(first.details, { problems: errors.map((error) => error.message) });
+  return first;
+}
+
+function describeIssue(issue: Issue, values: unknown, origins: Origins): HoldfastError[] {
+  const path = issue.path.map(String);
+  const place = describeOrigin(origins.of(path));
+  const setting = path.join('.');
+  if (issue.code === 'unrecognized_keys') return issue.keys.map((key) => unknownKey(path, key, origins));
+  if (issue.code === 'custom' && typeof issue.params?.['contradicts'] === 'string') {
+    const first = [...path.slice(0, -1), issue.params['contradicts']].join('.');
+    return [failure('config_contradiction', { place, first, second: setting })];
+  }
+  const value = valueAt(values, path);
+  if (issue.code === 'invalid_union' && path.at(-1) === 'type') return [wrongType(path, value, place)];
+  return [failure('config_invalid', { place, setting, problem: describeProblem(issue, value) })];
+}
+
+function unknownKey(path: readonly string[], key: string, origins: Origins): HoldfastError {
+  const full = [...path, key];
+  const place = describeOrigin(origins.of(full));
+  if (path.length === 0 && laterKeys.includes(key)) return failure('config_later', { place, what: key });
+  const known = keysUnder(path);
+  const near = nearest(key, known);
+  const suggestion =
+    near === undefined
+      ? `known here: ${known.join(', ')}`
+      : `did you mean ${[...path, near].join('.')}? Known here: ${known.join(', ')}`;
+  return failure('config_unknown_key', { place, key: full.join('.'), suggestion });
+}
+
+function wrongType(path: readonly string[], value: unknown, place: string): HoldfastError {
+  if (typeof value === 'string' && laterSourceTypes.includes(value)) {
+    return failure('config_later', { place, what: `a source of type ${value}` });
+  }
+  const problem = value === undefined ? 'is missing; write type: postgres' : 'must be postgres';
+  return failure('config_invalid', { place, setting: path.join('.'), problem });
+}
+
+function describeProblem(issue: Issue, value: unknown): string {
+  if (value === null) return 'has no value';
+  switch (issue.code) {
+    case 'invalid_key':
+      return issue.issues[0]?.message ?? issue.message;
+    case 'invalid_value':
+      return `must be one of ${issue.values.map(String).join(', ')}`;
+    case 'too_small':
+      return issue.origin === 'number' ? `must be at least ${issue.minimum}` : issue.message;
+    case 'too_big':
+      return issue.origin === 'number' ? `must be at most ${issue.maximum}` : issue.message;
+    case 'invalid_type':
+      return issue.message.startsWith('Invalid input: expected object') ? 'must be a mapping of settings' : plain(issue.message);
+    default:
+      return plain(issue.message);
+  }
+}
+
+function plain(message: string): string {
+  return message.replace(/^Invalid input: expected (\w+), received.*$/, 'must be of type $1');
+}
+
+function valueAt(values: unknown, path: readonly string[]): unknown {
+  let at = values;
+  for (const key of path) {
+    if (typeof at !== 'object' || at === null || !Object.hasOwn(at, key)) return undefined;
+    at = (at as Readonly<Record<string, unknown>>)[key];
+  }
+  return at;
+}

@@ -1,0 +1,40 @@
+import { allSettings, anySourceName, type Setting } from './config-settings.ts';
+import { describeDefault } from './config-template.ts';
+
+/** The page `docs/configuration.md`, from the schema. */
+export function configReference(): string {
+  const sections = Map.groupBy(allSettings, ({ path }) => path.slice(0, -1).join('.'));
+  return `${[introduction, ...Array.from(sections, ([name, settings]) => section(name, settings))].join('\n\n')}\n`;
+}
+
+const introduction = `# Configuration
+
+<!-- Made by scripts/generate-config-docs.ts from src/contract/config.ts. Do not edit. -->
+
+Holdfast reads \`holdfast.yaml\` in the current directory, or the file named by \`--config\` or \`HOLDFAST_CONFIG\`. It needs none: with \`DATABASE_URL\` or the \`PG*\` variables set, the defaults are enough, and the source is named after the database.
+
+Flags win over environment variables, environment variables over the file, the file over defaults. Whatever is unknown, empty or contradictory is refused with the file, line and column, before anything is done.
+
+- **Variables in the file.** \`\${VAR}\` stands for the value of a variable and must be set; \`\${VAR:-default}\` gives a default for one that is unset or empty; \`$$\` is a dollar sign.
+- **\`.env\`** beside the configuration file (without one: in the current directory) is read. The real environment wins over it.
+- **Secrets** are better kept out of the file: each can come from a variable or from a file named by the setting that ends in \`_file\`. They are never shown, not by \`holdfast config show\` either.
+- **Exclusive settings** (a passphrase and a passphrase_file, say) given in the same place contradict each other; given in different places, the stronger place wins.
+- **Relative paths** in the file start at its directory, others at the current directory; \`~/\` is the home directory.
+- **Lists** in variables are separated by commas (\`shop,blog\`), tags are written \`key=value,key=value\`.
+- **Sources from variables alone**: \`HOLDFAST_SOURCES_SHOP_URL=postgres://…\` makes a source \`shop\`.
+
+\`holdfast config template\` prints a file with every setting, \`holdfast config validate\` checks yours, \`holdfast config show\` tells the value of each setting and where it comes from, \`holdfast config schema\` prints the JSON Schema for editors.`;
+
+function section(name: string, settings: readonly Setting[]): string {
+  const title = name === '' ? 'General' : name.endsWith(anySourceName) ? 'Sources: `sources.<name>`' : `\`${name}\``;
+  const rows = settings.map((setting) => {
+    const key = setting.path.at(-1) ?? '';
+    const choices = setting.choices === undefined ? '' : ` One of ${setting.choices.map((c) => `\`${c}\``).join(', ')}.`;
+    return `| \`${key}\` | ${cell(setting.meta.description)}.${choices} | ${cell(describeDefault(setting))} | \`${setting.env}\` |`;
+  });
+  return [`## ${title}`, '', '| setting | meaning | default | variable |', '| --- | --- | --- | --- |', ...rows].join('\n');
+}
+
+function cell(text: string): string {
+  return text.replaceAll('|', '\\|').replaceAll('<', '&lt;');
+}

@@ -1,0 +1,126 @@
+import { z } from 'zod';
+import { configSchema } from './config.ts';
+import { settingRegistry, type SettingMeta } from './config-setting.ts';
+
+/** Keys from the top. Inside a source the second one is the source's name. */
+export type SettingPath = readonly string[];
+
+/** What a value of a setting can be written as in text (an environment variable, a flag, an interpolated value). */
+export interface TextForms {
+  readonly number: boolean;
+  readonly boolean: boolean;
+  readonly list: boolean;
+  readonly map: boolean;
+}
+
+/** One setting of the schema, found by walking it. */
+export interface Setting {
+  /** `<name>` stands for the name of a source. */
+  readonly path: SettingPath;
+  readonly meta: SettingMeta;
+  readonly env: string;
+  readonly forms: TextForms;
+  /** What the setting is when nobody gives it, as it would be written; undefined when there is none. */
+  readonly defaultValue: unknown;
+  /** The values it may have, when there are few. */
+  readonly choices: readonly string[] | undefined;
+  readonly required: boolean;
+}
+
+export const anySourceName = '<name>';
+
+/** Every setting, in the order of the schema. Those of a source have `<name>` in their path. */
+export const allSettings: readonly Setting[] = [...walk(configSchema, [])];
+
+/** The setting at a path that names a real source; undefined for sections and for what does not exist. */
+export function settingAt(path: SettingPath): Setting | undefined {
+  const general = generalPath(path);
+  return allSettings.find((candidate) => samePath(candidate.path, general));
+}
+
+/** The keys that may stand under a path: for naming the nearest one. */
+export function keysUnder(path: SettingPath): readonly string[] {
+  const general = generalPath(path);
+  const keys = allSettings
+    .filter(({ path: candidate }) => candidate.length > general.length && samePath(candidate.slice(0, general.length), general))
+    .map(({ path: candidate }) => candidate[general.length] ?? '');
+  return [...new Set(keys)];
+}
+
+/** The name of the variable for a setting of a source: `HOLDFAST_SOURCES_SHOP_URL` for `shop` and `url`. */
+export function sourceVariable(name: string, key: string): string {
+  return `HOLDFAST_SOURCES_${inVariable(name)}_${key.toUpperCase()}`;
+}
+
+/** A source's name as it stands in a variable: capitals, and `_` for `-`. */
+export function inVariable(name: string): string {
+  return name.toUpperCase().replaceAll('-', '_');
+}
+
+function generalPath(path: SettingPath): SettingPath {
+  return path[0] === 'sources' && path.length > 1 ? ['sources', anySourceName, ...path.slice(2)] : path;
+}
+
+function samePath(a: SettingPath, b: SettingPath): boolean {
+  return a.length === b.length && a.every((key, index) => key === b[index]);
+}
+
+function* walk(schema: unknown, path: SettingPath): Generator<Setting> {
+  const meta = settingRegistry.get(schema as z.ZodType);
+  if (meta !== undefined) {
+    yield describe(schema as z.ZodType, path, meta);
+    return;
+  }
+  const inner = peel(schema);
+  if (inner instanceof z.ZodObject) {
+    for (const [key, value] of Object.entries(inner.shape)) yield* walk(value, [...path, key]);
+  } else if (inner instanceof z.ZodRecord) {
+    yield* walk(inner.valueType, [...path, anySourceName]);
+  } else if (inner instanceof z.ZodDiscriminatedUnion) {
+    for (const option of inner.options) yield* walk(option, path);
+  }
+}
+
+function describe(schema: z.ZodType, path: SettingPath, meta: SettingMeta): Setting {
+  const defaultValue =
+    schema instanceof z.ZodDefault || schema instanceof z.ZodPrefault ? schema.def.defaultValue : undefined;
+  const bases = [...baseTypes(schema)];
+  const some = (test: (base: unknown) => boolean): boolean => bases.some(test);
+  return {
+    path,
+    meta,
+    env: meta.env ?? `HOLDFAST_${path.join('_').toUpperCase()}`,
+    forms: {
+      number: some((base) => base instanceof z.ZodNumber),
+      boolean: some((base) => base instanceof z.ZodBoolean),
+      list: some((base) => base instanceof z.ZodArray),
+      map: some((base) => base instanceof z.ZodRecord),
+    },
+    defaultValue,
+    choices: choicesOf(bases),
+    required: !schema.safeParse(undefined).success,
+  };
+}
+
+function choicesOf(bases: readonly unknown[]): readonly string[] | undefined {
+  const [only] = bases;
+  if (bases.length !== 1) return undefined;
+  if (only instanceof z.ZodEnum) return only.options.map(String);
+  if (only instanceof z.ZodBoolean) return ['true', 'false'];
+  return undefined;
+}
+
+/** The types a value is written as: through defaults, optionals and transforms to what stands first. */
+function* baseTypes(schema: unknown): Generator<unknown> {
+  const inner = peel(schema);
+  if (inner instanceof z.ZodUnion) for (const option of inner.options) yield* baseTypes(option);
+  else yield inner;
+}
+
+function peel(schema: unknown): unknown {
+  if (schema instanceof z.ZodDefault || schema instanceof z.ZodPrefault || schema instanceof z.ZodOptional) {
+    return peel(schema.unwrap());
+  }
+  if (schema instanceof z.ZodPipe) return peel(schema.in);
+  return schema;
+}

@@ -1,0 +1,136 @@
+import { z } from 'zod';
+import { secretSchema, setting, sizeSchema, textSchema } from './config-setting.ts';
+import { jobsSchema, sourceSchema } from './config-source.ts';
+
+const yesNo = z.boolean({ error: 'must be true or false' });
+
+const encryptionSchema = z
+  .strictObject({
+    enabled: setting(yesNo.default(true), {
+      description:
+        'Whether init creates an encrypted repository. Without encryption damage is still detected, but anyone who can read the place can read the backups',
+    }),
+    passphrase: setting(secretSchema.optional(), {
+      description: 'The passphrase that opens the repository. Better given by the variable than written here',
+      env: 'HOLDFAST_PASSPHRASE',
+      secret: 'value',
+      defaultText: 'the key file that init made, else asked for on a terminal',
+      example: '${HOLDFAST_PASSPHRASE}',
+    }),
+    passphrase_file: setting(textSchema.optional(), {
+      description: 'File whose first line is the passphrase',
+      env: 'HOLDFAST_PASSPHRASE_FILE',
+      path: true,
+      example: '/run/secrets/holdfast',
+    }),
+    passphrase_command: setting(textSchema.optional(), {
+      description: 'Shell command whose first line of output is the passphrase; it has a minute',
+      env: 'HOLDFAST_PASSPHRASE_COMMAND',
+      example: 'pass show holdfast',
+    }),
+  })
+  .superRefine((encryption, context) => {
+    const given = (['passphrase', 'passphrase_file', 'passphrase_command'] as const).filter(
+      (key) => encryption[key] !== undefined,
+    );
+    const [first, second] = given;
+    if (first === undefined || second === undefined) return;
+    context.addIssue({ code: 'custom', path: [second], params: { contradicts: first }, message: 'contradiction' });
+  });
+
+const levels: Readonly<Record<'zstd' | 'gzip', readonly [number, number]>> = { zstd: [1, 19], gzip: [1, 9] };
+
+const compressionSchema = z
+  .strictObject({
+    codec: setting(z.enum(['zstd', 'gzip', 'none']).default('zstd'), {
+      description: 'How chunks are compressed. What does not get smaller is stored as it is',
+    }),
+    level: setting(z.number({ error: 'must be a number' }).int().optional(), {
+      description: 'How hard to try: 1 to 19 for zstd, 1 to 9 for gzip',
+      defaultText: '3 for zstd, 6 for gzip',
+      example: '3',
+    }),
+  })
+  .superRefine(({ codec, level }, context) => {
+    if (level === undefined) return;
+    if (codec === 'none') {
+      context.addIssue({ code: 'custom', path: ['level'], params: { contradicts: 'codec' }, message: 'contradiction' });
+      return;
+    }
+    const [low, high] = levels[codec];
+    if (level >= low && level <= high) return;
+    context.addIssue({ code: 'custom', path: ['level'], message: `must be from ${low} to ${high} for ${codec}` });
+  });
+
+const logSchema = z.strictObject({
+  level: setting(z.enum(['debug', 'info', 'warn', 'error']).default('info'), {
+    description: 'How much goes into the log file, and from warn on to the terminal too',
+  }),
+  format: setting(z.enum(['pretty', 'json']).default('json'), {
+    description: 'How lines of the log file are written',
+  }),
+  file: setting(textSchema.optional(), {
+    description: 'The log file',
+    path: true,
+    defaultText: '~/.local/state/holdfast/holdfast.log, or under XDG_STATE_HOME',
+    example: '/var/log/holdfast/holdfast.log',
+  }),
+  max_size: setting(sizeSchema.prefault('10MB'), {
+    description: 'The log file is rotated before it grows beyond this',
+  }),
+  keep: setting(z.number({ error: 'must be a number' }).int().min(0).max(1000).default(5), {
+    description: 'How many rotated log files are kept',
+  }),
+});
+
+const auditSchema = z.strictObject({
+  file: setting(textSchema.optional(), {
+    description: 'The audit trail: one line for every operation, only ever appended to',
+    path: true,
+    defaultText: '~/.local/state/holdfast/audit.jsonl, or under XDG_STATE_HOME',
+    example: '/var/log/holdfast/audit.jsonl',
+  }),
+});
+
+const sourceName = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$/, {
+  error: 'a name of a source is made of letters, digits, - and _, and starts with a letter or digit',
+});
+
+/**
+ * The whole configuration. The parsed type, the JSON Schema, the environment variables, the template and the reference
+ * page all come from this one schema.
+ */
+export const configSchema = z.strictObject({
+  repository: setting(textSchema.default('./backups'), {
+    description: 'Where the repository is: a path or file:///path',
+    example: './backups',
+    path: true,
+  }),
+  encryption: encryptionSchema.prefault({}),
+  sources: z.record(sourceName, sourceSchema).default({}),
+  compression: compressionSchema.prefault({}),
+  jobs: setting(jobsSchema(), {
+    description: 'How many things run at once; auto is the number of processors, at most 8',
+  }),
+  log: logSchema.prefault({}),
+  audit: auditSchema.prefault({}),
+  cache_directory: setting(textSchema.optional(), {
+    description: 'Where indexes are cached. It may be deleted at any time',
+    path: true,
+    defaultText: '~/.cache/holdfast, or under XDG_CACHE_HOME',
+    example: '/var/cache/holdfast',
+  }),
+  temp_directory: setting(textSchema.optional(), {
+    description: 'Where temporary files go',
+    path: true,
+    defaultText: 'TMPDIR, else /tmp',
+    example: '/var/tmp',
+  }),
+});
+
+export type Config = z.output<typeof configSchema>;
+
+/** Top-level keys that are planned: named as such instead of being called unknown. */
+export const laterKeys: readonly string[] = [
+  'retention', 'schedules', 'schedule', 'sync', 'replicas', 'alerts', 'notify', 'serve', 'server', 'wal', 'drill',
+];

@@ -1,0 +1,23 @@
+import { parseConfig, type FlagSetting, type ParsedConfig } from '../../src/contract/config-parse.ts';
+import { isFailure, type HoldfastError } from '../../src/kernel/errors/failure.ts';
+
+export function parse(text: string | null, env: Record<string, string> = {}, flags: FlagSetting[] = []): ParsedConfig {
+  return parseConfig({
+    file: text === null ? null : { name: 'holdfast.yaml', text, directory: '/etc/holdfast' },
+    variables: new Map(Object.entries(env).map(([name, value]) => [name, { value, file: undefined }])),
+    flags,
+    cwd: '/work',
+    home: '/home/me',
+  });
+}
+
+/** What parsing throws; fails when it does not throw a coded error. */
+export function refusal(text: string | null, env: Record<string, string> = {}, flags: FlagSetting[] = []): HoldfastError {
+  try {
+    parse(text, env, flags);
+  } catch (error) {
+    if (isFailure(error)) return error;
+    throw error;
+  }
+  throw new Error('nothing was refused');
+}

@@ -1,0 +1,142 @@
+import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
+import { describe, it } from 'node:test';
+import fc from 'fast-check';
+import { parseDocument } from 'yaml';
+import { z } from 'zod';
+import { configSchema } from '../../src/contract/config.ts';
+import { configJsonSchema } from '../../src/contract/config-json-schema.ts';
+import { configReference } from '../../src/contract/config-reference.ts';
+import { allSettings, anySourceName, type Setting } from '../../src/contract/config-settings.ts';
+import { configTemplate } from '../../src/contract/config-template.ts';
+import { Secret } from '../../src/kernel/secret.ts';
+import { parse } from './parse-helper.ts';
+
+/** A value that differs from the default, as text for a variable, and what the configuration then holds. */
+function sample(setting: Setting): readonly [string, unknown] {
+  const key = setting.path.at(-1) ?? '';
+  if (key === 'type') return ['postgres', 'postgres'];
+  if (key === 'url') return ['postgres://u:pw@h/d', 'postgres://u:pw@h/d'];
+  if (key === 'level' && setting.path[0] === 'compression') return ['7', 7];
+  if (setting.choices !== undefined) {
+    const other = setting.choices.find((choice) => choice !== String(setting.defaultValue)) ?? '';
+    return [other, setting.forms.boolean ? other === 'true' : other];
+  }
+  if (key.endsWith('timeout')) return ['7s', 7000];
+  if (key === 'max_size') return ['7 MiB', 7 * 2 ** 20];
+  if (setting.forms.list) return ['a, b', ['a', 'b']];
+  if (setting.forms.map) return ['a=1, b=x=y', { a: '1', b: 'x=y' }];
+  if (setting.forms.number) return ['7', 7];
+  return ['/some/text', '/some/text'];
+}
+
+describe('every setting', () => {
+  it('has a variable of its own', () => {
+    assert.equal(new Set(allSettings.map(({ env }) => env)).size, allSettings.length);
+    for (const { env } of allSettings) assert.match(env, /^HOLDFAST_[A-Z_<>]+$/);
+  });
+
+  for (const setting of allSettings) {
+    it(`${setting.path.join('.')} can be given by ${setting.env}`, () => {
+      const [text, expected] = sample(setting);
+      const { config } = parse(null, { [setting.env.replace('<NAME>', 'SHOP')]: text });
+      let value: unknown = config;
+      for (const key of setting.path) {
+        value = (value as Record<string, unknown>)[key === anySourceName ? 'shop' : key];
+      }
+      assert.deepEqual(value instanceof Secret ? value.reveal() : value, expected);
+    });
+  }
+});
+
+describe('the template', () => {
+  it('means the defaults as it comes', () => {
+    assert.deepEqual(parse(configTemplate()).config, parse('jobs: auto').config);
+  });
+
+  it('has every setting once, in its place', () => {
+    const document = parseDocument(uncommented());
+    assert.deepEqual(document.errors, []);
+    for (const { path } of allSettings) {
+      const place = path.map((key) => (key === anySourceName ? 'shop' : key));
+      assert.notEqual(document.getIn(place), undefined, place.join('.'));
+    }
+  });
+
+  it('shows the true default of every setting that has one', () => {
+    const values = parseDocument(uncommented()).toJS() as Record<string, unknown>;
+    for (const { path, defaultValue } of allSettings) {
+      if (defaultValue === undefined || path.at(-1) === 'tags') continue;
+      let value: unknown = values;
+      for (const key of path) value = (value as Record<string, unknown>)[key === anySourceName ? 'shop' : key];
+      assert.deepEqual(value, defaultValue, path.join('.'));
+    }
+  });
+
+  it('is valid for each setting uncommented alone', () => {
+    const lines = configTemplate().split('\n');
+    lines.forEach((line, index) => {
+      if (!/^\s*#[a-z_]+:/.test(line)) return;
+      const inSource = line.startsWith('    #');
+      const edited = lines.map((other, at) => {
+        const wanted = at === index || (inSource && /^ *#(shop|type):/.test(other));
+        return wanted ? other.replace('#', '') : other;
+      });
+      if (line.includes('#shop:')) return;
+      parse(edited.join('\n'), { HOLDFAST_PASSPHRASE: 'x', DATABASE_URL: 'postgres://h/d', SHOP_PASSWORD: 'y' });
+    });
+  });
+
+  function uncommented(): string {
+    return configTemplate().replaceAll(/^(\s*)#([a-z_]+:)/gm, '$1$2');
+  }
+});
+
+describe('the JSON Schema', () => {
+  const fromJson = z.fromJSONSchema(configJsonSchema() as Parameters<typeof z.fromJSONSchema>[0]);
+  const value = fc.oneof(
+    fc.constantFrom('auto', 'zstd', 'info', '10MB', '5s', 'x', '', true, false, null, 1, 0, 1.5, 70_000, 'postgres://h/d'),
+    fc.array(fc.constantFrom('a', ''), { maxLength: 2 }),
+    fc.constant({}),
+  );
+  const keys = [...new Set(allSettings.map(({ path }) => path.at(-1) ?? '')), 'unknown'];
+  const section = fc.dictionary(fc.constantFrom(...keys), value, { maxKeys: 3 });
+  const source = fc.record({ type: fc.constantFrom('postgres', 'sqlite') }).chain((typed) =>
+    section.map((rest) => ({ ...rest, ...typed })),
+  );
+  const tree = fc.record(
+    {
+      repository: value, jobs: value, log: section, audit: section, compression: section, encryption: section,
+      sources: fc.dictionary(fc.constantFrom('shop', 'a b'), source, { maxKeys: 1 }),
+    },
+    { requiredKeys: [] },
+  );
+
+  it('accepts all that the program accepts', () => {
+    fc.assert(
+      fc.property(tree, (candidate) => {
+        if (!configSchema.safeParse(candidate).success) return;
+        assert.equal(fromJson.safeParse(candidate).success, true);
+      }),
+      { numRuns: 2000 },
+    );
+  });
+
+  it('refuses unknown keys and wrong types', () => {
+    for (const wrong of [{ unknown: 1 }, { jobs: 'many' }, { log: { level: 'loud' } }, { sources: { a: { type: 'x' } } }]) {
+      assert.equal(fromJson.safeParse(wrong).success, false, JSON.stringify(wrong));
+    }
+  });
+
+  it('describes every setting', () => {
+    const text = JSON.stringify(configJsonSchema());
+    for (const { meta } of allSettings) assert.ok(text.includes(JSON.stringify(meta.description)), meta.description);
+  });
+});
+
+describe('docs/configuration.md', () => {
+  it('is what the schema says (run scripts/generate-config-docs.ts)', async () => {
+    const page = await readFile(new URL('../../docs/configuration.md', import.meta.url), 'utf8');
+    assert.equal(page, configReference());
+  });
+});
