@@ -31,7 +31,9 @@ export const storageErrors = defineErrors({
     retryable: false,
     message: 'no permission to {action} in {location}: {reason}',
     hint: '{mend}',
-    explain: 'The user Holdfast runs as lacks a permission there. Nothing was changed.',
+    explain:
+      'The user Holdfast runs as lacks a permission there. The hint names who owns the place, who Holdfast runs as ' +
+      'and the command that mends it. What could not be written was not written in part.',
   },
   storage_full: {
     code: 'HF-2005',
@@ -54,8 +56,10 @@ export const storageErrors = defineErrors({
     kind: 'failed',
     retryable: true,
     message: 'cannot {action} {name} in {location}: {reason}',
-    hint: 'look at the reason; for an input/output error check the disk, then run holdfast verify',
-    explain: 'The storage answered with an error that has no code of its own here.',
+    hint: 'run the same command again; when it stays, look at the reason and raise the limit it names',
+    explain:
+      'The storage answered with an error that has no code of its own here, often a passing one such as too many ' +
+      'open files. What was half written was removed again.',
   },
   storage_missing: {
     code: 'HF-2008',
@@ -78,7 +82,77 @@ export const storageErrors = defineErrors({
     kind: 'usage',
     retryable: false,
     message: 'cannot use {location} as a repository: {reason}',
-    hint: 'give a path or file:///path',
+    hint: 'give a path or file:///path; write a path with a colon in it as ./name:with:colon',
     explain: 'The location does not parse, or its scheme is not known.',
+  },
+  storage_scheme_later: {
+    code: 'HF-2011',
+    kind: 'usage',
+    retryable: false,
+    message: '{scheme}:// repositories are not in this version of Holdfast ({location})',
+    hint: 'use a path or file:///path, for instance of a place that another tool copies to {scheme}',
+    explain: 'The scheme is known and planned, and this version cannot read or write it. Nothing was changed.',
+  },
+  storage_layout: {
+    code: 'HF-2012',
+    kind: 'refused',
+    retryable: false,
+    message: 'cannot use {location}: {reason}',
+    hint: '{mend}',
+    explain:
+      'Something is in the way: a file where a directory should be, a directory where an object should be, a loop of ' +
+      'symbolic links, a path that is too long, or a part of the repository on another file system.',
+  },
+  storage_range: {
+    code: 'HF-2013',
+    kind: 'refused',
+    retryable: false,
+    message: 'not a range of bytes: offset {offset}, length {length}',
+    hint: 'report this; ranges are made by Holdfast itself',
+    explain: 'Offset and length must be whole numbers from 0 up.',
+  },
+  storage_file_limit: {
+    code: 'HF-2014',
+    kind: 'failed',
+    retryable: false,
+    message: '{name} is larger than a file may be in {location}',
+    hint: 'raise the limit (ulimit -f unlimited), or use a file system without one; FAT32 ends at 4 GiB',
+    explain: 'A limit of the process or of the file system on the size of one file. What was half written was removed.',
+  },
+  storage_claimed: {
+    code: 'HF-2015',
+    kind: 'conflict',
+    retryable: true,
+    message: 'another writer has been storing {name} in {location} for {seconds} s and has not finished',
+    hint: 'wait for it; when no other holdfast is running, remove {claim}',
+    explain:
+      'Only on file systems without hard links: a writer claims a name before it moves the object there. A claim left ' +
+      'by a crash is removed by itself when it is 24 hours old.',
+  },
+  storage_io: {
+    code: 'HF-2016',
+    kind: 'failed',
+    retryable: false,
+    message: 'input/output error: cannot {action} {name} in {location}',
+    hint: 'check the disk (dmesg, smartctl -a), then run holdfast verify --read-data',
+    explain:
+      'The disk or its driver failed. It is not tried again: after a failed flush a second one may claim success for ' +
+      'data that is lost.',
+  },
+  storage_disorder: {
+    code: 'HF-2018',
+    kind: 'integrity',
+    retryable: false,
+    message: '{location} listed {name} after {before}',
+    hint: 'run holdfast doctor on this repository; a store that lists out of order cannot be trusted with clean or prune',
+    explain: 'Objects must be listed in ascending order; otherwise a listing cannot be told from an incomplete one.',
+  },
+  storage_nowhere: {
+    code: 'HF-2017',
+    kind: 'refused',
+    retryable: false,
+    message: 'no place to keep backups: {preferred} ({reason}) and {fallback} ({fallbackReason})',
+    hint: '{mend}; or name a place with --repo',
+    explain: 'No repository was named, and neither the usual directory nor the one in the home directory can be written.',
   },
 });

@@ -1,0 +1,82 @@
+import { join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { Clock } from '../kernel/clock.ts';
+import { failure, reasonOf } from '../kernel/errors/failure.ts';
+import type { Logger } from '../kernel/log.ts';
+import { openFsStorage } from './fs/open.ts';
+import { MemoryStorage } from './memory/memory-storage.ts';
+import type { Storage } from './port.ts';
+
+export interface OpenStorageOptions {
+  /** Absolute: what a relative path is relative to. */
+  readonly cwd: string;
+  /** Absolute: what `~/` stands for; without it `~` is refused, as a directory of that name is never meant. */
+  readonly home?: string | undefined;
+  /** Make the place unless it is there. */
+  readonly create: boolean;
+  readonly clock: Clock;
+  readonly logger?: Logger;
+}
+
+/** Where a location points, without looking whether anything is there. */
+export type ParsedLocation = { readonly scheme: 'file'; readonly directory: string } | { readonly scheme: 'memory' };
+
+const comingSchemes: ReadonlySet<string> = new Set(['s3', 'sftp', 'gs', 'azure', 'gdrive']);
+const knownSchemes = 'file://, memory: (tests); in a later version s3://, sftp://, gs://, azure://, gdrive://';
+
+/**
+ * Opens the place a location names: a path, `file:///path`, or `memory:` (empty each time; for tests).
+ *
+ * Rejects with `storage_url` (does not parse, unknown scheme), `storage_scheme_later` (known, not in this version),
+ * and what `openFsStorage` rejects with.
+ */
+export async function openStorage(location: string, options: OpenStorageOptions): Promise<Storage> {
+  const parsed = parseLocation(location, options);
+  if (parsed.scheme === 'memory') return new MemoryStorage(options.clock);
+  const { create, clock, logger } = options;
+  return openFsStorage(parsed.directory, { create, clock, ...(logger === undefined ? {} : { logger }) });
+}
+
+/** Throws `storage_url` or `storage_scheme_later`; credentials in a location are never repeated in the message. */
+export function parseLocation(location: string, options: Pick<OpenStorageOptions, 'cwd' | 'home'>): ParsedLocation {
+  const shown = withoutCredentials(location);
+  if (location.trim() === '') throw failure('storage_url', { location: "''", reason: 'it is empty' });
+  if (location.includes('\0')) throw failure('storage_url', { location: JSON.stringify(shown), reason: 'it holds a zero byte' });
+  // Two letters at least, so that a drive letter is not taken for a scheme.
+  const scheme = /^([a-z][a-z0-9+.-]+):/i.exec(location)?.[1]?.toLowerCase();
+  if (scheme === undefined) return { scheme: 'file', directory: resolve(options.cwd, expandHome(location, options.home)) };
+  if (scheme === 'memory') return parseMemory(location);
+  if (scheme === 'file') return { scheme: 'file', directory: parseFileUrl(location, shown) };
+  if (comingSchemes.has(scheme)) throw failure('storage_scheme_later', { scheme, location: shown });
+  const reason = `its scheme "${scheme}" is not known; known are a path, ${knownSchemes}`;
+  throw failure('storage_url', { location: shown, reason });
+}
+
+function parseMemory(location: string): ParsedLocation {
+  if (location !== 'memory:') throw failure('storage_url', { location, reason: 'nothing may follow memory:' });
+  return { scheme: 'memory' };
+}
+
+function parseFileUrl(location: string, shown: string): string {
+  let url: URL;
+  try {
+    url = new URL(location);
+    if (!/^file:\/\//i.test(location)) throw new Error('it needs two slashes and an absolute path: file:///path');
+    if (url.search !== '' || url.hash !== '') throw new Error('? and # have no meaning here; write them as %3F and %23');
+    return fileURLToPath(url);
+  } catch (error) {
+    throw failure('storage_url', { location: shown, reason: reasonOf(error) }, { cause: error });
+  }
+}
+
+function expandHome(path: string, home: string | undefined): string {
+  if (!path.startsWith('~')) return path;
+  if (home !== undefined && (path === '~' || path.startsWith('~/'))) return join(home, path.slice(1));
+  const reason = 'only ~/ is understood here, and only where the home directory is known; write ./~ for a directory of that name';
+  throw failure('storage_url', { location: path, reason });
+}
+
+/** A location fit for messages: what stands before the last `@` of the authority is cut, and the query with it. */
+export function withoutCredentials(location: string): string {
+  return location.replace(/^([a-z][a-z0-9+.-]+:\/\/)([^/]*)@/i, '$1').replace(/^([a-z][a-z0-9+.-]+:\/\/[^?]*)\?.*$/i, '$1');
+}

@@ -1,0 +1,78 @@
+import { Semaphore } from '../../kernel/queue.ts';
+import type { CallOptions, GetOptions, ObjectInfo, Storage } from '../port.ts';
+
+export interface LimitOptions {
+  /** Calls under way at once, 1 or more. */
+  readonly concurrency: number;
+}
+
+/** Lets a bounded number of calls through at once; the others wait their turn, and leave when their signal aborts. */
+export function withLimit(storage: Storage, options: LimitOptions): Storage {
+  return new LimitedStorage(storage, new Semaphore(options.concurrency));
+}
+
+class LimitedStorage implements Storage {
+  readonly location: string;
+  readonly #inner: Storage;
+  readonly #places: Semaphore;
+
+  constructor(inner: Storage, places: Semaphore) {
+    this.location = inner.location;
+    this.#inner = inner;
+    this.#places = places;
+  }
+
+  put(name: string, data: Uint8Array | readonly Uint8Array[], options: CallOptions = {}): Promise<void> {
+    return this.#inTurn(options.signal, () => this.#inner.put(name, data, options));
+  }
+
+  get(name: string, options: GetOptions = {}): Promise<Uint8Array> {
+    return this.#inTurn(options.signal, () => this.#inner.get(name, options));
+  }
+
+  stat(name: string, options: CallOptions = {}): Promise<ObjectInfo> {
+    return this.#inTurn(options.signal, () => this.#inner.stat(name, options));
+  }
+
+  delete(name: string, options: CallOptions = {}): Promise<void> {
+    return this.#inTurn(options.signal, () => this.#inner.delete(name, options));
+  }
+
+  close(): Promise<void> {
+    return this.#inner.close();
+  }
+
+  /** A listing holds its place for one step at a time: its reader may well call something else between two. */
+  async *list(prefix: string, options: CallOptions = {}): AsyncGenerator<ObjectInfo, void, void> {
+    const items = this.#inner.list(prefix, options)[Symbol.asyncIterator]();
+    try {
+      for (;;) {
+        const item = await this.#inTurn(options.signal, () => items.next());
+        if (item.done === true) return;
+        yield item.value;
+      }
+    } finally {
+      await items.return?.();
+    }
+  }
+
+  async #inTurn<T>(signal: AbortSignal | undefined, call: () => Promise<T>): Promise<T> {
+    using _place = await acquire(this.#places, signal);
+    return await call();
+  }
+}
+
+/** A place, or a rejection with the signal's reason; a place that comes after the abort is given back. */
+function acquire(places: Semaphore, signal: AbortSignal | undefined): Promise<Disposable> {
+  if (signal === undefined) return places.acquire();
+  signal.throwIfAborted();
+  return new Promise((resolve, reject) => {
+    const onAbort = (): void => reject(signal.reason as Error);
+    signal.addEventListener('abort', onAbort, { once: true });
+    void places.acquire().then((place) => {
+      signal.removeEventListener('abort', onAbort);
+      if (signal.aborted) place[Symbol.dispose]();
+      else resolve(place);
+    });
+  });
+}
