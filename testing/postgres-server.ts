@@ -156,7 +156,8 @@ class Server implements PostgresServer {
     await chmod(this.#base, 0o755);
     const passwordFile = join(this.#base, 'password');
     await writeFile(passwordFile, `${this.password}\n`, { mode: 0o600 });
-    for (const directory of [this.dataDirectory, this.socketDirectory]) await mkdir(directory, { mode: 0o700 });
+    for (const directory of [this.dataDirectory, this.socketDirectory])
+      await mkdir(directory, { mode: 0o700 });
     if (this.user !== undefined) {
       for (const path of [this.#base, passwordFile, this.dataDirectory, this.socketDirectory]) {
         await chown(path, this.user.uid, this.user.gid);
@@ -179,7 +180,9 @@ class Server implements PostgresServer {
       log_timezone: 'UTC',
       ...this.#options.settings,
     };
-    const lines = Object.entries(settings).map(([name, value]) => `${name} = '${value.replaceAll("'", "''")}'`);
+    const lines = Object.entries(settings).map(
+      ([name, value]) => `${name} = '${value.replaceAll("'", "''")}'`,
+    );
     return `\n# For tests\n${lines.join('\n')}\n`;
   }
 
@@ -207,11 +210,15 @@ class Server implements PostgresServer {
   async #launch(): Promise<string | undefined> {
     const logStart = (await this.log()).length;
     const logFile = openSync(join(this.#base, 'server.log'), 'a');
-    const child = spawn(join(this.binDirectory, 'postgres'), ['-D', this.dataDirectory, '-p', String(this.#port)], {
-      ...this.#spawnOptions(),
-      detached: true,
-      stdio: ['ignore', logFile, logFile],
-    });
+    const child = spawn(
+      join(this.binDirectory, 'postgres'),
+      ['-D', this.dataDirectory, '-p', String(this.#port)],
+      {
+        ...this.#spawnOptions(),
+        detached: true,
+        stdio: ['ignore', logFile, logFile],
+      },
+    );
     closeSync(logFile);
     child.unref();
     const ended = once(child, 'exit');
@@ -240,7 +247,9 @@ class Server implements PostgresServer {
     try {
       await client.connect();
       const { rows } = await client.query<{ data_directory: string }>('SHOW data_directory');
-      return rows[0]?.data_directory === this.dataDirectory ? undefined : new Error('another server has this port');
+      return rows[0]?.data_directory === this.dataDirectory
+        ? undefined
+        : new Error('another server has this port');
     } catch (error) {
       return error as Error;
     } finally {
