@@ -231,7 +231,7 @@ function listTests(on: On, objects: number): void {
 function abortTests(on: On, largeBytes: number): void {
   on('does nothing for a signal that has aborted', async (storage) => {
     await storage.put('here', pattern(100, 1));
-    const reason = new Error('no more');
+    const reason = lookingLikeTrouble('no more');
     const signal = AbortSignal.abort(reason);
     await rejectsAs(reason, storage.put('new', pattern(100, 1), { signal }));
     await rejectsAs(reason, storage.get('here', { signal }));
@@ -243,7 +243,7 @@ function abortTests(on: On, largeBytes: number): void {
 
   on('breaks off a put, leaving the whole object or nothing', async (storage) => {
     const data = pattern(largeBytes, 2);
-    const reason = new Error('stop');
+    const reason = lookingLikeTrouble('stop');
     for (let round = 0; round < 4; round += 1) {
       const controller = new AbortController();
       const put = storage.put(`torn/${round}`, data, { signal: controller.signal });
@@ -260,7 +260,7 @@ function abortTests(on: On, largeBytes: number): void {
   on('breaks off a listing with the reason of the abort', async (storage) => {
     for (let i = 0; i < 50; i += 1) await storage.put(`l/${i}`, pattern(1, i));
     const controller = new AbortController();
-    const reason = new Error('enough');
+    const reason = lookingLikeTrouble('enough');
     const reading = (async () => {
       for await (const _ of storage.list('', { signal: controller.signal })) controller.abort(reason);
     })();
@@ -298,6 +298,11 @@ function refusalTests(on: On): void {
     await storage.close();
     await storage.close();
   });
+}
+
+/** A reason that could be taken for an error of the storage itself: another connection's, for instance. */
+function lookingLikeTrouble(text: string): Error {
+  return Object.assign(new Error(text), { code: 'ECONNRESET', syscall: 'read' });
 }
 
 /** Repeatable bytes that differ by seed, and from one page to the next. */

@@ -76,7 +76,10 @@ function expandHome(path: string, home: string | undefined): string {
   throw failure('storage_url', { location: path, reason });
 }
 
-/** A location fit for messages: what stands before the last `@` of the authority is cut, and the query with it. */
+/**
+ * A location fit for messages: whatever stands between the scheme and the last `@` is cut, and the query with it.
+ * A path is given back as it is.
+ */
 export function withoutCredentials(location: string): string {
-  return location.replace(/^([a-z][a-z0-9+.-]+:\/\/)([^/]*)@/i, '$1').replace(/^([a-z][a-z0-9+.-]+:\/\/[^?]*)\?.*$/i, '$1');
+  return location.replace(/^([a-z][a-z0-9+.-]+:(?:\/\/)?)(?:.*@)?([^?]*)(?:\?.*)?$/is, '$1$2');
 }

@@ -56,40 +56,42 @@ export function recordingCalls(root: string): RecordedCalls {
   };
 }
 
+type WriteCall = (buffer: Uint8Array, offset: number, length: number) => Promise<{ bytesWritten: number }>;
+
+export interface ChangedHandle {
+  readonly write?: (real: WriteCall) => WriteCall;
+  readonly sync?: (real: () => Promise<void>) => () => Promise<void>;
+}
+
 /** The real calls, but handles of files opened for writing behave as `change` says. */
-export function changedHandles(change: Partial<Record<'write' | 'sync', (real: FileHandle, args: unknown[]) => unknown>>): FsCalls {
+export function changedHandles(change: ChangedHandle): FsCalls {
   return {
     ...realFsCalls,
     open: async (path, flags, mode) => {
       const handle = await realFsCalls.open(path, flags, mode);
-      if (flags === 'r') return handle;
-      return proxied(handle, (method) => {
-        const replaced = change[method as 'write' | 'sync'];
-        return replaced === undefined ? undefined : (...args) => replaced(handle, args);
-      });
+      return flags === 'r' ? handle : changed(handle, change);
     },
   };
 }
 
 function watched(handle: FileHandle, tell: (step: string) => void): FileHandle {
-  return proxied(handle, (method) => {
-    if (method === 'sync') return async () => handle.sync().then(() => tell('sync'));
-    if (method !== 'write') return undefined;
-    return async (...args) => {
-      const answer = await (handle.write as (...all: unknown[]) => Promise<unknown>)(...args);
+  return changed(handle, {
+    sync: (real) => async () => {
+      await real();
+      tell('sync');
+    },
+    write: (real) => async (buffer, offset, length) => {
+      const answer = await real(buffer, offset, length);
       tell('write');
       return answer;
-    };
+    },
   });
 }
 
-function proxied(handle: FileHandle, replace: (method: string) => ((...args: unknown[]) => unknown) | undefined): FileHandle {
-  return new Proxy(handle, {
-    get: (target, key) => {
-      const replaced = typeof key === 'string' ? replace(key) : undefined;
-      if (replaced !== undefined) return replaced;
-      const value: unknown = Reflect.get(target, key, target);
-      return typeof value === 'function' ? (value.bind(target) as unknown) : value;
-    },
-  });
+/** In place: a proxy of a file handle cannot be disposed of in Node 24. */
+function changed(handle: FileHandle, { write, sync }: ChangedHandle): FileHandle {
+  const own: Record<string, unknown> = {};
+  if (sync !== undefined) own['sync'] = sync(handle.sync.bind(handle));
+  if (write !== undefined) own['write'] = write(handle.write.bind(handle) as WriteCall);
+  return Object.assign(handle, own);
 }

@@ -102,7 +102,7 @@ test('a claim left by a crash says so after a bounded wait, and is swept after a
 test('short writes are gone on with', async () => {
   await using place = await temporaryDirectory();
   const calls = changedHandles({
-    write: (real, [buffer, offset, length]) => real.write(buffer as Uint8Array, offset as number, Math.min(length as number, 777)),
+    write: (real) => (buffer, offset, length) => real(buffer, offset, Math.min(length, 777)),
   });
   const storage = await openFsStorage(place.path, { create: true, calls });
   await storage.put('short', [pattern(10_000, 1), pattern(5, 2)]);
@@ -112,7 +112,7 @@ test('short writes are gone on with', async () => {
 test('a disk that takes nothing and says nothing ends in storage_full', async () => {
   await using place = await temporaryDirectory();
   await openFsStorage(place.path, { create: true });
-  const calls = changedHandles({ write: async () => ({ bytesWritten: 0 }) });
+  const calls = changedHandles({ write: () => async () => ({ bytesWritten: 0 }) });
   const storage = await openFsStorage(place.path, { create: false, calls });
   await rejectsWith('storage_full', storage.put('one', pattern(10, 1)));
 });
@@ -121,7 +121,7 @@ test('a flush that fails fails the put, and nothing is visible', async () => {
   await using place = await temporaryDirectory();
   await openFsStorage(place.path, { create: true });
   const calls = changedHandles({
-    sync: async () => {
+    sync: () => async () => {
       throw systemError('EIO', 'fsync');
     },
   });

@@ -25,7 +25,7 @@ export class TestClock implements Clock {
   }
 
   monotonicNs(): bigint {
-    return BigInt(Math.round(this.#nowMs * 1e6));
+    return BigInt(Math.round(this.#nowMs)) * 1_000_000n;
   }
 
   async sleep(ms: number, signal?: AbortSignal): Promise<void> {

@@ -24,12 +24,15 @@ export function saysAbsent(error: unknown): boolean {
   return errno === 'ENOENT' || errno === 'ENOTDIR' || errno === 'EISDIR';
 }
 
-/** Runs `act`; an error from a system call becomes the coded one of {@link fsFailure}. */
-export async function coded<T>(deed: FsDeed, act: () => Promise<T>): Promise<T> {
+/**
+ * Runs `act`; an error from a system call becomes the coded one of {@link fsFailure}. The reason of an abort stays
+ * as it is, whatever it looks like: it may be another part's broken connection.
+ */
+export async function coded<T>(deed: FsDeed, act: () => Promise<T>, signal?: AbortSignal): Promise<T> {
   try {
     return await act();
   } catch (error) {
-    throw await fsFailure(error, deed);
+    throw signal?.aborted === true && error === signal.reason ? error : await fsFailure(error, deed);
   }
 }
 

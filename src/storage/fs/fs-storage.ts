@@ -33,7 +33,7 @@ export class FsStorage implements Storage {
     assertObjectName(name);
     signal?.throwIfAborted();
     const parts = partsOf(data);
-    await coded(this.#deed('write', name), async () => {
+    const store = async (): Promise<void> => {
       await this.#root.assertInPlace();
       const temporary = await writeTemporary(this.#root, parts, signal);
       try {
@@ -41,14 +41,15 @@ export class FsStorage implements Storage {
       } finally {
         await removeTemporary(this.#root, temporary);
       }
-    });
+    };
+    await coded(this.#deed('write', name), store, signal);
   }
 
   async get(name: string, options: GetOptions = {}): Promise<Uint8Array> {
     assertObjectName(name);
     assertRange(options);
     options.signal?.throwIfAborted();
-    return coded(this.#deed('read', name), async () => {
+    const read = async (): Promise<Uint8Array> => {
       await using handle = await this.#open(name);
       const info = await handle.stat();
       if (!info.isFile()) throw await this.#missing(name);
@@ -57,7 +58,8 @@ export class FsStorage implements Storage {
       const { buffer } = Buffer.allocUnsafeSlow(end - start);
       const bytes = new Uint8Array(buffer);
       return bytes.subarray(0, await readInPieces(handle, bytes, start, options.signal));
-    });
+    };
+    return coded(this.#deed('read', name), read, options.signal);
   }
 
   async *list(prefix: string, { signal }: CallOptions = {}): AsyncGenerator<ObjectInfo, void, void> {

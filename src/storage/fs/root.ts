@@ -4,7 +4,7 @@ import { failure } from '../../kernel/errors/failure.ts';
 import type { Logger } from '../../kernel/log.ts';
 import type { FsCalls } from './calls.ts';
 import { DurableDirectories } from './durable.ts';
-import { errnoOf } from './errors.ts';
+import { coded, errnoOf } from './errors.ts';
 
 export interface FsRootParts {
   /** Absolute, without symbolic links. */
@@ -52,8 +52,9 @@ export class FsRoot {
     return join(this.path, '.tmp');
   }
 
+  /** The path of an object, of a folder (with or without its final `/`), or of the root (''). */
   pathOf(name: string): string {
-    return join(this.path, name);
+    return name === '' ? this.path : join(this.path, name.endsWith('/') ? name.slice(0, -1) : name);
   }
 
   /**
@@ -61,7 +62,8 @@ export class FsRoot {
    * A disk unmounted meanwhile leaves an empty directory behind, which must never read as an empty repository.
    */
   async assertInPlace(): Promise<void> {
-    const now = await identify(this.calls, this.path);
+    const deed = { action: 'look at', name: 'its directory', location: this.location, path: this.path };
+    const now = await coded(deed, () => identify(this.calls, this.path));
     if (now?.device === this.#identity.device && now.inode === this.#identity.inode) return;
     const reason = now === undefined ? 'its directory is gone' : 'its directory was replaced or unmounted meanwhile';
     throw failure('storage_unreachable', { location: this.location, reason });

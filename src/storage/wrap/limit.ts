@@ -6,8 +6,9 @@ export interface LimitOptions {
   readonly concurrency: number;
 }
 
-/** Lets a bounded number of calls through at once; the others wait their turn, and leave when their signal aborts. */
+/** Lets a bounded number of calls through at once; the others wait their turn, and leave when their signal aborts. Throws a RangeError below 1. */
 export function withLimit(storage: Storage, options: LimitOptions): Storage {
+  if (!(options.concurrency >= 1)) throw new RangeError(`a limit of ${options.concurrency} calls lets nothing through`);
   return new LimitedStorage(storage, new Semaphore(options.concurrency));
 }
 

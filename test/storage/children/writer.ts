@@ -1,17 +1,21 @@
 /**
  * A process of its own for tests: `writer.ts DIRECTORY`. Says `ready`, then does one command per line of its input,
- * answering each with one line of JSON: `{"put": NAME, "seed": N, "size": N}` or `{"endless": SIZE, "from": N}`.
+ * answering each with one line of JSON: `{"put": NAME, "seed": N, "size": N}`,
+ * `{"list": PREFIX}` or `{"endless": SIZE, "from": N}`.
  */
 import { createHash } from 'node:crypto';
 import { createInterface } from 'node:readline';
 import { isFailure } from '../../../src/kernel/errors/failure.ts';
 import { openFsStorage } from '../../../src/storage/fs/open.ts';
-import { pattern } from '../../../testing/storage-conformance.ts';
+import { namesOf, pattern } from '../../../testing/storage-conformance.ts';
 
 // A write beyond `ulimit -f` sends this signal, whose default ends the process.
 process.on('SIGXFSZ', () => {});
 
-type Command = { readonly put: string; readonly seed: number; readonly size: number } | { readonly endless: number; readonly from: number };
+type Command =
+  | { readonly put: string; readonly seed: number; readonly size: number }
+  | { readonly list: string }
+  | { readonly endless: number; readonly from: number };
 
 const say = (value: unknown): void => {
   process.stdout.write(`${JSON.stringify(value)}\n`);
@@ -28,6 +32,8 @@ try {
     if ('put' in command) {
       const outcome = await storage.put(command.put, pattern(command.size, command.seed)).then(() => 'done', described);
       say(outcome);
+    } else if ('list' in command) {
+      say(await namesOf(storage.list(command.list)).catch(described));
     } else {
       for (let seed = command.from; ; seed += 1) {
         const data = pattern(command.endless, seed);
