@@ -1,3 +1,4 @@
+import type { Entry } from '../contract/stream.ts';
 import type { Logger } from '../kernel/log.ts';
 import type { BackupContext, BackupOutcome, Progress, RestoreContext } from '../sources/port.ts';
 
@@ -11,6 +12,8 @@ export interface BackupSource {
 
 /** The way back, bound to a target: made by `app/`. */
 export interface Restorer<Result> {
+  /** Which entries it will read; all unless given. Only these are checked before the target is touched. */
+  needs?(entry: Entry): boolean;
   restore(context: RestoreContext): Promise<Result>;
 }
 

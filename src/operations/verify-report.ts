@@ -20,4 +20,6 @@ export interface VerifyReport {
   readonly blobs_checked: number;
   readonly bytes_read: number;
   readonly problems: readonly VerifyProblem[];
+  /** Problems beyond the 10,000 that are listed. */
+  readonly problems_not_listed: number;
 }

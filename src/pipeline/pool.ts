@@ -3,6 +3,7 @@ import { failure, reasonOf } from '../kernel/errors/failure.ts';
 import { siblingModule } from '../kernel/module-url.ts';
 import type { BlobHost, SinkCounts } from './blob-sink.ts';
 import { Channel, Moved } from './channel.ts';
+import type { PackFindings, PackToCheck } from './check-pack.ts';
 import type { Decoded, DecodeRequest } from './decode.ts';
 import type { FinishedPack } from './pack-builder.ts';
 import type { RunOptions, TaskModule } from './task.ts';
@@ -53,16 +54,17 @@ export class WorkerPool implements AsyncDisposable {
 
   /** Opens blobs in whichever worker has least to do. `request.bytes` is moved if it fills its buffer. */
   async decode(request: DecodeRequest): Promise<Decoded> {
-    const member = this.#leastLoaded(() => true);
-    const { bytes } = request;
-    const { buffer } = bytes;
-    const whole = buffer instanceof ArrayBuffer && bytes.byteLength === buffer.byteLength;
-    member.load += 1;
-    try {
-      return await member.channel.call<Decoded>('decode', request, whole ? [buffer] : []);
-    } finally {
-      member.load -= 1;
-    }
+    return await this.#ask<Decoded>('decode', request);
+  }
+
+  /** Opens blobs and throws the bytes away: for each blob null, or why it cannot be opened. */
+  async probe(request: DecodeRequest): Promise<readonly (string | null)[]> {
+    return await this.#ask<readonly (string | null)[]>('probe', request);
+  }
+
+  /** Checks every byte of a whole pack. `request.bytes` is moved if it fills its buffer. */
+  async checkPack(request: PackToCheck): Promise<PackFindings> {
+    return await this.#ask<PackFindings>('checkPack', request);
   }
 
   /** Resolves when everything the workers hold is durable, with what they counted since they started. */
@@ -75,6 +77,19 @@ export class WorkerPool implements AsyncDisposable {
     this.#closed = true;
     for (const member of this.#members) member.channel.close(failure('interrupted', { what: 'its worker was ended' }));
     await Promise.all(this.#members.map((member) => member.worker.terminate()));
+  }
+
+  async #ask<T>(method: string, request: { readonly bytes: Uint8Array }): Promise<T> {
+    const member = this.#leastLoaded(() => true);
+    const { bytes } = request;
+    const { buffer } = bytes;
+    const whole = buffer instanceof ArrayBuffer && bytes.byteLength === buffer.byteLength;
+    member.load += 1;
+    try {
+      return await member.channel.call<T>(method, request, whole ? [buffer] : []);
+    } finally {
+      member.load -= 1;
+    }
   }
 
   async #place(): Promise<void> {

@@ -3,6 +3,7 @@ import { failure } from '../kernel/errors/failure.ts';
 import { BlobSink, type BlobHost, type SinkCounts } from './blob-sink.ts';
 import { Channel, Moved } from './channel.ts';
 import type { Compression } from './codec.ts';
+import { checkPack, type PackToCheck } from './check-pack.ts';
 import { decodeBlobs, type DecodeRequest } from './decode.ts';
 import type { PipelineKeys } from './keys.ts';
 import type { FinishedPack } from './pack-builder.ts';
@@ -44,6 +45,10 @@ const channel: Channel = new Channel(parentPort, {
     const transfer = decoded.flatMap((blob) => ('damage' in blob ? [] : [blob.buffer]));
     return new Moved(decoded, [...new Set(transfer)]);
   },
+  /** As `decode`, but only why those that are damaged are; the bytes go nowhere. */
+  probe: (request: DecodeRequest) =>
+    decodeBlobs(setup.keys, request).map((blob) => ('damage' in blob ? blob.damage : null)),
+  checkPack: (request: PackToCheck) => checkPack(setup.keys, request),
 });
 
 async function run(request: RunRequest): Promise<unknown> {

@@ -2,7 +2,9 @@ import type { Manifest } from '../contract/manifest.ts';
 import type { Entry, StreamRef } from '../contract/stream.ts';
 import type { BackupId, KeyId, RepositoryId } from '../kernel/ids.ts';
 import type { Secret } from '../kernel/secret.ts';
+import type { Compression } from '../pipeline/codec.ts';
 import type { Storage } from '../storage/port.ts';
+import type { WriteSession } from './write-session.ts';
 
 /** What `holdfast.json` says; readable without any key. */
 export interface RepositoryInfo {
@@ -62,11 +64,20 @@ export interface Repository extends AsyncDisposable {
   manifest(name: BackupName, context?: CallContext): Promise<Manifest>;
   /**
    * Finds the backup meant by an id, a unique prefix of one (at least 4 digits), a timestamp (the newest backup that
-   * started at or before it), `latest` or `latest:SOURCE`. `backup_unknown` (6), `backup_ambiguous` (7).
+   * started at or before it), `latest` or `latest:SOURCE`. `backup_unknown`, `backup_ambiguous`, `backup_reference`.
    */
   find(reference: string, context?: CallContext): Promise<Manifest>;
   /** The entries of a backup in their order, streamed. */
   entries(manifest: Manifest, context?: CallContext): AsyncIterable<Entry>;
   /** The bytes of a stored stream in order, each piece checked before it is handed out. */
   open(stream: StreamRef, context?: CallContext): AsyncIterable<Uint8Array>;
+  /** Begins a backup. One session at a time for an open repository; open it again for another. */
+  beginSession(options: SessionOptions): Promise<WriteSession>;
+}
+
+export interface SessionOptions {
+  readonly signal: AbortSignal;
+  readonly compression: Compression;
+  /** Tasks, and so worker threads, at once. */
+  readonly jobs: number;
 }

@@ -1,0 +1,69 @@
+import type { Manifest } from '../contract/manifest.ts';
+import type { Clock } from '../kernel/clock.ts';
+import { newBackupId } from '../kernel/ids.ts';
+import type { Compression } from '../pipeline/codec.ts';
+import type { Repository } from '../repository/repository.ts';
+import type { BackupContext } from '../sources/port.ts';
+import type { BackupSource, OperationContext } from './contract.ts';
+
+export interface BackupOptions extends OperationContext {
+  readonly clock: Clock;
+  readonly compression: Compression;
+  readonly tags: Readonly<Record<string, string>>;
+  readonly origin: Manifest['origin'];
+}
+
+/**
+ * Backs one source up. Resolves with the manifest once the backup is durable; when it rejects, nothing of it is
+ * visible, and what was stored is found again by the next backup. A repository takes one backup at a time;
+ * open it again for another.
+ */
+export async function backupSource(
+  repository: Repository,
+  source: BackupSource,
+  options: BackupOptions,
+): Promise<Manifest> {
+  const { clock, compression, jobs, log, signal, progress } = options;
+  const id = newBackupId();
+  const startedAt = new Date(clock.now()).toISOString();
+  let bytesRead = 0;
+  progress.phase('reading the index');
+  await using session = await repository.beginSession({ signal, compression, jobs });
+  const context: BackupContext = {
+    signal,
+    log: log.child({ backup: id, source: source.name }),
+    jobs,
+    run: (task, input, runOptions) => session.run(task, input, runOptions),
+    openStream: (chunking) => session.openStream(chunking),
+    addEntry: (entry) => session.addEntry(entry),
+    progress: {
+      phase: (text) => progress.phase(text),
+      total: (bytes) => progress.total(bytes),
+      advance: (bytes) => {
+        bytesRead += bytes;
+        progress.advance(bytes);
+      },
+    },
+  };
+  const outcome = await source.backup(context);
+  progress.phase('making it durable');
+  return await session.commit((counts, entries) => ({
+    schema: 1,
+    id,
+    source: { name: source.name, kind: source.kind },
+    started_at: startedAt,
+    finished_at: new Date(clock.now()).toISOString(),
+    tags: { ...options.tags },
+    origin: options.origin,
+    stats: {
+      bytes_read: bytesRead,
+      bytes_added: counts.bytesAdded,
+      chunks: counts.chunks,
+      chunks_new: counts.chunksNew,
+      bytes_new: counts.bytesNew,
+    },
+    warnings: [...outcome.warnings],
+    metadata: { ...outcome.metadata },
+    entries,
+  }));
+}

@@ -1,0 +1,56 @@
+import type { Manifest } from '../contract/manifest.ts';
+import type { Entry } from '../contract/stream.ts';
+import { groupReads, type BlobReader } from '../repository/blob-reader.ts';
+import type { OpenedRepository } from '../repository/open.ts';
+import { type NodeVisitor, walkStream } from '../repository/walk.ts';
+
+export interface CheckOptions {
+  readonly signal: AbortSignal;
+  /** Which entries matter; all unless given. */
+  readonly needs?: (entry: Entry) => boolean;
+}
+
+const readsAtOnce = 3;
+
+const everyNode: NodeVisitor = {
+  node: () => true,
+  unreadable: (_, error) => {
+    throw error;
+  },
+};
+
+/**
+ * Reads and checks every chunk that a restore of these entries will read, keeping nothing.
+ * Rejects with the first `blob_damaged`, `blob_missing` or `object_missing`.
+ */
+export async function checkBackup(
+  repository: OpenedRepository,
+  manifest: Manifest,
+  options: CheckOptions,
+): Promise<void> {
+  const { signal } = options;
+  const reader = await repository.reader(signal);
+  const cache = await repository.cache(signal);
+  cache.beginWalk();
+  let window: Uint8Array[] = [];
+  for await (const entry of repository.entries(manifest, { signal })) {
+    if (entry.stream === null || options.needs?.(entry) === false) continue;
+    for await (const chunks of walkStream(reader, entry.stream, everyNode, signal)) {
+      window.push(...chunks.filter((id) => cache.visit(id)));
+      if (window.length < 256) continue;
+      await checkChunks(reader, window, signal);
+      window = [];
+    }
+  }
+  await checkChunks(reader, window, signal);
+}
+
+async function checkChunks(reader: BlobReader, ids: readonly Uint8Array[], signal: AbortSignal): Promise<void> {
+  const groups = groupReads(ids.map((id) => reader.locate(id))).values();
+  const lane = async (): Promise<void> => {
+    for (const group of groups) {
+      for (const error of await reader.checkGroup(group, signal)) if (error !== null) throw error;
+    }
+  };
+  await Promise.all(Array.from({ length: readsAtOnce }, lane));
+}

@@ -1,0 +1,29 @@
+import type { Manifest } from '../contract/manifest.ts';
+import type { OpenedRepository } from '../repository/open.ts';
+import { checkBackup } from './check-backup.ts';
+import type { OperationContext, Restorer } from './contract.ts';
+
+/**
+ * Restores a backup through `restorer`. Every chunk that it will read is read and checked before the target is
+ * touched, so damage is found while the target is still as it was.
+ */
+export async function restoreBackup<R>(
+  repository: OpenedRepository,
+  manifest: Manifest,
+  restorer: Restorer<R>,
+  context: OperationContext,
+): Promise<R> {
+  const { signal, log, jobs, progress } = context;
+  progress.phase('checking the backup');
+  const needs = restorer.needs?.bind(restorer);
+  await checkBackup(repository, manifest, needs === undefined ? { signal } : { signal, needs });
+  return await restorer.restore({
+    signal,
+    log: log.child({ backup: manifest.id }),
+    jobs,
+    metadata: manifest.metadata,
+    entries: () => repository.entries(manifest, { signal }),
+    open: (stream) => repository.open(stream, { signal }),
+    progress,
+  });
+}

@@ -1,0 +1,88 @@
+import { asFailure } from '../kernel/errors/failure.ts';
+import type { IndexProblem } from '../repository/index-sync.ts';
+import type { VerifyProblem, VerifyReport } from './verify-report.ts';
+
+/** Beyond this many problems more are counted, not kept. */
+const maximumProblems = 10_000;
+const entriesPerProblem = 20;
+
+interface OpenProblem {
+  readonly code: string;
+  readonly object: string;
+  readonly message: string;
+  readonly backups: Set<string>;
+  readonly entries: Set<string>;
+}
+
+/** Gathers what `verify` finds. */
+export class Findings {
+  backupsChecked = 0;
+  objectsChecked = 0;
+  blobsChecked = 0;
+  bytesRead = 0;
+  /** Hex id of each blob that cannot be had → its problem. */
+  readonly damagedBlobs = new Map<string, OpenProblem>();
+  readonly #problems: OpenProblem[] = [];
+  #uncounted = 0;
+
+  /** A problem with an object, affecting these backups. */
+  add(object: string, error: unknown, backups: readonly string[] = [], entries: readonly string[] = []): void {
+    this.#open(object, error, backups, entries);
+  }
+
+  /** A blob that cannot be had; which backups need it is found out later. */
+  addBlob(id: Uint8Array, object: string, error: unknown): void {
+    const hex = Buffer.from(id).toString('hex');
+    if (this.damagedBlobs.has(hex)) return;
+    const problem = this.#open(object, error, [], []);
+    if (problem !== undefined) this.damagedBlobs.set(hex, problem);
+  }
+
+  /** Notes that an entry of a backup needs a damaged blob; false when that blob is fine. */
+  attribute(id: Uint8Array, backup: string, entry: string): boolean {
+    const problem = this.damagedBlobs.get(Buffer.from(id).toString('hex'));
+    if (problem === undefined) return false;
+    problem.backups.add(backup);
+    if (problem.entries.size < entriesPerProblem) problem.entries.add(entry);
+    return true;
+  }
+
+  addIndexProblems(problems: readonly IndexProblem[]): void {
+    const known = new Set(this.#problems.map((problem) => problem.object));
+    for (const { object, error } of problems) if (!known.has(object)) this.add(object, error);
+  }
+
+  report(level: VerifyReport['level']): VerifyReport {
+    const problems: VerifyProblem[] = this.#problems.map((problem) => ({
+      ...problem,
+      backups: [...problem.backups],
+      entries: [...problem.entries],
+    }));
+    return {
+      ok: problems.length === 0 && this.#uncounted === 0,
+      level,
+      backups_checked: this.backupsChecked,
+      objects_checked: this.objectsChecked,
+      blobs_checked: this.blobsChecked,
+      bytes_read: this.bytesRead,
+      problems,
+      problems_not_listed: this.#uncounted,
+    };
+  }
+
+  #open(
+    object: string,
+    error: unknown,
+    backups: readonly string[],
+    entries: readonly string[],
+  ): OpenProblem | undefined {
+    if (this.#problems.length >= maximumProblems) {
+      this.#uncounted += 1;
+      return undefined;
+    }
+    const { code, message } = asFailure(error);
+    const problem = { code, object, message, backups: new Set(backups), entries: new Set(entries) };
+    this.#problems.push(problem);
+    return problem;
+  }
+}

@@ -1,0 +1,69 @@
+import { failure } from '../kernel/errors/failure.ts';
+import { packObject } from '../repository/layout.ts';
+import type { OpenedRepository } from '../repository/open.ts';
+import type { Findings } from './verify-findings.ts';
+import type { VerifyOptions } from './verify.ts';
+import { tellDamage } from './verify-objects.ts';
+
+/** Whole packs in memory at once. */
+const packsAtOnce = 2;
+
+/** Reads packs whole and checks every byte of them. */
+export async function verifyPacks(
+  repository: OpenedRepository,
+  which: 'needed' | 'listed',
+  findings: Findings,
+  options: VerifyOptions,
+): Promise<void> {
+  const cache = await repository.cache(options.signal);
+  const { subset, random } = options;
+  const packs = [...cache.packs(which)];
+  const chosen = subset === undefined ? packs : sample(packs, subset, random ?? (() => 0.5));
+  options.progress.total(chosen.reduce((sum, pack) => sum + pack.sizeBytes, 0));
+  const next = chosen.values();
+  const lane = async (): Promise<void> => {
+    for (const pack of next) {
+      options.signal.throwIfAborted();
+      await verifyPack(repository, pack.id, findings, options.signal);
+      options.progress.advance(pack.sizeBytes);
+    }
+  };
+  await Promise.all(Array.from({ length: packsAtOnce }, lane));
+}
+
+async function verifyPack(
+  repository: OpenedRepository,
+  id: string,
+  findings: Findings,
+  signal: AbortSignal,
+): Promise<void> {
+  const name = packObject(id);
+  const cache = await repository.cache(signal);
+  const contents = cache.packContents(id);
+  findings.objectsChecked += 1;
+  // A pack that nothing can be read of was named when the index was brought up to date.
+  if (contents === undefined) return;
+  try {
+    const bytes = await repository.storage.get(name, { signal });
+    findings.bytesRead += bytes.length;
+    const { salt, entries } = contents;
+    const found = await repository.workers().checkPack({ id, bytes, salt, entries });
+    findings.blobsChecked += found.blobsChecked;
+    for (const blob of found.blobs) {
+      const error = failure('blob_damaged', { blob: blob.id.slice(0, 16), name, reason: blob.reason });
+      findings.addBlob(Buffer.from(blob.id, 'hex'), name, error);
+    }
+    // Damage outside its chunks costs nothing, for the index and the second copy tell the same; but it is named.
+    if (found.damage !== null && found.blobs.length === 0) {
+      findings.add(name, failure('object_damaged', { name, reason: found.damage }));
+    }
+  } catch (error) {
+    tellDamage(findings, name, error, signal);
+  }
+}
+
+function sample<T>(all: readonly T[], share: number, random: () => number): T[] {
+  const wanted = Math.max(1, Math.ceil(all.length * share));
+  const shuffled = all.map((item) => ({ item, key: random() })).toSorted((a, b) => a.key - b.key);
+  return shuffled.slice(0, wanted).map(({ item }) => item);
+}

@@ -1,0 +1,74 @@
+import type { Manifest } from '../contract/manifest.ts';
+import { isFailure } from '../kernel/errors/failure.ts';
+import type { OpenedRepository } from '../repository/open.ts';
+import type { BackupName } from '../repository/repository.ts';
+import { attributeDamage } from './verify-attribution.ts';
+import { Findings } from './verify-findings.ts';
+import { verifyHistory, verifyIndexes, verifyKeys } from './verify-objects.ts';
+import { verifyPacks } from './verify-packs.ts';
+import type { VerifyReport } from './verify-report.ts';
+import { verifyStructure } from './verify-structure.ts';
+import type { OperationContext } from './contract.ts';
+
+export interface VerifyOptions extends OperationContext {
+  /** Ids of the backups to check; all, and everything else in the repository, unless given. */
+  readonly backups?: readonly string[];
+  /** Read and check every byte of the packs, too. */
+  readonly readData: boolean;
+  /** With `readData`: only this share of the packs, above 0 and at most 1. */
+  readonly subset?: number;
+  /** Chooses the share; a number from 0 to 1 each time. */
+  readonly random?: () => number;
+}
+
+/**
+ * Checks a repository: that every manifest, key and index object is as it was written, that everything the backups
+ * need is there, that no backup is missing from the history, and with `readData` every byte of the packs.
+ * Problems are in the report, not thrown.
+ */
+export async function verifyRepository(repository: OpenedRepository, options: VerifyOptions): Promise<VerifyReport> {
+  const { signal, progress } = options;
+  const findings = new Findings();
+  progress.phase('checking keys, indexes and history');
+  const names = await repository.names({ signal });
+  await verifyKeys(repository, findings);
+  await verifyIndexes(repository, findings, signal);
+  await verifyHistory(repository, names, findings, signal);
+  const cache = await repository.cache(signal);
+  findings.addIndexProblems(repository.indexProblems);
+  const chosen = names.filter((name) => options.backups?.includes(name.id) !== false);
+  cache.beginWalk();
+  const manifests = readableManifests(repository, chosen, signal);
+  for await (const manifest of manifests) {
+    progress.phase(`checking backup ${manifest.id.slice(0, 8)}`);
+    await verifyStructure(repository, manifest, findings, signal);
+    findings.backupsChecked += 1;
+  }
+  if (options.readData) {
+    progress.phase('reading the packs');
+    const which = options.backups === undefined ? 'listed' : 'needed';
+    await verifyPacks(repository, which, findings, options);
+  }
+  if (findings.damagedBlobs.size > 0) {
+    progress.phase('finding out which backups are affected');
+    await attributeDamage(repository, names, findings, signal);
+  }
+  const level = options.readData ? (options.subset === undefined ? 'read-data' : 'read-data-subset') : 'structure';
+  return findings.report(level);
+}
+
+async function* readableManifests(
+  repository: OpenedRepository,
+  names: readonly BackupName[],
+  signal: AbortSignal,
+): AsyncGenerator<Manifest, void, void> {
+  for (const name of names) {
+    try {
+      yield await repository.manifest(name, { signal });
+    } catch (error) {
+      signal.throwIfAborted();
+      if (!isFailure(error) || error.kind === 'unreachable') throw error;
+      // Named once already by the history check, which reads every manifest.
+    }
+  }
+}

@@ -1,0 +1,117 @@
+import { failure } from '../kernel/errors/failure.ts';
+import type { DecodeRequest } from '../pipeline/decode.ts';
+import type { WorkerPool } from '../pipeline/pool.ts';
+import { recordHeaderBytes } from '../pipeline/pack-format.ts';
+import type { Storage } from '../storage/port.ts';
+import type { IndexCache, Located } from './index-cache.ts';
+import { packObject } from './layout.ts';
+
+/** Neighbouring blobs are read together up to this, over gaps up to `gapBytes`. */
+const readBytes = 4 * 1024 * 1024;
+const gapBytes = 64 * 1024;
+
+/** Blobs that lie near each other in one pack and are read by one request. */
+export interface ReadGroup {
+  readonly packId: string;
+  readonly packSalt: Uint8Array;
+  readonly blobs: readonly Located[];
+  readonly offset: number;
+  readonly length: number;
+}
+
+export type OpenedBlob = { readonly raw: Uint8Array } | { readonly error: Error };
+
+/** Finds, reads, opens and checks blobs. */
+export class BlobReader {
+  readonly #storage: Storage;
+  readonly #cache: IndexCache;
+  readonly #pool: WorkerPool;
+
+  constructor(storage: Storage, cache: IndexCache, pool: WorkerPool) {
+    this.#storage = storage;
+    this.#cache = cache;
+    this.#pool = pool;
+  }
+
+  /** Where a blob is. `blob_missing` when no pack is known to have it. */
+  locate(id: Uint8Array): Located {
+    const found = this.#cache.locate(id);
+    if (found === undefined) throw failure('blob_missing', { blob: shortId(id) });
+    return found;
+  }
+
+  /** One blob. `blob_damaged`, `blob_missing`, `object_missing`. */
+  async read(id: Uint8Array, signal?: AbortSignal): Promise<Uint8Array> {
+    const [group] = groupReads([this.locate(id)]);
+    if (group === undefined) throw failure('blob_missing', { blob: shortId(id) });
+    const [opened] = await this.readGroup(group, signal);
+    if (opened === undefined) throw failure('blob_missing', { blob: shortId(id) });
+    if ('error' in opened) throw opened.error;
+    return opened.raw;
+  }
+
+  /** Reads and checks the blobs of a group; for each null or its error. Rejects when the pack cannot be read. */
+  async checkGroup(group: ReadGroup, signal?: AbortSignal): Promise<readonly (Error | null)[]> {
+    const request = await this.#fetch(group, signal);
+    const damages = await this.#pool.probe(request);
+    signal?.throwIfAborted();
+    return damages.map((reason, index) => (reason === null ? null : damaged(group, index, reason)));
+  }
+
+  /** The blobs of a group, each opened or with its own error; rejects when the pack cannot be read at all. */
+  async readGroup(group: ReadGroup, signal?: AbortSignal): Promise<readonly OpenedBlob[]> {
+    const decoded = await this.#pool.decode(await this.#fetch(group, signal));
+    signal?.throwIfAborted();
+    return decoded.map((blob, index) =>
+      'damage' in blob ? { error: damaged(group, index, blob.damage) } : { raw: blob },
+    );
+  }
+
+  async #fetch(group: ReadGroup, signal?: AbortSignal): Promise<DecodeRequest> {
+    const name = packObject(group.packId);
+    const bytes = await this.#storage.get(name, { offset: group.offset, length: group.length, signal });
+    return { salt: group.packSalt, bytesOffset: group.offset, bytes, blobs: group.blobs };
+  }
+}
+
+function damaged(group: ReadGroup, index: number, reason: string): Error {
+  const id = group.blobs[index]?.id ?? new Uint8Array(0);
+  return failure('blob_damaged', { blob: shortId(id), name: packObject(group.packId), reason });
+}
+
+/** Groups blobs that follow each other (in the order given) in a pack into single reads. */
+export function groupReads(blobs: readonly Located[]): ReadGroup[] {
+  const groups: ReadGroup[] = [];
+  let open: Located[] = [];
+  const close = (): void => {
+    const [first] = open;
+    const last = open.at(-1);
+    if (first === undefined || last === undefined) return;
+    const length = endOf(last) - first.offset;
+    groups.push({ packId: first.packId, packSalt: first.packSalt, blobs: open, offset: first.offset, length });
+    open = [];
+  };
+  for (const blob of blobs) {
+    const [first] = open;
+    const last = open.at(-1);
+    const joins =
+      first !== undefined &&
+      last !== undefined &&
+      blob.packId === last.packId &&
+      blob.offset >= endOf(last) &&
+      blob.offset - endOf(last) <= gapBytes &&
+      endOf(blob) - first.offset <= readBytes;
+    if (!joins) close();
+    open.push(blob);
+  }
+  close();
+  return groups;
+}
+
+function endOf(blob: Located): number {
+  return blob.offset + recordHeaderBytes + blob.storedLength;
+}
+
+export function shortId(id: Uint8Array): string {
+  return Buffer.from(id).toString('hex').slice(0, 16);
+}

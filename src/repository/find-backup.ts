@@ -1,0 +1,57 @@
+import type { Manifest } from '../contract/manifest.ts';
+import { failure } from '../kernel/errors/failure.ts';
+import type { BackupName } from './repository.ts';
+
+const fullId = /^[0-9a-f]{32}$/;
+const idPrefix = /^[0-9a-f]{4,31}$/;
+const timestamp = /^\d{4}-\d{2}-\d{2}(?:[T ]\d{2}:\d{2}(?::\d{2}(?:\.\d{1,9})?)?(?:Z|[+-]\d{2}:?\d{2})?)?$/;
+
+/** Reads one manifest by its name. */
+type Read = (name: BackupName) => Promise<Manifest>;
+
+/**
+ * Finds the backup a reference means: an id, a unique prefix of at least 4 digits, a time (the newest backup started
+ * at or before it; without an offset it is local time), `latest`, or `latest:SOURCE`.
+ * `backup_unknown`, `backup_ambiguous`, `backup_reference`.
+ */
+export async function findBackup(names: readonly BackupName[], reference: string, read: Read): Promise<Manifest> {
+  if (reference === 'latest') return await read(lastOf(names, reference));
+  if (reference.startsWith('latest:')) return await latestOfSource(names, reference, read);
+  if (fullId.test(reference) || idPrefix.test(reference)) return await read(byPrefix(names, reference));
+  if (timestamp.test(reference)) return await read(lastOf(startedUpTo(names, reference), reference));
+  throw failure('backup_reference', { reference });
+}
+
+async function latestOfSource(names: readonly BackupName[], reference: string, read: Read): Promise<Manifest> {
+  const source = reference.slice('latest:'.length);
+  for (const name of names.toReversed()) {
+    const manifest = await read(name);
+    if (manifest.source.name === source) return manifest;
+  }
+  throw failure('backup_unknown', { reference });
+}
+
+function byPrefix(names: readonly BackupName[], prefix: string): BackupName {
+  const matching = names.filter((name) => name.id.startsWith(prefix));
+  if (matching.length > 1) {
+    const examples = matching.slice(0, 3).map((name) => name.id.slice(0, prefix.length + 4));
+    throw failure('backup_ambiguous', { reference: prefix, count: matching.length, examples: examples.join(', ') });
+  }
+  return lastOf(matching, prefix);
+}
+
+function startedUpTo(names: readonly BackupName[], time: string): BackupName[] {
+  const limit = Date.parse(time.length === 10 ? `${time}T23:59:59.999` : time.replace(' ', 'T'));
+  if (Number.isNaN(limit)) throw failure('backup_reference', { reference: time });
+  // A time without fractions means the whole second: that is how times are shown.
+  const inclusive = time.includes('.') ? limit : limit + 999;
+  return names
+    .filter((name) => name.startedAtMs <= inclusive)
+    .toSorted((a, b) => a.startedAtMs - b.startedAtMs);
+}
+
+function lastOf(names: readonly BackupName[], reference: string): BackupName {
+  const last = names.at(-1);
+  if (last === undefined) throw failure('backup_unknown', { reference });
+  return last;
+}

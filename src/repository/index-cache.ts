@@ -1,0 +1,289 @@
+import { mkdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { DatabaseSync, type StatementSync } from 'node:sqlite';
+import { failure, reasonOf } from '../kernel/errors/failure.ts';
+import type { RepositoryId } from '../kernel/ids.ts';
+import { blobIdBytes, type BlobLocation, type BlobType } from '../pipeline/blob.ts';
+import { footerEntryBytes, writeEntry } from '../pipeline/pack-format.ts';
+import { blobsOf, type IndexedPack } from './index-object.ts';
+
+/** A blob and the pack it lies in. */
+export interface Located extends BlobLocation {
+  readonly packId: string;
+  readonly packSalt: Uint8Array;
+  readonly packSizeBytes: number;
+  /** False when the last listing did not show the pack, or with another size. */
+  readonly present: boolean;
+}
+
+const schemaVersion = 1;
+
+/**
+ * The repository's index on local disk, so that memory stays small however many chunks there are.
+ * It holds nothing that the repository does not: deleting it costs the time to make it again.
+ */
+export class IndexCache implements Disposable {
+  readonly #database: DatabaseSync;
+  readonly #statements: ReturnType<typeof prepare>;
+
+  private constructor(database: DatabaseSync) {
+    this.#database = database;
+    this.#statements = prepare(database);
+  }
+
+  /** Opens or makes the cache of one repository; a damaged one is made anew. `cache_failed`. */
+  static open(directory: string, repository: RepositoryId): IndexCache {
+    const path = join(directory, repository, 'index.sqlite');
+    try {
+      mkdirSync(join(directory, repository), { recursive: true, mode: 0o700 });
+      return IndexCache.#openAt(path) ?? IndexCache.#anew(path);
+    } catch (error) {
+      throw failure('cache_failed', { path, reason: reasonOf(error) }, { cause: error });
+    }
+  }
+
+  static #openAt(path: string): IndexCache | undefined {
+    const database = new DatabaseSync(path, { timeout: 60_000 });
+    try {
+      // 16 MiB of pages; temporary tables (what this session stores) in a file, too.
+      database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA cache_size = -16384; PRAGMA temp_store = FILE;');
+      createTables(database);
+      return new IndexCache(database);
+    } catch (error) {
+      database.close();
+      if (isBusy(error)) throw error;
+      return undefined;
+    }
+  }
+
+  static #anew(path: string): IndexCache {
+    for (const suffix of ['', '-wal', '-shm']) rmSync(`${path}${suffix}`, { force: true });
+    const cache = IndexCache.#openAt(path);
+    if (cache === undefined) throw new Error('a new cache file cannot be used');
+    return cache;
+  }
+
+  /** Runs `change` as one transaction that other processes see whole or not at all. */
+  transaction<T>(change: () => T): T {
+    this.#database.exec('BEGIN IMMEDIATE');
+    try {
+      const result = change();
+      this.#database.exec('COMMIT');
+      return result;
+    } catch (error) {
+      this.#database.exec('ROLLBACK');
+      throw error;
+    }
+  }
+
+  hasIndex(name: string): boolean {
+    return this.#statements.hasIndex.get(name) !== undefined;
+  }
+
+  hasPack(id: string): boolean {
+    return this.#statements.packNumber.get(Buffer.from(id, 'hex')) !== undefined;
+  }
+
+  /** Adds what an index object (or packs read by themselves: null) tells. Call in a transaction. */
+  add(indexName: string | null, packs: readonly IndexedPack[]): void {
+    for (const pack of packs) this.#addPack(pack);
+    if (indexName !== null) this.#statements.addIndex.run(indexName);
+  }
+
+  /** Begins to note a listing of packs; call {@link listed} for each and {@link endListing} when it ended well. */
+  beginListing(): void {
+    this.#database.exec('DELETE FROM temp.listing');
+  }
+
+  listed(id: string, sizeBytes: number): void {
+    this.#statements.listed.run(Buffer.from(id, 'hex'), sizeBytes);
+  }
+
+  /** Takes the listing as the truth about which packs are there. */
+  endListing(): void {
+    this.#database.exec(
+      'UPDATE packs SET present = EXISTS (SELECT 1 FROM temp.listing l WHERE l.id = packs.id AND l.size = packs.size)',
+    );
+  }
+
+  /** Packs in the listing that no index has told of. */
+  unindexed(): { id: string; sizeBytes: number }[] {
+    return this.#statements.unindexed.all().map((row) => ({ id: hex(row['id']), sizeBytes: Number(row['size']) }));
+  }
+
+  /** Where a blob is; the copy in a pack that is present when there are several. */
+  locate(id: Uint8Array): Located | undefined {
+    const row = this.#statements.locate.get(id);
+    if (row === undefined) return undefined;
+    return {
+      id: Uint8Array.from(id),
+      type: Number(row['type']) as BlobType,
+      codec: Number(row['codec']),
+      offset: Number(row['offset']),
+      rawLength: Number(row['raw']),
+      storedLength: Number(row['stored']),
+      packId: hex(row['pack_id']),
+      packSalt: row['salt'] as Uint8Array,
+      packSizeBytes: Number(row['size']),
+      present: Number(row['present']) === 1,
+    };
+  }
+
+  /**
+   * For each id: 0 when a present pack has it or this session has claimed it before, else 1, and it is claimed now.
+   * The packs that ids were found in are noted for {@link missingDependencies}.
+   */
+  claim(ids: Uint8Array): Uint8Array<ArrayBuffer> {
+    const wanted = new Uint8Array(ids.length / blobIdBytes);
+    // One read transaction for all of them; only temporary tables, which are this connection's own, are written.
+    this.#database.exec('BEGIN');
+    try {
+      for (let index = 0; index < wanted.length; index += 1) {
+        const id = ids.subarray(index * blobIdBytes, (index + 1) * blobIdBytes);
+        const found = this.#statements.presentPack.get(id);
+        if (found === undefined) wanted[index] = Number(this.#statements.claim.run(id).changes);
+        else this.#statements.depend.run(Number(found['pack']));
+      }
+    } finally {
+      this.#database.exec('COMMIT');
+    }
+    return wanted;
+  }
+
+  /** Forgets what earlier sessions of this connection claimed. */
+  beginSession(): void {
+    this.#database.exec('DELETE FROM temp.claimed; DELETE FROM temp.depended');
+  }
+
+  /** Packs this session relies on (found, not stored by it) that the last listing did not show. */
+  missingDependencies(): { id: string }[] {
+    return this.#statements.missingDependencies.all().map((row) => ({ id: hex(row['id']) }));
+  }
+
+  /** Begins a walk over backups: nothing is visited and no pack is needed yet. */
+  beginWalk(): void {
+    this.#database.exec('DELETE FROM temp.visited; DELETE FROM temp.needed');
+  }
+
+  /** True the first time in this walk. */
+  visit(id: Uint8Array): boolean {
+    return this.#statements.visit.run(id).changes === 1;
+  }
+
+  /** Notes that the walk needs this pack. */
+  need(packId: string): void {
+    this.#statements.need.run(Buffer.from(packId, 'hex'));
+  }
+
+  /** Hex ids of the packs the walk needs, or of all packs that were listed, in order. */
+  *packs(which: 'needed' | 'listed'): Generator<{ id: string; sizeBytes: number }, void, void> {
+    const statement = which === 'needed' ? this.#statements.neededPacks : this.#statements.listedPacks;
+    for (const row of statement.iterate()) yield { id: hex(row['id']), sizeBytes: Number(row['size']) };
+  }
+
+  /** What the index says a pack holds; undefined when it knows nothing of it. */
+  packContents(id: string): IndexedPack | undefined {
+    const row = this.#statements.pack.get(Buffer.from(id, 'hex'));
+    if (row === undefined) return undefined;
+    const rows = this.#statements.packBlobs.all(Number(row['number']));
+    const entries = Buffer.alloc(rows.length * footerEntryBytes);
+    rows.forEach((blob, index) =>
+      writeEntry(entries, index * footerEntryBytes, {
+        id: blob['id'] as Uint8Array,
+        type: Number(blob['type']) as BlobType,
+        codec: Number(blob['codec']),
+        offset: Number(blob['offset']),
+        rawLength: Number(blob['raw']),
+        storedLength: Number(blob['stored']),
+      }),
+    );
+    return { id, salt: row['salt'] as Uint8Array, sizeBytes: Number(row['size']), entries };
+  }
+
+  [Symbol.dispose](): void {
+    this.#database.close();
+  }
+
+  #addPack(pack: IndexedPack): void {
+    const id = Buffer.from(pack.id, 'hex');
+    if (this.#statements.addPack.run(id, pack.salt, pack.sizeBytes).changes === 0) return;
+    const number = Number(this.#statements.packNumber.get(id)?.['number']);
+    for (const blob of blobsOf(pack)) {
+      const { type, codec, offset, rawLength, storedLength } = blob;
+      this.#statements.addBlob.run(blob.id, number, type, codec, offset, rawLength, storedLength);
+    }
+  }
+}
+
+function createTables(database: DatabaseSync): void {
+  const version = Number(database.prepare('PRAGMA user_version').get()?.['user_version']);
+  if (version !== 0 && version !== schemaVersion) throw new Error(`a cache of version ${version}`);
+  database.exec(`
+    CREATE TABLE IF NOT EXISTS indexes (name TEXT PRIMARY KEY) WITHOUT ROWID;
+    CREATE TABLE IF NOT EXISTS packs (
+      number INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE, salt BLOB NOT NULL, size INTEGER NOT NULL,
+      present INTEGER NOT NULL DEFAULT 1);
+    CREATE TABLE IF NOT EXISTS blobs (
+      id BLOB NOT NULL, pack INTEGER NOT NULL, type INTEGER NOT NULL, codec INTEGER NOT NULL,
+      offset INTEGER NOT NULL, raw INTEGER NOT NULL, stored INTEGER NOT NULL,
+      PRIMARY KEY (id, pack)) WITHOUT ROWID;
+    CREATE INDEX IF NOT EXISTS blobs_by_pack ON blobs (pack, offset);
+    PRAGMA user_version = ${schemaVersion};
+    PRAGMA temp.journal_mode = OFF;
+    CREATE TEMP TABLE listing (id BLOB PRIMARY KEY, size INTEGER NOT NULL) WITHOUT ROWID;
+    CREATE TEMP TABLE claimed (id BLOB PRIMARY KEY) WITHOUT ROWID;
+    CREATE TEMP TABLE depended (pack INTEGER PRIMARY KEY);
+    CREATE TEMP TABLE visited (id BLOB PRIMARY KEY) WITHOUT ROWID;
+    CREATE TEMP TABLE needed (id BLOB PRIMARY KEY) WITHOUT ROWID;
+  `);
+}
+
+function prepare(database: DatabaseSync): Record<
+  | 'hasIndex' | 'addIndex' | 'packNumber' | 'addPack' | 'addBlob' | 'listed' | 'unindexed' | 'locate'
+  | 'presentPack' | 'claim' | 'depend' | 'missingDependencies' | 'visit' | 'need' | 'neededPacks' | 'listedPacks'
+  | 'pack' | 'packBlobs',
+  StatementSync
+> {
+  return {
+    hasIndex: database.prepare('SELECT 1 FROM indexes WHERE name = ?'),
+    addIndex: database.prepare('INSERT OR IGNORE INTO indexes (name) VALUES (?)'),
+    packNumber: database.prepare('SELECT number FROM packs WHERE id = ?'),
+    addPack: database.prepare('INSERT OR IGNORE INTO packs (id, salt, size) VALUES (?, ?, ?)'),
+    addBlob: database.prepare('INSERT OR IGNORE INTO blobs VALUES (?, ?, ?, ?, ?, ?, ?)'),
+    listed: database.prepare('INSERT OR REPLACE INTO temp.listing VALUES (?, ?)'),
+    unindexed: database.prepare(
+      'SELECT l.id, l.size FROM temp.listing l WHERE NOT EXISTS (SELECT 1 FROM packs p WHERE p.id = l.id)',
+    ),
+    locate: database.prepare(
+      `SELECT b.type, b.codec, b.offset, b.raw, b.stored, p.id AS pack_id, p.salt, p.size, p.present
+       FROM blobs b JOIN packs p ON p.number = b.pack WHERE b.id = ? ORDER BY p.present DESC, b.pack LIMIT 1`,
+    ),
+    presentPack: database.prepare(
+      'SELECT b.pack FROM blobs b JOIN packs p ON p.number = b.pack WHERE b.id = ? AND p.present = 1 LIMIT 1',
+    ),
+    claim: database.prepare('INSERT OR IGNORE INTO temp.claimed VALUES (?)'),
+    depend: database.prepare('INSERT OR IGNORE INTO temp.depended VALUES (?)'),
+    visit: database.prepare('INSERT OR IGNORE INTO temp.visited VALUES (?)'),
+    need: database.prepare('INSERT OR IGNORE INTO temp.needed VALUES (?)'),
+    neededPacks: database.prepare(
+      'SELECT l.id, l.size FROM temp.needed n JOIN temp.listing l ON l.id = n.id ORDER BY l.id',
+    ),
+    listedPacks: database.prepare('SELECT id, size FROM temp.listing ORDER BY id'),
+    pack: database.prepare('SELECT number, salt, size FROM packs WHERE id = ?'),
+    packBlobs: database.prepare(
+      'SELECT id, type, codec, offset, raw, stored FROM blobs WHERE pack = ? ORDER BY offset',
+    ),
+    missingDependencies: database.prepare(
+      `SELECT p.id FROM temp.depended d JOIN packs p ON p.number = d.pack
+       WHERE NOT EXISTS (SELECT 1 FROM temp.listing l WHERE l.id = p.id AND l.size = p.size)`,
+    ),
+  };
+}
+
+function hex(value: unknown): string {
+  return Buffer.from(value as Uint8Array).toString('hex');
+}
+
+function isBusy(error: unknown): boolean {
+  return error instanceof Error && 'errcode' in error && (error.errcode === 5 || error.errcode === 6);
+}

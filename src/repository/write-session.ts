@@ -1,0 +1,170 @@
+import type { Manifest } from '../contract/manifest.ts';
+import type { Entry, StreamRef } from '../contract/stream.ts';
+import { failure } from '../kernel/errors/failure.ts';
+import { blobTypes } from '../pipeline/blob.ts';
+import { BlobSink, type BlobHost, type SinkCounts } from '../pipeline/blob-sink.ts';
+import type { Compression } from '../pipeline/codec.ts';
+import type { PipelineKeys } from '../pipeline/keys.ts';
+import type { FinishedPack } from '../pipeline/pack-builder.ts';
+import { footerEntryBytes } from '../pipeline/pack-format.ts';
+import { WorkerPool } from '../pipeline/pool.ts';
+import { ChunkedStreamWriter, WindowPool } from '../pipeline/stream-writer.ts';
+import type { Chunking, RunOptions, StreamWriter, TaskModule } from '../pipeline/task.ts';
+import type { Storage } from '../storage/port.ts';
+import type { IndexCache } from './index-cache.ts';
+import { encodeIndex, type IndexedPack } from './index-object.ts';
+import { listPacks } from './index-sync.ts';
+import { indexObject, packObject } from './layout.ts';
+import { commitManifest } from './manifests.ts';
+
+/** An index object is written after this many rows: an interrupted backup is found again up to there at once. */
+const indexRows = 32_768;
+
+export interface SessionParts {
+  readonly storage: Storage;
+  readonly keys: PipelineKeys;
+  readonly cache: IndexCache;
+  readonly compression: Compression;
+  readonly jobs: number;
+  readonly signal: AbortSignal;
+}
+
+/** What a session stored so far. */
+export interface SessionCounts extends SinkCounts {
+  /** Bytes of objects added to the repository. */
+  bytesAdded: number;
+}
+
+/**
+ * One backup being written. Packs become durable as they fill, then index objects, then, by {@link commit}, the
+ * manifest: until then nobody sees anything. Disposing without committing leaves only packs that the next backup
+ * finds and uses.
+ */
+export class WriteSession implements AsyncDisposable {
+  readonly #parts: SessionParts;
+  readonly #pool: WorkerPool;
+  readonly #sink: BlobSink;
+  readonly #windows: WindowPool;
+  readonly #entries: EntryWriter;
+  #unindexed: IndexedPack[] = [];
+  #unindexedRows = 0;
+  #bytesAdded = 0;
+
+  constructor(parts: SessionParts) {
+    this.#parts = parts;
+    parts.cache.beginSession();
+    const host: BlobHost = {
+      claim: (ids) => Promise.resolve(parts.cache.claim(ids)),
+      storePack: (pack) => this.#storePack(pack),
+    };
+    const { keys, compression } = parts;
+    this.#pool = new WorkerPool({ keys, compression }, parts.jobs, host);
+    this.#sink = new BlobSink(keys, compression, host);
+    this.#windows = new WindowPool(keys.gearTable);
+    this.#entries = new EntryWriter(this.#openStream({ type: 'content', averageBytes: 65_536 }, blobTypes.list));
+  }
+
+  /** Runs a task in a worker; it ends when the session's signal aborts, too. */
+  async run<I, O>(task: TaskModule<I, O>, input: I, options: RunOptions = {}): Promise<O> {
+    const signals = [this.#parts.signal, options.signal].filter((signal) => signal !== undefined);
+    return await this.#pool.run(task, input, { ...options, signal: AbortSignal.any(signals) });
+  }
+
+  openStream(chunking: Chunking): StreamWriter {
+    return this.#openStream(chunking, blobTypes.data);
+  }
+
+  async addEntry(entry: Entry): Promise<void> {
+    await this.#entries.add(entry);
+  }
+
+  /** Makes everything durable, checks that all it relies on is there, and writes the manifest. */
+  async commit(
+    describe: (counts: SessionCounts, entries: Manifest['entries']) => Omit<Manifest, 'sequence' | 'previous'>,
+  ): Promise<Manifest> {
+    const { storage, keys, signal } = this.#parts;
+    const entries = await this.#entries.finish();
+    const workers = await this.#pool.flush();
+    await this.#sink.flush();
+    await this.#writeIndex();
+    await this.#checkDependencies();
+    signal.throwIfAborted();
+    const counts = this.#total([this.#sink.counts, ...workers]);
+    return await commitManifest(storage, keys, describe(counts, entries), signal);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#pool[Symbol.asyncDispose]();
+  }
+
+  #openStream(chunking: Chunking, blobType: 1 | 3): StreamWriter {
+    const { keys } = this.#parts;
+    return new ChunkedStreamWriter({ keys, sink: this.#sink, windows: this.#windows, chunking, blobType });
+  }
+
+  async #storePack(pack: FinishedPack): Promise<ArrayBuffer> {
+    const { storage, signal } = this.#parts;
+    await storage.put(packObject(pack.id), new Uint8Array(pack.buffer, 0, pack.lengthBytes), { signal });
+    this.#bytesAdded += pack.lengthBytes;
+    const { id, salt, entries } = pack;
+    this.#unindexed.push({ id, salt, sizeBytes: pack.lengthBytes, entries });
+    this.#unindexedRows += entries.length / footerEntryBytes;
+    if (this.#unindexedRows >= indexRows) await this.#writeIndex();
+    return pack.buffer;
+  }
+
+  async #writeIndex(): Promise<void> {
+    const packs = this.#unindexed;
+    if (packs.length === 0) return;
+    this.#unindexed = [];
+    this.#unindexedRows = 0;
+    const { storage, keys, cache, signal } = this.#parts;
+    const { id, bytes } = encodeIndex(keys, packs);
+    await storage.put(indexObject(id), bytes, { signal });
+    this.#bytesAdded += bytes.length;
+    cache.transaction(() => cache.add(indexObject(id), packs));
+  }
+
+  /** A backup that refers to packs somebody removed meanwhile must not be called one. */
+  async #checkDependencies(): Promise<void> {
+    const { storage, cache, signal } = this.#parts;
+    await listPacks(storage, cache, signal);
+    const missing = cache.missingDependencies();
+    const [first] = missing;
+    if (first !== undefined) throw failure('pack_lost', { count: missing.length, name: packObject(first.id) });
+  }
+
+  #total(all: readonly SinkCounts[]): SessionCounts {
+    const total: SessionCounts = { chunks: 0, chunksNew: 0, bytesNew: 0, bytesAdded: this.#bytesAdded };
+    for (const counts of all) {
+      total.chunks += counts.chunks;
+      total.chunksNew += counts.chunksNew;
+      total.bytesNew += counts.bytesNew;
+    }
+    return total;
+  }
+}
+
+/** Writes the list of entries as newline-delimited JSON, one after another whoever calls. */
+class EntryWriter {
+  readonly #stream: StreamWriter;
+  #count = 0;
+  #last: Promise<void> = Promise.resolve();
+
+  constructor(stream: StreamWriter) {
+    this.#stream = stream;
+  }
+
+  add(entry: Entry): Promise<void> {
+    this.#count += 1;
+    const line = Buffer.from(`${JSON.stringify(entry)}\n`);
+    const written = this.#last.then(() => this.#stream.write(line));
+    this.#last = written.catch(() => {}); // Whoever added it is told; `finish` fails as well, for the stream is broken.
+    return written;
+  }
+
+  async finish(): Promise<{ count: number; stream: StreamRef }> {
+    await this.#last;
+    return { count: this.#count, stream: await this.#stream.finish() };
+  }
+}
