@@ -1,0 +1,240 @@
+import { failure, isFailure, type HoldfastError } from '../../kernel/errors/failure.ts';
+import type { BackupContext, BackupOutcome } from '../port.ts';
+import type { ConnectionParameters, Environment } from './connection.ts';
+import { withDatabase } from './connection.ts';
+import { planArchives, dumpArguments, type ArchivePlan, type DumpSettings } from './dump-plan.ts';
+import { dumpTaskModule, type DumpMessage, type DumpOutput } from './dump-task.ts';
+import { backupGlobals } from './globals.ts';
+import { findLockHolder, listBigTables, listDatabases, readDatabaseFacts, type SizedTable } from './inventory.ts';
+import { entryKinds, type ArchiveMetadata, type DatabaseMetadata, type PostgresMetadata } from './metadata.ts';
+import { blobsPath, tablePath, tocPath } from './names.ts';
+import { childEnvironment, openSession, pinned, settingOf, type Session } from './session.ts';
+import { shareSnapshot } from './snapshot.ts';
+import { findTools, toolPath, type Tools } from './tools.ts';
+
+export interface PostgresBackupOptions {
+  readonly connection: ConnectionParameters;
+  /** The database of the connection unless given; `all`: every one that is no template and takes connections. */
+  readonly databases?: 'all' | readonly string[] | undefined;
+  /** Roles and tablespaces as well. Default true. */
+  readonly globals?: boolean | undefined;
+  /** Where the client tools are, when they should not be looked for. */
+  readonly toolsDirectory?: string | undefined;
+  /** How long to wait for a table that is locked. Default 60 s. */
+  readonly lockWaitMs?: number | undefined;
+  /** Tables from this size on may be dumped beside the others. Default 64 MiB. */
+  readonly bigTableBytes?: number | undefined;
+  /** Databases below this size are dumped by one pg_dump. Default 64 MiB. */
+  readonly smallDatabaseBytes?: number | undefined;
+  readonly env: Environment;
+}
+
+const mebibyte = 1_048_576;
+const defaultLockWaitMs = 60_000;
+/** Each is an argument of pg_dump. */
+const mostBigTables = 256;
+
+/**
+ * Backs up databases by pg_dump, each from one consistent snapshot, and stores every table as a stream of its own.
+ * Throws the coded errors of kernel/errors/postgres.ts; nothing is skipped without a warning.
+ */
+export async function backupPostgres(options: PostgresBackupOptions, context: BackupContext): Promise<BackupOutcome> {
+  await using session = await openSession(options.connection, context.signal);
+  const major = Math.floor(session.serverVersionNumber / 10_000);
+  const search = { env: options.env, signal: context.signal, directory: options.toolsDirectory };
+  const tools = await findTools(search, 'pg_dump', major, `a server of version ${session.serverVersion}`);
+  const names = await chooseDatabases(options, session);
+  const server = pinned(session);
+  const warnings: string[] = [];
+  const globals = options.globals === false
+    ? { path: null, passwords: false, warnings: [] }
+    : await backupGlobals(session, tools, options.env, context);
+  warnings.push(...globals.warnings);
+
+  const databases: DatabaseMetadata[] = [];
+  for (const name of names) {
+    const job = new DatabaseBackup(withDatabase(server, name), tools, options, context);
+    databases.push(await job.run());
+    warnings.push(...job.warnings.map((warning) => (names.length > 1 ? `${name}: ${warning}` : warning)));
+  }
+  const metadata: PostgresMetadata = {
+    schema: 1,
+    server_version_number: session.serverVersionNumber,
+    server_version: session.serverVersion,
+    pg_dump_version: tools.version,
+    in_recovery: session.inRecovery,
+    globals: { path: globals.path, passwords: globals.passwords },
+    databases,
+  };
+  return { metadata, warnings };
+}
+
+async function chooseDatabases(options: PostgresBackupOptions, session: Session): Promise<string[]> {
+  const { databases } = options;
+  if (databases === undefined) return [options.connection.database];
+  const existing = await listDatabases(session);
+  const server = session.setting.server;
+  if (databases === 'all') {
+    if (existing.length === 0) throw failure('postgres_nothing_to_back_up', { server, reason: 'it has none' });
+    return existing;
+  }
+  if (databases.length === 0) throw failure('postgres_nothing_to_back_up', { server, reason: 'the list of databases is empty' });
+  for (const database of databases) {
+    if (!existing.includes(database)) throw failure('postgres_database_missing', { database, server });
+  }
+  return [...new Set(databases)];
+}
+
+/** The backup of one database: one pg_dump, or several side by side on one snapshot. */
+class DatabaseBackup {
+  readonly warnings: string[] = [];
+  readonly #connection: ConnectionParameters;
+  readonly #tools: Tools;
+  readonly #options: PostgresBackupOptions;
+  readonly #context: BackupContext;
+  readonly #lockWaitMs: number;
+
+  constructor(connection: ConnectionParameters, tools: Tools, options: PostgresBackupOptions, context: BackupContext) {
+    this.#connection = connection;
+    this.#tools = tools;
+    this.#options = options;
+    this.#context = context;
+    this.#lockWaitMs = options.lockWaitMs ?? defaultLockWaitMs;
+  }
+
+  async run(): Promise<DatabaseMetadata> {
+    const { progress, signal } = this.#context;
+    progress.phase(`reading the catalogue of ${this.#connection.database}`);
+    try {
+      await using session = await openSession(this.#connection, signal);
+      await session.query(`SET lock_timeout = ${Math.max(1, Math.floor(this.#lockWaitMs))}`);
+      const facts = await readDatabaseFacts(session);
+      progress.total(facts.size_bytes);
+      const bigTables = await this.#bigTables(session, facts.size_bytes);
+      const outputs = await this.#dumpAll(session, facts.size_bytes, bigTables);
+      return { ...facts, ...(await this.#addEntries(facts.name, outputs)) };
+    } catch (error) {
+      throw isFailure(error, 'postgres_lock_timeout') ? await this.#withLockHolder(error) : error;
+    }
+  }
+
+  async #bigTables(session: Session, sizeBytes: number): Promise<SizedTable[]> {
+    if (this.#context.jobs < 2 || sizeBytes < (this.#options.smallDatabaseBytes ?? 64 * mebibyte)) return [];
+    return await listBigTables(session, this.#options.bigTableBytes ?? 64 * mebibyte, mostBigTables);
+  }
+
+  async #dumpAll(session: Session, sizeBytes: number, bigTables: readonly SizedTable[]): Promise<[ArchivePlan, DumpOutput][]> {
+    const bigBytes = bigTables.reduce((sum, { bytes }) => sum + bytes, 0);
+    let plans = planArchives(bigTables, Math.max(0, sizeBytes - bigBytes), this.#context.jobs);
+    const elsewhere = plans.slice(1).flatMap(({ tables }) => tables);
+    const snapshot = plans.length > 1 ? await shareSnapshot(session, elsewhere, this.#lockWaitMs) : undefined;
+    if (plans.length > 1 && snapshot === undefined) {
+      this.warnings.push('the server cannot share a snapshot, so one pg_dump dumped everything');
+      plans = planArchives([], 0, 1);
+    }
+    const settings: DumpSettings = {
+      snapshot: snapshot?.id, lockWaitMs: this.#lockWaitMs, withoutUnlogged: session.inRecovery,
+    };
+    if (session.inRecovery) this.warnings.push('taken from a standby: unlogged tables are there without their rows');
+    const outputs = await this.#runTogether(plans, settings, pinned(session));
+    await snapshot?.release();
+    return outputs;
+  }
+
+  /** All archives at once; the first failure stops the others and is the one reported. */
+  async #runTogether(
+    plans: readonly ArchivePlan[], settings: DumpSettings, connection: ConnectionParameters,
+  ): Promise<[ArchivePlan, DumpOutput][]> {
+    const failed = new AbortController();
+    const signal = AbortSignal.any([this.#context.signal, failed.signal]);
+    let first: unknown;
+    const running = plans.map(async (plan): Promise<[ArchivePlan, DumpOutput]> => {
+      try {
+        return [plan, await this.#runDump(plan, settings, connection, signal)];
+      } catch (error) {
+        first ??= error;
+        failed.abort(error);
+        throw error;
+      }
+    });
+    const settled = await Promise.allSettled(running);
+    this.#context.signal.throwIfAborted();
+    if (first !== undefined) throw first;
+    return settled.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []));
+  }
+
+  async #runDump(
+    plan: ArchivePlan, settings: DumpSettings, connection: ConnectionParameters, signal: AbortSignal,
+  ): Promise<DumpOutput> {
+    const { password, ...setting } = settingOf(connection, this.#lockWaitMs);
+    const { progress } = this.#context;
+    return await this.#context.run(
+      dumpTaskModule,
+      {
+        command: toolPath(this.#tools, 'pg_dump'),
+        args: dumpArguments(plan, settings),
+        env: childEnvironment(connection, this.#options.env),
+        setting: { ...setting, password: password?.reveal() },
+      },
+      {
+        signal,
+        onProgress: (bytes) => progress.advance(bytes),
+        onMessage: (message) => progress.phase(`dumping ${(message as DumpMessage).dumping}`),
+      },
+    );
+  }
+
+  async #addEntries(
+    database: string, outputs: readonly [ArchivePlan, DumpOutput][],
+  ): Promise<Pick<DatabaseMetadata, 'tables' | 'rows' | 'bytes' | 'archives'>> {
+    const sums = { tables: 0, rows: 0, bytes: 0 };
+    const archives: ArchiveMetadata[] = [];
+    for (const [plan, output] of outputs) {
+      const archive = plan.number;
+      this.warnings.push(...output.warnings);
+      const toc = tocPath(database, archive);
+      await this.#context.addEntry({
+        path: toc, kind: entryKinds.toc, stream: output.toc,
+        meta: { database, archive, encoding: output.encoding, entries: output.tocEntries },
+      });
+      let tables = 0;
+      let blobs = 0;
+      for (const block of output.blocks) {
+        if (block.kind === 'blobs') {
+          const { dumpId: dump_id, objects, bytes, fingerprint, stream } = block;
+          await this.#context.addEntry({
+            path: blobsPath(database, archive, blobs), kind: entryKinds.blobs, stream,
+            meta: { database, archive, dump_id, objects, bytes, fingerprint },
+          });
+          blobs += 1;
+        } else {
+          const { dumpId: dump_id, schema, table, rows, bytes, fingerprint, stream } = block;
+          await this.#context.addEntry({
+            path: tablePath(database, schema, table), kind: entryKinds.table, stream,
+            meta: { database, archive, dump_id, schema, table, rows, bytes, fingerprint },
+          });
+          tables += 1;
+          sums.rows += rows;
+          sums.bytes += bytes;
+        }
+      }
+      sums.tables += tables;
+      archives.push({ number: archive, content: plan.content, toc, tables, blobs });
+    }
+    return { ...sums, archives };
+  }
+
+  /** The same error, with the name of the table and of whoever holds the lock, if that can still be seen. */
+  async #withLockHolder(error: HoldfastError): Promise<HoldfastError> {
+    try {
+      await using session = await openSession(this.#connection, this.#context.signal);
+      const found = await findLockHolder(session);
+      if (found === undefined) return error;
+      return failure('postgres_lock_timeout', {
+        ...found, seconds: Math.round(this.#lockWaitMs / 1000), database: this.#connection.database,
+      }, { cause: error });
+    } catch {
+      return error; // looking was a courtesy; what stopped the backup is the lock
+    }
+  }
+}

@@ -1,0 +1,52 @@
+import { isFailure } from '../../kernel/errors/failure.ts';
+import type { BackupContext } from '../port.ts';
+import { runChild } from './child.ts';
+import type { Environment } from './connection.ts';
+import { entryKinds } from './metadata.ts';
+import { databaseArgument, globalsPath } from './names.ts';
+import { scrub, toolFailure, toolReason } from './server-errors.ts';
+import { childEnvironment, pinned, settingOf, type Session } from './session.ts';
+import { toolPath, type Tools } from './tools.ts';
+
+export interface GlobalsOutcome {
+  readonly path: string | null;
+  /** The entry has the hashes of passwords. */
+  readonly passwords: boolean;
+  readonly warnings: readonly string[];
+}
+
+/** Stores roles and tablespaces as pg_dumpall writes them; without passwords where the server does not show these. */
+export async function backupGlobals(
+  session: Session, tools: Tools, env: Environment, context: BackupContext,
+): Promise<GlobalsOutcome> {
+  context.progress.phase('dumping roles and tablespaces');
+  const warnings: string[] = [];
+  for (const passwords of [true, false]) {
+    const parameters = pinned(session);
+    const result = await runChild({
+      command: toolPath(tools, 'pg_dumpall'),
+      args: [
+        '--globals-only', '--no-password', `--database=${databaseArgument(parameters.database)}`,
+        ...(passwords ? [] : ['--no-role-passwords']),
+      ],
+      env: childEnvironment(parameters, env),
+      signal: context.signal,
+    });
+    if (result.code === 0) {
+      const writer = context.openStream({ type: 'content', averageBytes: 65_536 });
+      await writer.write(result.stdout);
+      const stream = await writer.finish();
+      await context.addEntry({ path: globalsPath, kind: entryKinds.globals, stream, meta: { passwords } });
+      return { path: globalsPath, passwords, warnings };
+    }
+    const error = toolFailure('pg_dumpall', result, settingOf(parameters));
+    if (!isFailure(error, 'postgres_permission') && !isFailure(error, 'postgres_tool_failed')) throw error;
+    const reason = scrub(toolReason(result.stderr), parameters.password);
+    warnings.push(
+      passwords
+        ? `the passwords of roles are not in this backup: ${reason}`
+        : `roles and tablespaces are not in this backup: ${reason}`,
+    );
+  }
+  return { path: null, passwords: false, warnings: warnings.slice(-1) };
+}

@@ -1,0 +1,207 @@
+import { failure, HoldfastError, isFailure, reasonOf } from '../../kernel/errors/failure.ts';
+import type { Secret } from '../../kernel/secret.ts';
+import { quoteIdentifier } from './names.ts';
+import { installCommands } from './tools.ts';
+
+/** What is known about the conversation in which an error came up. */
+export interface ServerSetting {
+  /** As `describeServer` gives it. */
+  readonly server: string;
+  readonly user: string;
+  readonly database: string;
+  readonly password: Secret | undefined;
+  /** How long locks were waited for; for the message only. */
+  readonly lockWaitMs?: number | undefined;
+}
+
+/** Removes a password from text that came from a tool or the server. */
+export function scrub(text: string, password: Secret | undefined): string {
+  const value = password?.reveal() ?? '';
+  if (value === '') return text;
+  let clean = text.replaceAll(value, '***');
+  const encoded = encodeURIComponent(value);
+  if (encoded !== value) clean = clean.replaceAll(encoded, '***');
+  return clean;
+}
+
+/** Any error of node-postgres or of the network underneath, as one of the catalogue. */
+export function serverFailure(error: unknown, setting: ServerSetting): HoldfastError {
+  if (isFailure(error)) return error;
+  const fields = (typeof error === 'object' && error !== null ? error : {}) as Record<string, unknown>;
+  const code = typeof fields['code'] === 'string' ? fields['code'] : '';
+  const errors = error instanceof AggregateError ? error.errors : [];
+  const reason = scrub(oneLine(errors.length > 0 ? errors.map(reasonOf).join('; ') : reasonOf(error)), setting.password);
+  return (
+    fromNetworkCode(code, reason, setting, fields) ??
+    fromMessage(reason, setting) ??
+    fromSqlState(code, reason, setting) ??
+    failure('postgres_query_failed', { server: setting.server, reason, sqlstate: code === '' ? 'unknown' : code })
+  );
+}
+
+/** The end of a tool that failed, as one of the catalogue. `stderr` is what it printed. */
+export function toolFailure(
+  tool: string,
+  exit: { readonly code: number | null; readonly signal: string | null; readonly stderr: string },
+  setting: ServerSetting,
+): HoldfastError {
+  const stderr = scrub(exit.stderr, setting.password).trim();
+  const found = fromMessage(stderr, setting) ?? fromToolText(tool, stderr, setting);
+  if (found !== undefined) return found;
+  const status = exit.signal === null ? `exit ${exit.code ?? '?'}` : `ended by ${exit.signal}`;
+  return failure('postgres_tool_failed', { tool, status, reason: toolReason(stderr) }, { details: { stderr: stderr.slice(-4_000) } });
+}
+
+/** The lines of a tool that say what is wrong, without its name before each. */
+export function toolReason(stderr: string): string {
+  const lines = stderr.split('\n').map((line) => line.replace(/^\w+: (?:error: )?/, '').trim());
+  const telling = lines.filter((line) => line !== '' && !/^(?:hint:|detail: Query was)/i.test(line));
+  return oneLine(telling.slice(0, 4).join(' ')).slice(0, 600) || 'it printed nothing';
+}
+
+function fromNetworkCode(
+  code: string, reason: string, setting: ServerSetting, fields: Readonly<Record<string, unknown>>,
+): HoldfastError | undefined {
+  const { server } = setting;
+  switch (code) {
+    case 'ENOTFOUND':
+    case 'EAI_AGAIN':
+      return failure('postgres_host_unknown', { host: typeof fields['hostname'] === 'string' ? fields['hostname'] : server });
+    case 'ECONNREFUSED':
+    case 'ENOENT':
+    case 'EHOSTUNREACH':
+    case 'ENETUNREACH':
+    case 'ETIMEDOUT':
+    case 'EACCES':
+      return failure('postgres_refused', { server, reason, isready: isreadyArguments(setting) });
+    case 'ECONNRESET':
+    case 'EPIPE':
+      return failure('postgres_server_gone', { server, reason });
+    default:
+      return undefined;
+  }
+}
+
+function fromSqlState(code: string, reason: string, setting: ServerSetting): HoldfastError | undefined {
+  const { server, user, database } = setting;
+  switch (code) {
+    case '28P01':
+      return failure('postgres_password', { server, user });
+    case '28000':
+      return failure('postgres_hba', { server, user, reason });
+    case '3D000':
+      return failure('postgres_database_missing', { database, server });
+    case '53300':
+      return failure('postgres_too_many_connections', { server, reason });
+    case '53100':
+      return failure('postgres_disk_full', { server, reason });
+    case '57P03':
+      return failure('postgres_refused', { server, reason, isready: isreadyArguments(setting) });
+    case '57P01':
+    case '57P02':
+    case '08006':
+    case '08003':
+      return failure('postgres_server_gone', { server, reason });
+    case '42501':
+      return permission(reason, setting);
+    case '55P03':
+      return lockTimeout('a table', setting);
+    default:
+      return undefined;
+  }
+}
+
+/** What only the wording tells: tools print no SQLSTATE, and the client library has errors without one. */
+function fromMessage(text: string, setting: ServerSetting): HoldfastError | undefined {
+  const { server, user, database } = setting;
+  const reason = firstMatch(text, /(?:FATAL|ERROR|error):\s+(.*)/) ?? oneLine(text).slice(0, 400);
+  if (/password authentication failed|no password supplied|password must be a string|empty password returned/i.test(text)) {
+    return failure('postgres_password', { server, user });
+  }
+  if (/no pg_hba\.conf entry|pg_hba\.conf rejects/.test(text)) return failure('postgres_hba', { server, user, reason });
+  if (/(?:peer|ident|GSSAPI|SSPI|certificate|LDAP|RADIUS|PAM) authentication failed/i.test(text)) {
+    return failure('postgres_hba', { server, user, reason });
+  }
+  if (/^(?:.*FATAL:\s+)?database ".*" does not exist$/m.test(text)) return failure('postgres_database_missing', { database, server });
+  if (/unsupported startup parameter|no such database: pgbouncer|prepared statement .* pgbouncer/i.test(text)) {
+    return failure('postgres_pooler', { server, reason });
+  }
+  if (/too many clients already|remaining connection slots|too many connections for/.test(text)) {
+    return failure('postgres_too_many_connections', { server, reason });
+  }
+  if (/does not support SSL|self[- ]signed certificate|unable to verify the first certificate|certificate (?:verify failed|has expired)|Hostname\/IP does not match|root certificate file|server certificate/i.test(text)) {
+    return failure('postgres_tls', { server, reason });
+  }
+  if (/could not translate host name/.test(text)) {
+    return failure('postgres_host_unknown', { host: firstMatch(text, /host name "([^"]*)"/) ?? server });
+  }
+  if (/server closed the connection unexpectedly|terminating connection|Connection terminated|connection to server was lost|the database system is shutting down/i.test(text)) {
+    return failure('postgres_server_gone', { server, reason });
+  }
+  if (/Connection refused|No such file or directory\s+Is the server running|the database system is starting up|timeout expired/i.test(text)) {
+    return failure('postgres_refused', { server, reason, isready: isreadyArguments(setting) });
+  }
+  if (/No space left on device|could not extend file|disk full/i.test(text)) return failure('postgres_disk_full', { server, reason });
+  return undefined;
+}
+
+function fromToolText(tool: string, text: string, setting: ServerSetting): HoldfastError | undefined {
+  const { user } = setting;
+  const rowSecurity = firstMatch(text, /query would be affected by row-level security policy for table "((?:[^"]|"")*)"/);
+  if (rowSecurity !== undefined) {
+    return failure('postgres_row_security', { object: `table ${tableOf(text) ?? rowSecurity}`, user, role: quoteIdentifier(user) });
+  }
+  if (/permission denied/.test(text)) return permission(text, setting);
+  if (/canceling statement due to (?:statement|lock) timeout/.test(text)) {
+    return lockTimeout(firstMatch(text, /LOCK TABLE (?:ONLY )?(.*?) IN ACCESS SHARE/s) ?? 'a table', setting);
+  }
+  const mismatch = /server version: (\S+);.*pg_dump version: (\S+)/s.exec(text);
+  if (mismatch !== null) {
+    const needed = Number.parseInt(mismatch[1] ?? '', 10);
+    return failure('postgres_tool_too_old', {
+      tool, found: mismatch[2] ?? '?', needed, what: `the server's version ${mismatch[1] ?? '?'}`, install: installCommands(needed),
+    });
+  }
+  return undefined;
+}
+
+function permission(text: string, setting: ServerSetting): HoldfastError {
+  const { user, database } = setting;
+  const denied = /permission denied for ((?:materialized )?\w+(?: \w+)?) ("?[^\n"]+"?|"[^"]*")/.exec(text);
+  const kind = denied?.[1] ?? 'object';
+  const named = (kind === 'table' || kind === 'relation' || kind === 'sequence' ? tableOf(text) : undefined) ?? denied?.[2]?.trim();
+  const role = quoteIdentifier(user);
+  const grant = kind === 'schema'
+    ? `GRANT USAGE ON SCHEMA ${named ?? '…'} TO ${role}; or for everything: GRANT pg_read_all_data TO ${role};`
+    : `GRANT SELECT ON ${named ?? '…'} TO ${role}; or for everything: GRANT pg_read_all_data TO ${role};`;
+  return failure('postgres_permission', { user, object: named === undefined ? oneLine(text).slice(0, 300) : `${kind} ${named}`, database, grant });
+}
+
+/** The schema-qualified name in the query a tool quotes after its error. */
+function tableOf(text: string): string | undefined {
+  return (
+    firstMatch(text, /(?:LOCK TABLE (?:ONLY )?)(.*?) IN ACCESS SHARE/s) ??
+    firstMatch(text, /COPY ((?:"(?:[^"]|"")*"|[^\s"(])+)\s*(?:\(|TO)/) ??
+    firstMatch(text, /FROM ((?:"(?:[^"]|"")*"|[^\s";,])+\.(?:"(?:[^"]|"")*"|[^\s";,])+)/)
+  );
+}
+
+function lockTimeout(object: string, setting: ServerSetting): HoldfastError {
+  const list = object.includes(', ') ? 'a table' : object;
+  return failure('postgres_lock_timeout', {
+    seconds: Math.round((setting.lockWaitMs ?? 0) / 1000), object: list, database: setting.database, holder: 'another session', pid: 'pid',
+  });
+}
+
+function isreadyArguments(setting: ServerSetting): string {
+  const match = /^\[?(.*?)\]?(?::|\/\.s\.PGSQL\.)(\d+)$/.exec(setting.server);
+  return match === null ? '' : `-h ${match[1] ?? ''} -p ${match[2] ?? ''}`;
+}
+
+function firstMatch(text: string, pattern: RegExp): string | undefined {
+  return pattern.exec(text)?.[1];
+}
+
+function oneLine(text: string): string {
+  return text.replaceAll(/\s+/g, ' ').trim();
+}
