@@ -66,7 +66,12 @@ function objectTests(on: On, largeBytes: number): void {
 
   on('joins data given in parts', async (storage) => {
     const whole = pattern(300_000, 7);
-    const parts = [whole.subarray(0, 1), new Uint8Array(0), whole.subarray(1, 70_000), whole.subarray(70_000)];
+    const parts = [
+      whole.subarray(0, 1),
+      new Uint8Array(0),
+      whole.subarray(1, 70_000),
+      whole.subarray(70_000),
+    ];
     await storage.put('parts', parts);
     assertSame(await storage.get('parts'), whole);
     await storage.put('parts', whole);
@@ -148,7 +153,8 @@ function exclusionTests(on: On): void {
       const winners = results.flatMap((result, i) => (result.status === 'fulfilled' ? [i] : []));
       assert.equal(winners.length, 1, `winners: ${winners.join(', ')}`);
       for (const result of results) {
-        if (result.status === 'rejected') assert.ok(isFailure(result.reason, 'object_exists'), String(result.reason));
+        if (result.status === 'rejected')
+          assert.ok(isFailure(result.reason, 'object_exists'), String(result.reason));
       }
       assertSame(await second.get(name), writers[winners[0] ?? -1] ?? new Uint8Array(0));
     }
@@ -165,9 +171,9 @@ function exclusionTests(on: On): void {
   on('shows an object whole or not at all while it is put', async (storage, subject) => {
     const watcher = (await subject.second?.()) ?? storage;
     const data = pattern(8 * 1024 * 1024, 4);
-    let settled = false;
-    const put = storage.put('slow/object', data).finally(() => (settled = true));
-    while (!settled) {
+    const state = { settled: false };
+    const put = storage.put('slow/object', data).finally(() => (state.settled = true));
+    while (!state.settled) {
       for await (const info of watcher.list('slow/')) assert.equal(info.sizeBytes, data.byteLength);
       try {
         assertSame(await watcher.get('slow/object'), data);
@@ -184,13 +190,43 @@ function exclusionTests(on: On): void {
 function listTests(on: On, objects: number): void {
   on('lists in byte order of whole names, by prefix', async (storage) => {
     const names = [
-      'a', 'a-', 'a-b/c', 'a.', 'a.b/z', 'a0', 'a_', 'b/a', 'b/a-a', 'b/a.a', 'b/b/1', 'b/b/10', 'b/b/2', 'b/b-/x',
-      'b-/y', 'b.', 'b0', 'z/y/x/w/v',
+      'a',
+      'a-',
+      'a-b/c',
+      'a.',
+      'a.b/z',
+      'a0',
+      'a_',
+      'b/a',
+      'b/a-a',
+      'b/a.a',
+      'b/b/1',
+      'b/b/10',
+      'b/b/2',
+      'b/b-/x',
+      'b-/y',
+      'b.',
+      'b0',
+      'z/y/x/w/v',
     ];
     for (const name of names.toReversed()) await storage.put(name, Buffer.from(name));
     const sorted = names.toSorted();
     assert.deepEqual(await namesOf(storage.list('')), sorted);
-    for (const prefix of ['a', 'a-', 'a.b/', 'b', 'b/', 'b/a', 'b/b', 'b/b/', 'b/b/1', 'z/y/', 'z/y/x/w/v', 'none/', 'zz']) {
+    for (const prefix of [
+      'a',
+      'a-',
+      'a.b/',
+      'b',
+      'b/',
+      'b/a',
+      'b/b',
+      'b/b/',
+      'b/b/1',
+      'z/y/',
+      'z/y/x/w/v',
+      'none/',
+      'zz',
+    ]) {
       const expected = sorted.filter((name) => name.startsWith(prefix));
       assert.deepEqual(await namesOf(storage.list(prefix)), expected, `prefix ${prefix}`);
     }
@@ -198,18 +234,26 @@ function listTests(on: On, objects: number): void {
   });
 
   on(`lists ${objects} objects, also while others are written`, async (storage) => {
-    const names = Array.from({ length: objects }, (_, i) => `many/${(i % 16).toString(16)}/${i.toString(36)}`);
+    const names = Array.from(
+      { length: objects },
+      (_, i) => `many/${(i % 16).toString(16)}/${i.toString(36)}`,
+    );
     await inParallel(16, names, (name) => storage.put(name, Buffer.from(name)));
     const sorted = names.toSorted();
     const seen: string[] = [];
     let written = 0;
     for await (const info of storage.list('many/')) {
       seen.push(info.name);
-      if (seen.length % 300 === 0) await storage.put(`many/${(written++ % 16).toString(16)}/new-${written}`, pattern(9, written));
+      if (seen.length % 300 === 0)
+        await storage.put(`many/${(written++ % 16).toString(16)}/new-${written}`, pattern(9, written));
     }
     assert.deepEqual(seen, seen.toSorted(), 'in order');
     assert.equal(new Set(seen).size, seen.length, 'no name twice');
-    assert.deepEqual(seen.filter((name) => !name.includes('new-')), sorted, 'complete');
+    assert.deepEqual(
+      seen.filter((name) => !name.includes('new-')),
+      sorted,
+      'complete',
+    );
     assert.equal((await namesOf(storage.list('many/'))).length, objects + written);
   });
 
@@ -249,7 +293,10 @@ function abortTests(on: On, largeBytes: number): void {
       const put = storage.put(`torn/${round}`, data, { signal: controller.signal });
       for (let turn = 0; turn < round * 3; turn += 1) await new Promise(setImmediate);
       controller.abort(reason);
-      const outcome = await put.then(() => 'stored', (error: unknown) => error);
+      const outcome = await put.then(
+        () => 'stored',
+        (error: unknown) => error,
+      );
       if (outcome !== 'stored') assert.equal(outcome, reason);
       for await (const info of storage.list('torn/')) assert.equal(info.sizeBytes, data.byteLength);
       await storage.put(`torn/${round}`, data);
@@ -270,20 +317,45 @@ function abortTests(on: On, largeBytes: number): void {
 
 function refusalTests(on: On): void {
   on('refuses what is not a name', async (storage) => {
-    const bad = ['', '/', '/a', 'a/', 'a//b', '.', '..', '../a', 'a/../b', '.hidden', 'a/.b', 'A', 'a b', 'é', 'a\\b', 'a\0', 'a+b'];
+    const bad = [
+      '',
+      '/',
+      '/a',
+      'a/',
+      'a//b',
+      '.',
+      '..',
+      '../a',
+      'a/../b',
+      '.hidden',
+      'a/.b',
+      'A',
+      'a b',
+      'é',
+      'a\\b',
+      'a\0',
+      'a+b',
+    ];
     for (const name of [...bad, 'x'.repeat(256), Array.from({ length: 520 }, () => 'ab').join('/')]) {
       await rejectsWith('storage_name', storage.put(name, pattern(1, 1)));
       await rejectsWith('storage_name', storage.get(name));
       await rejectsWith('storage_name', storage.stat(name));
       await rejectsWith('storage_name', storage.delete(name));
     }
-    for (const prefix of ['/', '../', 'a//', 'A', '.', './']) await rejectsWith('storage_name', namesOf(storage.list(prefix)));
+    for (const prefix of ['/', '../', 'a//', 'A', '.', './'])
+      await rejectsWith('storage_name', namesOf(storage.list(prefix)));
     assert.deepEqual(await namesOf(storage.list('')), []);
   });
 
   on('refuses what is not a range', async (storage) => {
     await storage.put('r', pattern(10, 1));
-    for (const range of [{ offset: -1 }, { length: -1 }, { offset: 0.5 }, { length: Number.NaN }, { offset: Infinity }]) {
+    for (const range of [
+      { offset: -1 },
+      { length: -1 },
+      { offset: 0.5 },
+      { length: Number.NaN },
+      { offset: Infinity },
+    ]) {
       await rejectsWith('storage_range', storage.get('r', range));
     }
   });
@@ -346,7 +418,11 @@ async function rejectsAs(reason: Error, promise: Promise<unknown>): Promise<void
   assert.equal(error, reason);
 }
 
-async function inParallel<T>(width: number, items: readonly T[], act: (item: T) => Promise<void>): Promise<void> {
+async function inParallel<T>(
+  width: number,
+  items: readonly T[],
+  act: (item: T) => Promise<void>,
+): Promise<void> {
   const queue = items.values();
   await Promise.all(
     Array.from({ length: width }, async () => {

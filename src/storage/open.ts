@@ -19,10 +19,13 @@ export interface OpenStorageOptions {
 }
 
 /** Where a location points, without looking whether anything is there. */
-export type ParsedLocation = { readonly scheme: 'file'; readonly directory: string } | { readonly scheme: 'memory' };
+export type ParsedLocation =
+  | { readonly scheme: 'file'; readonly directory: string }
+  | { readonly scheme: 'memory' };
 
 const comingSchemes: ReadonlySet<string> = new Set(['s3', 'sftp', 'gs', 'azure', 'gdrive']);
-const knownSchemes = 'file://, memory: (tests); in a later version s3://, sftp://, gs://, azure://, gdrive://';
+const knownSchemes =
+  'file://, memory: (tests); in a later version s3://, sftp://, gs://, azure://, gdrive://';
 
 /**
  * Opens the place a location names: a path, `file:///path`, or `memory:` (empty each time; for tests).
@@ -38,13 +41,18 @@ export async function openStorage(location: string, options: OpenStorageOptions)
 }
 
 /** Throws `storage_url` or `storage_scheme_later`; credentials in a location are never repeated in the message. */
-export function parseLocation(location: string, options: Pick<OpenStorageOptions, 'cwd' | 'home'>): ParsedLocation {
+export function parseLocation(
+  location: string,
+  options: Pick<OpenStorageOptions, 'cwd' | 'home'>,
+): ParsedLocation {
   const shown = withoutCredentials(location);
   if (location.trim() === '') throw failure('storage_url', { location: "''", reason: 'it is empty' });
-  if (location.includes('\0')) throw failure('storage_url', { location: JSON.stringify(shown), reason: 'it holds a zero byte' });
+  if (location.includes('\0'))
+    throw failure('storage_url', { location: JSON.stringify(shown), reason: 'it holds a zero byte' });
   // Two letters at least, so that a drive letter is not taken for a scheme.
   const scheme = /^([a-z][a-z0-9+.-]+):/i.exec(location)?.[1]?.toLowerCase();
-  if (scheme === undefined) return { scheme: 'file', directory: resolve(options.cwd, expandHome(location, options.home)) };
+  if (scheme === undefined)
+    return { scheme: 'file', directory: resolve(options.cwd, expandHome(location, options.home)) };
   if (scheme === 'memory') return parseMemory(location);
   if (scheme === 'file') return { scheme: 'file', directory: parseFileUrl(location, shown) };
   if (comingSchemes.has(scheme)) throw failure('storage_scheme_later', { scheme, location: shown });
@@ -53,7 +61,8 @@ export function parseLocation(location: string, options: Pick<OpenStorageOptions
 }
 
 function parseMemory(location: string): ParsedLocation {
-  if (location !== 'memory:') throw failure('storage_url', { location, reason: 'nothing may follow memory:' });
+  if (location !== 'memory:')
+    throw failure('storage_url', { location, reason: 'nothing may follow memory:' });
   return { scheme: 'memory' };
 }
 
@@ -61,8 +70,10 @@ function parseFileUrl(location: string, shown: string): string {
   let url: URL;
   try {
     url = new URL(location);
-    if (!/^file:\/\//i.test(location)) throw new Error('it needs two slashes and an absolute path: file:///path');
-    if (url.search !== '' || url.hash !== '') throw new Error('? and # have no meaning here; write them as %3F and %23');
+    if (!/^file:\/\//i.test(location))
+      throw new Error('it needs two slashes and an absolute path: file:///path');
+    if (url.search !== '' || url.hash !== '')
+      throw new Error('? and # have no meaning here; write them as %3F and %23');
     return fileURLToPath(url);
   } catch (error) {
     throw failure('storage_url', { location: shown, reason: reasonOf(error) }, { cause: error });
@@ -72,7 +83,8 @@ function parseFileUrl(location: string, shown: string): string {
 function expandHome(path: string, home: string | undefined): string {
   if (!path.startsWith('~')) return path;
   if (home !== undefined && (path === '~' || path.startsWith('~/'))) return join(home, path.slice(1));
-  const reason = 'only ~/ is understood here, and only where the home directory is known; write ./~ for a directory of that name';
+  const reason =
+    'only ~/ is understood here, and only where the home directory is known; write ./~ for a directory of that name';
   throw failure('storage_url', { location: path, reason });
 }
 

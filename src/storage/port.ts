@@ -2,13 +2,15 @@
  * Where a repository's objects live. Every implementation passes the same conformance suite
  * (`testing/storage-conformance.ts`).
  *
- * Names are relative, `/`-separated, made of `[a-z0-9._-]` segments; an implementation may assume nothing
- * else about them and must refuse others. Objects are immutable: the port cannot overwrite.
+ * Names are relative, `/`-separated, made of `[a-z0-9._-]` segments of at most 255 bytes that do not start with a
+ * dot, 1024 bytes in all (`names.ts`); others are refused with `storage_name`. No name may be the folder of another
+ * (`a` beside `a/b`): a file system cannot hold both. Objects are immutable: the port cannot overwrite.
  *
  * Every method rejects with a coded error (see `kernel/errors/storage.ts`): `object_missing`, `object_exists`,
- * `storage_unreachable`, `storage_denied`, `storage_full`, `storage_read_only`, `storage_failed`. It rejects
- * with the signal's reason when the signal aborts, as soon as it can. Any method may be called any number of
- * times at once, and again after it failed.
+ * `storage_unreachable`, `storage_denied`, `storage_full`, `storage_read_only`, `storage_failed`, and what an
+ * implementation adds. It rejects with the signal's own reason when the signal aborts, as soon as it can; a put that
+ * became visible by then may still resolve. Any method may be called any number of times at once, and again after it
+ * failed.
  */
 export interface Storage {
   /** For people: a URL or path without credentials. */
@@ -24,12 +26,13 @@ export interface Storage {
 
   /**
    * Reads a whole object, or `length` bytes from `offset`. A range that goes beyond the end of the object gives
-   * what there is (never padding); callers check lengths. `object_missing` when there is no such object.
+   * what there is (never padding); callers check lengths. `object_missing` when there is no such object,
+   * `storage_range` when offset or length is not a whole number from 0 up. The bytes belong to the caller.
    */
   get(name: string, options?: GetOptions): Promise<Uint8Array>;
 
   /**
-   * Every object whose name starts with `prefix` (a folder with its final `/`, or '' for all), in ascending
+   * Every object whose name starts with `prefix` ('' for all; best a folder with its final `/`), in ascending
    * byte order of names, streamed: memory does not grow with the number of objects. Objects whose put has
    * settled before the call are in it. Temporary or foreign files are not.
    * A failure in the middle rejects: a listing that ends normally is complete.

@@ -26,7 +26,10 @@ const wrapped = (storage: Storage, clock: TestClock): Storage =>
 const faulty = (fault: Fault) => (storage: Storage, clock: TestClock) =>
   retried(withFaults(storage, everyNth(3, fault), clock), clock);
 
-storageConformance('memory', memory((storage) => storage));
+storageConformance(
+  'memory',
+  memory((storage) => storage),
+);
 storageConformance('memory with retry, limit and log', memory(wrapped));
 storageConformance('memory, every third call failing before', memory(faulty({ kind: 'fail_before' })));
 storageConformance('memory, every third answer lost', memory(faulty({ kind: 'fail_after' })));

@@ -2,7 +2,13 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { MemoryStorage } from '../../src/storage/memory/memory-storage.ts';
 import type { Storage } from '../../src/storage/port.ts';
-import { atCalls, crashAtMutation, everyNth, passingFaults, type FaultPlan } from '../../src/storage/wrap/fault-plan.ts';
+import {
+  atCalls,
+  crashAtMutation,
+  everyNth,
+  passingFaults,
+  type FaultPlan,
+} from '../../src/storage/wrap/fault-plan.ts';
 import { withFaults } from '../../src/storage/wrap/faults.ts';
 import { withRetry } from '../../src/storage/wrap/retry.ts';
 import { assertSame, namesOf, pattern, rejectsWith } from '../../testing/storage-conformance.ts';
@@ -99,7 +105,8 @@ test('a listing under way ends at a crash', async () => {
   const { inner, storage } = rig(crashAtMutation(1, true));
   for (const name of ['a', 'b']) await inner.put(name, pattern(1, 1));
   const read = async (): Promise<void> => {
-    for await (const info of storage.list('')) await storage.put(`${info.name}-`, pattern(1, 1)).catch(() => 'crashed');
+    for await (const info of storage.list(''))
+      await storage.put(`${info.name}-`, pattern(1, 1)).catch(() => 'crashed');
   };
   await rejectsWith('storage_unreachable', read());
 });

@@ -92,6 +92,6 @@ function watched(handle: FileHandle, tell: (step: string) => void): FileHandle {
 function changed(handle: FileHandle, { write, sync }: ChangedHandle): FileHandle {
   const own: Record<string, unknown> = {};
   if (sync !== undefined) own['sync'] = sync(handle.sync.bind(handle));
-  if (write !== undefined) own['write'] = write(handle.write.bind(handle) as WriteCall);
+  if (write !== undefined) own['write'] = write(handle.write.bind(handle));
   return Object.assign(handle, own);
 }

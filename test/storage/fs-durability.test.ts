@@ -34,7 +34,12 @@ test('a directory another process made is flushed too, as that one may not have 
   const storage = await openFsStorage(place.path, { create: false, calls });
   await storage.put('packs/two', pattern(1, 2));
   assert.deepEqual(calls.record, [
-    'write /.tmp/*', 'sync /.tmp/*', 'sync /', 'link /packs/two', 'sync /packs', 'unlink /.tmp/*',
+    'write /.tmp/*',
+    'sync /.tmp/*',
+    'sync /',
+    'link /packs/two',
+    'sync /packs',
+    'unlink /.tmp/*',
   ]);
 });
 
@@ -63,7 +68,14 @@ test('a new repository directory is flushed into its parents', async () => {
   await using place = await temporaryDirectory();
   const calls = recordingCalls(place.path);
   await openFsStorage(join(place.path, 'x/y'), { create: true, calls });
-  assert.deepEqual(calls.record.slice(0, 6), ['mkdir /x', 'sync /', 'mkdir /x/y', 'sync /x', 'mkdir /x/y/.tmp', 'sync /x/y']);
+  assert.deepEqual(calls.record.slice(0, 6), [
+    'mkdir /x',
+    'sync /',
+    'mkdir /x/y',
+    'sync /x',
+    'mkdir /x/y/.tmp',
+    'sync /x/y',
+  ]);
 });
 
 test('without hard links: flushed, claimed, renamed, flushed, and the claim given back', async () => {
@@ -139,5 +151,6 @@ test('objects are 0400, directories 0700', async () => {
   await storage.put('packs/one', pattern(10, 1));
   const modeOf = async (path: string): Promise<number> => (await stat(path)).mode & 0o777;
   assert.equal(await modeOf(join(directory, 'packs/one')), 0o400);
-  for (const path of [directory, join(directory, 'packs'), join(directory, '.tmp')]) assert.equal(await modeOf(path), 0o700);
+  for (const path of [directory, join(directory, 'packs'), join(directory, '.tmp')])
+    assert.equal(await modeOf(path), 0o700);
 });

@@ -69,9 +69,9 @@ test('errors that are not of the system pass as they are', async () => {
   const bug = new TypeError('a bug');
   const calls: FsCalls = {
     ...realFsCalls,
-    readdir: (async () => {
+    readdir: async () => {
       throw bug;
-    }) as unknown as FsCalls['readdir'],
+    },
   };
   await assert.rejects(openFsStorage(place.path, { create: false, calls }), bug);
 });
@@ -91,7 +91,9 @@ test('a file system that cannot flush directories is accepted, one that fails to
       });
     },
   });
-  await (await openFsStorage(place.path, { create: false, calls: failing('EINVAL') })).put('one', pattern(1, 1));
+  await (
+    await openFsStorage(place.path, { create: false, calls: failing('EINVAL') })
+  ).put('one', pattern(1, 1));
   const storage = await openFsStorage(place.path, { create: false, calls: failing('EIO') });
   await rejectsWith('storage_io', storage.put('two', pattern(1, 1)));
 });
@@ -123,7 +125,13 @@ test('a temporary file that cannot be removed does not spoil a finished put, and
   await using place = await temporaryDirectory();
   const warnings: string[] = [];
   const quiet = (): void => {};
-  const logger = { debug: quiet, info: quiet, warn: (text: string) => void warnings.push(text), error: quiet, child: () => logger };
+  const logger = {
+    debug: quiet,
+    info: quiet,
+    warn: (text: string) => void warnings.push(text),
+    error: quiet,
+    child: () => logger,
+  };
   await openFsStorage(place.path, { create: true });
   const calls: FsCalls = {
     ...realFsCalls,

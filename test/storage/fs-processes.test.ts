@@ -65,10 +65,13 @@ test('kill -9 of a writer at random moments: only whole objects, none it reporte
   const storage = await openFsStorage(place.path, { create: false });
   const names = await namesOf(storage.list(''));
   for (const name of names) {
-    const hash = createHash('sha256').update(await storage.get(name)).digest('hex');
+    const hash = createHash('sha256')
+      .update(await storage.get(name))
+      .digest('hex');
     assert.equal(name, `objects/${hash}`, `seed ${seed}`);
   }
-  for (const name of reported) assert.ok(names.includes(String(name)), `${String(name)} was reported done; seed ${seed}`);
+  for (const name of reported)
+    assert.ok(names.includes(String(name)), `${String(name)} was reported done; seed ${seed}`);
   await assertSwept(place.path);
 });
 

@@ -124,13 +124,19 @@ test('another user is told who owns the directory and what to type', async (t) =
   await using closed = new WriterProcess(directory, { uid: nobody });
   const denied = (await closed.next()) as Record<string, string>;
   assert.equal(denied['failed'], 'storage_denied', JSON.stringify(denied));
-  assert.match(denied['message'] ?? '', /belongs to root \(uid 0\) with mode 0700, and Holdfast runs as \S+ \(uid 65534\)/);
+  assert.match(
+    denied['message'] ?? '',
+    /belongs to root \(uid 0\) with mode 0700, and Holdfast runs as \S+ \(uid 65534\)/,
+  );
   assert.equal(denied['hint'], `run: sudo chown -R nobody '${directory}', or name another place with --repo`);
 
   await using missing = new WriterProcess(join(place.path, 'not-yet/there'), { uid: nobody });
   const notMade = (await missing.next()) as Record<string, string>;
   assert.equal(notMade['failed'], 'storage_denied');
-  assert.match(notMade['message'] ?? '', /no permission to create in .*: .* belongs to root \(uid 0\) with mode 0755/);
+  assert.match(
+    notMade['message'] ?? '',
+    /no permission to create in .*: .* belongs to root \(uid 0\) with mode 0755/,
+  );
   assert.match(notMade['hint'] ?? '', /^run: sudo install -d -m 700 -o nobody \S+not-yet\/there,/);
 });
 
@@ -152,7 +158,10 @@ test('an unreadable folder fails a listing instead of shortening it', async (t) 
 
 test('a directory that is missing, a file, a link, or relative', async () => {
   await using place = await temporaryDirectory();
-  const missing = await rejectsWith('storage_missing', openFsStorage(join(place.path, 'no'), { create: false }));
+  const missing = await rejectsWith(
+    'storage_missing',
+    openFsStorage(join(place.path, 'no'), { create: false }),
+  );
   assert.match(missing.hint, /holdfast init --repo /);
   const file = join(place.path, 'file');
   await writeFile(file, 'mine');
@@ -178,7 +187,8 @@ test('foreign files are not listed and do not disturb', async () => {
   const storage = await openFsStorage(place.path, { create: true });
   await storage.put('a/one', pattern(1, 1));
   await mkdir(join(place.path, 'lost+found'));
-  for (const name of ['.DS_Store', 'README.TXT', 'a/.nfs0001', 'a/Thumbs.db', 'a/ü']) await writeFile(join(place.path, name), 'x');
+  for (const name of ['.DS_Store', 'README.TXT', 'a/.nfs0001', 'a/Thumbs.db', 'a/ü'])
+    await writeFile(join(place.path, name), 'x');
   await symlink('/nowhere', join(place.path, 'a/dangling'));
   await writeFile(join(place.path, '.tmp/unfinished'), 'x');
   assert.deepEqual(await namesOf(storage.list('')), ['a/one']);
@@ -213,8 +223,13 @@ test('the default directory is used where it can be, and left loudly where it ca
   const xdg = await chooseDefaultDirectory({ preferred: file, home, dataHome });
   assert.equal(xdg.directory, join(dataHome, 'holdfast/backups'));
 
-  const error = await rejectsWith('storage_nowhere', chooseDefaultDirectory({ preferred: file, home: join(file, 'home') }));
-  assert.ok(error.message.includes(file) && error.message.includes(join(file, 'home/.local/share/holdfast/backups')));
+  const error = await rejectsWith(
+    'storage_nowhere',
+    chooseDefaultDirectory({ preferred: file, home: join(file, 'home') }),
+  );
+  assert.ok(
+    error.message.includes(file) && error.message.includes(join(file, 'home/.local/share/holdfast/backups')),
+  );
 });
 
 test('free space of a place that is not there is coded', async () => {

@@ -22,11 +22,14 @@ test('every made name is a name, and every beginning of it a prefix', () => {
 
 test('no text that leads out of a directory or hides is a name', () => {
   fc.assert(
-    fc.property(fc.string({ unit: fc.constantFrom('a', '.', '/', '\\', '\0', ' ', 'A', 'ß'), maxLength: 8 }), (text) => {
-      const parts = text.split('/');
-      const good = parts.every((part) => /^a[a.]*$/.test(part));
-      assert.equal(isObjectName(text), good, JSON.stringify(text));
-    }),
+    fc.property(
+      fc.string({ unit: fc.constantFrom('a', '.', '/', '\\', '\0', ' ', 'A', 'ß'), maxLength: 8 }),
+      (text) => {
+        const parts = text.split('/');
+        const good = parts.every((part) => /^a[a.]*$/.test(part));
+        assert.equal(isObjectName(text), good, JSON.stringify(text));
+      },
+    ),
   );
 });
 
@@ -46,8 +49,12 @@ test('memory and file system list any set of names alike, for any prefix', async
       const names = candidates.filter((name) => !candidates.some((other) => other.startsWith(`${name}/`)));
       const memory = new MemoryStorage(new TestClock());
       const files = await openFsStorage(join(place.path, String((run += 1))), { create: true });
-      for (const name of names) await Promise.all([memory.put(name, Buffer.from(name)), files.put(name, Buffer.from(name))]);
-      const prefixes = new Set(['', ...names.flatMap((name) => [...name].map((_, end) => name.slice(0, end + 1)))]);
+      for (const name of names)
+        await Promise.all([memory.put(name, Buffer.from(name)), files.put(name, Buffer.from(name))]);
+      const prefixes = new Set([
+        '',
+        ...names.flatMap((name) => Array.from(name, (_, end) => name.slice(0, end + 1))),
+      ]);
       for (const prefix of prefixes) {
         const expected = await namesOf(memory.list(prefix));
         assert.deepEqual(await namesOf(files.list(prefix)), expected, `prefix ${prefix}`);

@@ -40,7 +40,21 @@ function refusal(location: string, options: Parameters<typeof parseLocation>[1] 
   return assert.fail(`${location} was accepted`);
 }
 
-for (const location of ['', '  ', 'file:b', 'file://host/b', 'file:///b?x', 'file:///b#x', 'file:///a%2Fb', 'ftp://h/x', 'postgres://u@h/db', 'foo:bar', 'memory:x', '~ada/b', 'a\0b']) {
+for (const location of [
+  '',
+  '  ',
+  'file:b',
+  'file://host/b',
+  'file:///b?x',
+  'file:///b#x',
+  'file:///a%2Fb',
+  'ftp://h/x',
+  'postgres://u@h/db',
+  'foo:bar',
+  'memory:x',
+  '~ada/b',
+  'a\0b',
+]) {
   test(`${JSON.stringify(location)} is refused with storage_url`, () => {
     const error = refusal(location);
     assert.equal(error.errorName, 'storage_url');
@@ -54,19 +68,29 @@ test('~ is refused where the home directory is not known', () => {
 
 test('an unknown scheme is told which are known', () => {
   const { message } = refusal('ftp://host/x');
-  for (const known of ['"ftp"', 'path', 'file://', 's3://', 'gdrive://']) assert.ok(message.includes(known), message);
+  for (const known of ['"ftp"', 'path', 'file://', 's3://', 'gdrive://'])
+    assert.ok(message.includes(known), message);
 });
 
 for (const scheme of ['s3', 'sftp', 'gs', 'azure', 'gdrive', 'S3']) {
   test(`${scheme} is known, and not in this version`, () => {
     const error = refusal(`${scheme}://bucket/prefix`);
     assert.equal(error.errorName, 'storage_scheme_later');
-    assert.match(error.message, new RegExp(`^${scheme.toLowerCase()}:// repositories are not in this version`));
+    assert.match(
+      error.message,
+      new RegExp(`^${scheme.toLowerCase()}:// repositories are not in this version`),
+    );
   });
 }
 
 test('credentials in a location are not repeated', () => {
-  for (const location of ['sftp://ada:hunter2@host/x', 'ftp://ada:p@ss:hunter2@host/x', 's3://b/x?secret=hunter2', 'sftp://ada:p/hunter2@host/x', 'foo:ada:hunter2@host']) {
+  for (const location of [
+    'sftp://ada:hunter2@host/x',
+    'ftp://ada:p@ss:hunter2@host/x',
+    's3://b/x?secret=hunter2',
+    'sftp://ada:p/hunter2@host/x',
+    'foo:ada:hunter2@host',
+  ]) {
     const error = refusal(location);
     assert.ok(!JSON.stringify(error).includes('hunter2'), error.message);
   }

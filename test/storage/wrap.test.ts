@@ -24,7 +24,14 @@ function retrying(plan: FaultPlan, random: () => number = () => 0.999): Rig {
   const inner = new MemoryStorage(clock);
   const retries: Retry[] = [];
   const onRetry = (retry: Retry): void => void retries.push(retry);
-  const storage = withRetry(withFaults(inner, plan, clock), { clock, random, attempts: 4, baseDelayMs: 100, maxDelayMs: 250, onRetry });
+  const storage = withRetry(withFaults(inner, plan, clock), {
+    clock,
+    random,
+    attempts: 4,
+    baseDelayMs: 100,
+    maxDelayMs: 250,
+    onRetry,
+  });
   return { clock, inner, storage, retries };
 }
 
@@ -33,7 +40,14 @@ describe('withRetry', () => {
     const { storage, clock, retries } = retrying(everyNth(1, { kind: 'fail_before' }));
     await rejectsWith('storage_unreachable', storage.get('one'));
     assert.deepEqual(clock.sleeps, [99, 199, 249]);
-    assert.deepEqual(retries.map((retry) => [retry.operation, retry.attempt]), [['get', 1], ['get', 2], ['get', 3]]);
+    assert.deepEqual(
+      retries.map((retry) => [retry.operation, retry.attempt]),
+      [
+        ['get', 1],
+        ['get', 2],
+        ['get', 3],
+      ],
+    );
   });
 
   test('pauses anything between nothing and the bound', async () => {
@@ -65,7 +79,9 @@ describe('withRetry', () => {
   });
 
   test('a listing goes on after the last name given, and progress renews its tries', async () => {
-    const { storage, inner, clock } = retrying(({ index }) => (index < 30 ? { kind: 'list_fail', items: index } : undefined));
+    const { storage, inner, clock } = retrying(({ index }) =>
+      index < 30 ? { kind: 'list_fail', items: index } : undefined,
+    );
     const names = Array.from({ length: 40 }, (_, i) => `n/${String(i).padStart(3, '0')}`);
     for (const name of names) await inner.put(name, pattern(1, 1));
     assert.deepEqual(await namesOf(storage.list('')), names);
@@ -100,13 +116,17 @@ describe('withRetry', () => {
       during.abort(reason);
       return { kind: 'fail_before' };
     };
-    const { storage, clock } = retrying(plan);
+    const { storage, clock, retries } = retrying(plan);
     await assert.rejects(storage.get('one', { signal: during.signal }), (error) => error === reason);
     assert.deepEqual(clock.sleeps, []);
+    assert.deepEqual(retries, []);
 
     const pausing = new AbortController();
     const sleepy = { sleep: async () => pausing.abort(reason) };
-    const paused = withRetry(withFaults(new MemoryStorage(clock), everyNth(1, { kind: 'fail_before' })), { clock: sleepy, random: () => 0 });
+    const paused = withRetry(withFaults(new MemoryStorage(clock), everyNth(1, { kind: 'fail_before' })), {
+      clock: sleepy,
+      random: () => 0,
+    });
     await assert.rejects(paused.get('one', { signal: pausing.signal }), (error) => error === reason);
   });
 });
@@ -185,15 +205,18 @@ describe('withLog', () => {
     await namesOf(storage.list(''));
     for await (const _ of storage.list('')) break;
     await storage.delete('a');
-    assert.deepEqual(lines.map(([text, { name, outcome, bytes, objects }]) => [text, name, outcome, bytes, objects]), [
-      ['storage put', 'a', 'done', 150, undefined],
-      ['storage put', 'b', 'done', 10, undefined],
-      ['storage get', 'a', 'done', 30, undefined],
-      ['storage stat', 'c', 'HF-2001', undefined, undefined],
-      ['storage list', '', 'done', undefined, 2],
-      ['storage list', '', 'left', undefined, 1],
-      ['storage delete', 'a', 'done', undefined, undefined],
-    ]);
+    assert.deepEqual(
+      lines.map(([text, { name, outcome, bytes, objects }]) => [text, name, outcome, bytes, objects]),
+      [
+        ['storage put', 'a', 'done', 150, undefined],
+        ['storage put', 'b', 'done', 10, undefined],
+        ['storage get', 'a', 'done', 30, undefined],
+        ['storage stat', 'c', 'HF-2001', undefined, undefined],
+        ['storage list', '', 'done', undefined, 2],
+        ['storage list', '', 'left', undefined, 1],
+        ['storage delete', 'a', 'done', undefined, undefined],
+      ],
+    );
     for (const [, { durationMs }] of lines) assert.equal(durationMs, 5);
     assert.deepEqual(storage.counts.put, { calls: 2, failed: 0, bytes: 160, objects: 0, durationMs: 10 });
     assert.deepEqual(storage.counts.stat, { calls: 1, failed: 1, bytes: 0, objects: 0, durationMs: 5 });
@@ -202,7 +225,11 @@ describe('withLog', () => {
 
   test('a list that fails counts as failed', async () => {
     const clock = new TestClock();
-    const storage = withLog(withFaults(new MemoryStorage(clock), everyNth(1, { kind: 'list_fail', items: 0 })), silentLogger, clock);
+    const storage = withLog(
+      withFaults(new MemoryStorage(clock), everyNth(1, { kind: 'list_fail', items: 0 })),
+      silentLogger,
+      clock,
+    );
     await rejectsWith('storage_unreachable', namesOf(storage.list('')));
     assert.equal(storage.counts.list.failed, 1);
   });

@@ -38,7 +38,10 @@ export class WriterProcess implements AsyncDisposable {
 
   /** Ends it at once, as `kill -9` does; what it had said by then. */
   async kill(): Promise<unknown[]> {
-    const ended = this.#child.exitCode === null && this.#child.signalCode === null ? once(this.#child, 'exit') : undefined;
+    const ended =
+      this.#child.exitCode === null && this.#child.signalCode === null
+        ? once(this.#child, 'exit')
+        : undefined;
     this.#child.kill('SIGKILL');
     await ended;
     const said: unknown[] = [];

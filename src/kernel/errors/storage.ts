@@ -41,7 +41,8 @@ export const storageErrors = defineErrors({
     retryable: false,
     message: 'no space left in {location} while writing {name}',
     hint: 'free some space there and run the same command again; what was stored whole is not stored twice',
-    explain: 'The disk or quota is full. What was half written was removed again; finished backups are not affected.',
+    explain:
+      'The disk or quota is full. What was half written was removed again; finished backups are not affected.',
   },
   storage_read_only: {
     code: 'HF-2006',
@@ -75,7 +76,8 @@ export const storageErrors = defineErrors({
     retryable: false,
     message: 'not a name for an object: {name}',
     hint: 'report this; names are made by Holdfast itself',
-    explain: 'Only segments of a-z, 0-9, dot, underscore and hyphen are object names, and no segment starts with a dot.',
+    explain:
+      'Only segments of a-z, 0-9, dot, underscore and hyphen are object names, and no segment starts with a dot.',
   },
   storage_url: {
     code: 'HF-2010',
@@ -91,7 +93,8 @@ export const storageErrors = defineErrors({
     retryable: false,
     message: '{scheme}:// repositories are not in this version of Holdfast ({location})',
     hint: 'use a path or file:///path, for instance of a place that another tool copies to {scheme}',
-    explain: 'The scheme is known and planned, and this version cannot read or write it. Nothing was changed.',
+    explain:
+      'The scheme is known and planned, and this version cannot read or write it. Nothing was changed.',
   },
   storage_layout: {
     code: 'HF-2012',
@@ -117,7 +120,8 @@ export const storageErrors = defineErrors({
     retryable: false,
     message: '{name} is larger than a file may be in {location}',
     hint: 'raise the limit (ulimit -f unlimited), or use a file system without one; FAT32 ends at 4 GiB',
-    explain: 'A limit of the process or of the file system on the size of one file. What was half written was removed.',
+    explain:
+      'A limit of the process or of the file system on the size of one file. What was half written was removed.',
   },
   storage_claimed: {
     code: 'HF-2015',
@@ -145,7 +149,8 @@ export const storageErrors = defineErrors({
     retryable: false,
     message: '{location} listed {name} after {before}',
     hint: 'run holdfast doctor on this repository; a store that lists out of order cannot be trusted with clean or prune',
-    explain: 'Objects must be listed in ascending order; otherwise a listing cannot be told from an incomplete one.',
+    explain:
+      'Objects must be listed in ascending order; otherwise a listing cannot be told from an incomplete one.',
   },
   storage_nowhere: {
     code: 'HF-2017',
@@ -153,6 +158,7 @@ export const storageErrors = defineErrors({
     retryable: false,
     message: 'no place to keep backups: {preferred} ({reason}) and {fallback} ({fallbackReason})',
     hint: '{mend}; or name a place with --repo',
-    explain: 'No repository was named, and neither the usual directory nor the one in the home directory can be written.',
+    explain:
+      'No repository was named, and neither the usual directory nor the one in the home directory can be written.',
   },
 });

@@ -30,9 +30,18 @@ export async function chooseDefaultDirectory(options: DefaultDirectoryOptions): 
   const fallback = join(options.dataHome ?? join(options.home, '.local', 'share'), 'holdfast', 'backups');
   const second = await tryDirectory(fallback);
   if (second === undefined) {
-    return { directory: fallback, fellBack: { from: preferred, reason: refusal.message, mend: refusal.hint } };
+    return {
+      directory: fallback,
+      fellBack: { from: preferred, reason: refusal.message, mend: refusal.hint },
+    };
   }
-  const params = { preferred, fallback, reason: refusal.message, fallbackReason: second.message, mend: refusal.hint };
+  const params = {
+    preferred,
+    fallback,
+    reason: refusal.message,
+    fallbackReason: second.message,
+    mend: refusal.hint,
+  };
   throw failure('storage_nowhere', params, { cause: refusal });
 }
 

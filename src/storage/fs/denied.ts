@@ -15,7 +15,8 @@ interface Denied {
  */
 export async function explainDenied(path: string, root: string): Promise<Denied> {
   const at = await nearestVisible(path);
-  if (at === undefined) return { reason: `${path} cannot even be looked at`, mend: 'name another place with --repo' };
+  if (at === undefined)
+    return { reason: `${path} cannot even be looked at`, mend: 'name another place with --repo' };
   const users = await userNames();
   const name = (uid: number): string => users.get(uid) ?? `#${uid}`;
   const me = process.geteuid?.() ?? -1;
@@ -31,7 +32,8 @@ function mendFor(at: Visible, root: string, me: number, myName: string): string 
     return `root itself is refused: look for an NFS export with root_squash or an immutable flag (lsattr -d ${quote(at.path)})`;
   }
   if (at.uid === me) return `run: chmod u+rwX ${quote(at.path)}`;
-  const rootIsMissing = at.isDirectory && root.startsWith(at.path === '/' ? '/' : `${at.path}/`) && root !== at.path;
+  const rootIsMissing =
+    at.isDirectory && root.startsWith(at.path === '/' ? '/' : `${at.path}/`) && root !== at.path;
   if (rootIsMissing) return `run: sudo install -d -m 700 -o ${user} ${quote(root)}`;
   return `run: sudo chown -R ${user} ${quote(root)}`;
 }
@@ -64,7 +66,9 @@ async function userNames(): Promise<ReadonlyMap<number, string>> {
     return new Map();
   }
   const rows = passwd.split('\n').map((line) => line.split(':'));
-  return new Map(rows.map((row) => [Number(row[2]), row[0] ?? ''] as const).filter(([, name]) => name !== ''));
+  return new Map(
+    rows.map((row) => [Number(row[2]), row[0] ?? ''] as const).filter(([, name]) => name !== ''),
+  );
 }
 
 /** For pasting into a shell. */

@@ -57,17 +57,40 @@ export async function fsFailure(error: unknown, deed: FsDeed): Promise<unknown> 
     case 'EIO':
       return failure('storage_io', { action: deed.action, location, name }, { cause: error });
     default:
-      return layoutFailure(errno, error, deed) ?? unreachableFailure(errno, error, deed) ?? otherFailure(errno, error, deed);
+      return (
+        layoutFailure(errno, error, deed) ??
+        unreachableFailure(errno, error, deed) ??
+        otherFailure(errno, error, deed)
+      );
   }
 }
 
-function layoutFailure(errno: string, cause: unknown, { location, name, path }: FsDeed): HoldfastError | undefined {
+function layoutFailure(
+  errno: string,
+  cause: unknown,
+  { location, name, path }: FsDeed,
+): HoldfastError | undefined {
   const inTheWay: Readonly<Record<string, readonly [reason: string, mend: string]>> = {
-    ENOTDIR: [`a part of ${path} is a file where a directory should be`, 'move that file away, or name another place with --repo'],
-    EISDIR: [`${path} is a directory where ${name} should be`, 'move that directory away, or name another place with --repo'],
-    ENOTEMPTY: [`${path} is a directory where ${name} should be`, 'move that directory away, or name another place with --repo'],
-    ELOOP: [`the symbolic links of ${path} lead in a circle`, 'mend the links, or name another place with --repo'],
-    ENAMETOOLONG: [`${path} is longer than the file system takes`, 'name a place with a shorter path with --repo'],
+    ENOTDIR: [
+      `a part of ${path} is a file where a directory should be`,
+      'move that file away, or name another place with --repo',
+    ],
+    EISDIR: [
+      `${path} is a directory where ${name} should be`,
+      'move that directory away, or name another place with --repo',
+    ],
+    ENOTEMPTY: [
+      `${path} is a directory where ${name} should be`,
+      'move that directory away, or name another place with --repo',
+    ],
+    ELOOP: [
+      `the symbolic links of ${path} lead in a circle`,
+      'mend the links, or name another place with --repo',
+    ],
+    ENAMETOOLONG: [
+      `${path} is longer than the file system takes`,
+      'name a place with a shorter path with --repo',
+    ],
     EXDEV: [
       `${path} is on another file system than ${location}`,
       'keep the whole repository on one file system: no mounts or links to other disks inside it',

@@ -29,7 +29,11 @@ export class FsStorage implements Storage {
     this.#root = root;
   }
 
-  async put(name: string, data: Uint8Array | readonly Uint8Array[], { signal }: CallOptions = {}): Promise<void> {
+  async put(
+    name: string,
+    data: Uint8Array | readonly Uint8Array[],
+    { signal }: CallOptions = {},
+  ): Promise<void> {
     assertObjectName(name);
     signal?.throwIfAborted();
     const parts = partsOf(data);

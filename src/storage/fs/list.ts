@@ -42,7 +42,9 @@ async function* walk(
  * before `/`. Names are ASCII, so the default sort is the order of bytes.
  */
 async function sortedKeys(root: FsRoot, folder: string, prefix: string): Promise<string[]> {
-  const entries = await present(root, folder, () => root.calls.readdir(root.pathOf(folder), { withFileTypes: true }));
+  const entries = await present(root, folder, () =>
+    root.calls.readdir(root.pathOf(folder), { withFileTypes: true }),
+  );
   const keys: string[] = [];
   for (const entry of entries ?? []) {
     const name = folder + entry.name;
@@ -50,7 +52,7 @@ async function sortedKeys(root: FsRoot, folder: string, prefix: string): Promise
     const kind = await kindOf(root, name, entry);
     if (kind !== undefined) keys.push(kind === 'folder' ? `${entry.name}/` : entry.name);
   }
-  return keys.sort();
+  return keys.toSorted();
 }
 
 async function kindOf(root: FsRoot, name: string, entry: Dirent): Promise<'file' | 'folder' | undefined> {
@@ -71,7 +73,12 @@ export async function statObject(root: FsRoot, name: string): Promise<ObjectInfo
 
 /** What `read` gives, or undefined where the thing is not there (any more). */
 async function present<T>(root: FsRoot, name: string, read: () => Promise<T>): Promise<T | undefined> {
-  const deed = { action: 'list', name: name === '' ? 'objects' : name, location: root.location, path: root.pathOf(name) };
+  const deed = {
+    action: 'list',
+    name: name === '' ? 'objects' : name,
+    location: root.location,
+    path: root.pathOf(name),
+  };
   return coded(deed, async () => {
     try {
       return await read();

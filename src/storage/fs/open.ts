@@ -29,9 +29,15 @@ export interface OpenFsOptions {
  * `storage_denied`, `storage_read_only`, `storage_full`, `storage_url` (not an absolute path).
  */
 export async function openFsStorage(directory: string, options: OpenFsOptions): Promise<FsStorage> {
-  if (!isAbsolute(directory)) throw failure('storage_url', { location: directory, reason: 'it is not an absolute path' });
+  if (!isAbsolute(directory))
+    throw failure('storage_url', { location: directory, reason: 'it is not an absolute path' });
   const calls = options.calls ?? realFsCalls;
-  const deed: FsDeed = { action: options.create ? 'create' : 'open', name: 'the repository', location: directory, path: directory };
+  const deed: FsDeed = {
+    action: options.create ? 'create' : 'open',
+    name: 'the repository',
+    location: directory,
+    path: directory,
+  };
   const root = await coded(deed, async () => {
     if (options.create) await makeRoot(calls, directory);
     return resolveRoot(calls, directory, options);
@@ -62,7 +68,8 @@ async function realpathOf(directory: string): Promise<string> {
   try {
     return await realpath(directory);
   } catch (error) {
-    if (errnoOf(error) === 'ENOENT') throw failure('storage_missing', { location: directory }, { cause: error });
+    if (errnoOf(error) === 'ENOENT')
+      throw failure('storage_missing', { location: directory }, { cause: error });
     throw error;
   }
 }

@@ -11,7 +11,13 @@ const compareBytes = 1024 * 1024;
 const maxAttempts = 5;
 const claimWaitMs = 10_000;
 const claimPollMs = 20;
-const noHardLinks: ReadonlySet<string | undefined> = new Set(['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK']);
+const noHardLinks: ReadonlySet<string | undefined> = new Set([
+  'EPERM',
+  'ENOTSUP',
+  'EOPNOTSUPP',
+  'ENOSYS',
+  'EMLINK',
+]);
 
 export interface Publication {
   readonly name: string;
@@ -43,12 +49,13 @@ export async function publish(root: FsRoot, publication: Publication): Promise<v
   }
 }
 
-async function refusalOf(act: () => Promise<void>): Promise<unknown> {
+async function refusalOf(act: () => Promise<void>): Promise<Error | undefined> {
   try {
     await act();
     return undefined;
   } catch (error) {
-    return error;
+    if (error instanceof Error) return error;
+    throw error;
   }
 }
 
@@ -60,7 +67,10 @@ async function refusalOf(act: () => Promise<void>): Promise<unknown> {
  */
 async function publishByClaim(root: FsRoot, publication: Publication): Promise<void> {
   const target = root.pathOf(publication.name);
-  const claim = join(root.temporaryDirectory, `claim-${createHash('sha256').update(publication.name).digest('hex')}`);
+  const claim = join(
+    root.temporaryDirectory,
+    `claim-${createHash('sha256').update(publication.name).digest('hex')}`,
+  );
   await takeClaim(root, claim, publication);
   try {
     await root.directories.ensure(dirname(target));

@@ -65,7 +65,8 @@ export class FsRoot {
     const deed = { action: 'look at', name: 'its directory', location: this.location, path: this.path };
     const now = await coded(deed, () => identify(this.calls, this.path));
     if (now?.device === this.#identity.device && now.inode === this.#identity.inode) return;
-    const reason = now === undefined ? 'its directory is gone' : 'its directory was replaced or unmounted meanwhile';
+    const reason =
+      now === undefined ? 'its directory is gone' : 'its directory was replaced or unmounted meanwhile';
     throw failure('storage_unreachable', { location: this.location, reason });
   }
 }

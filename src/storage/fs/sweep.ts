@@ -66,5 +66,7 @@ async function storageTime(root: FsRoot): Promise<number | undefined> {
 
 function isReadersView(error: unknown): boolean {
   const errno = errnoOf(error);
-  return errno === 'EROFS' || errno === 'EACCES' || errno === 'EPERM' || errno === 'ENOSPC' || errno === 'EDQUOT';
+  return (
+    errno === 'EROFS' || errno === 'EACCES' || errno === 'EPERM' || errno === 'ENOSPC' || errno === 'EDQUOT'
+  );
 }

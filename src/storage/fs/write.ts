@@ -40,7 +40,10 @@ export async function removeTemporary(root: FsRoot, path: string): Promise<void>
     await root.calls.unlink(path);
   } catch (error) {
     if (errnoOf(error) === 'ENOENT') return;
-    root.logger.warn('a temporary file could not be removed', { path, errno: errnoOf(error) ?? String(error) });
+    root.logger.warn('a temporary file could not be removed', {
+      path,
+      errno: errnoOf(error) ?? String(error),
+    });
   }
 }
 
@@ -58,9 +61,10 @@ async function createTemporary(root: FsRoot, path: string): Promise<FileHandle> 
 
 /** A write may take less than it was given, for instance at the edge of a full disk. */
 async function writeFully(handle: FileHandle, piece: Uint8Array): Promise<void> {
-  for (let at = 0; at < piece.byteLength; ) {
+  for (let at = 0; at < piece.byteLength;) {
     const { bytesWritten } = await handle.write(piece, at, piece.byteLength - at);
-    if (bytesWritten === 0) throw Object.assign(new Error('the disk takes no more'), { code: 'ENOSPC', syscall: 'write' });
+    if (bytesWritten === 0)
+      throw Object.assign(new Error('the disk takes no more'), { code: 'ENOSPC', syscall: 'write' });
     at += bytesWritten;
   }
 }

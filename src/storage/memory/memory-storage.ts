@@ -20,7 +20,11 @@ export class MemoryStorage implements Storage {
     this.#clock = clock;
   }
 
-  async put(name: string, data: Uint8Array | readonly Uint8Array[], options: CallOptions = {}): Promise<void> {
+  async put(
+    name: string,
+    data: Uint8Array | readonly Uint8Array[],
+    options: CallOptions = {},
+  ): Promise<void> {
     assertObjectName(name);
     options.signal?.throwIfAborted();
     const bytes = joinParts(partsOf(data));
@@ -45,7 +49,7 @@ export class MemoryStorage implements Storage {
     assertListPrefix(prefix);
     options.signal?.throwIfAborted();
     // ASCII only, so the order of UTF-16 units is the order of bytes.
-    const names = [...this.#objects.keys()].filter((name) => name.startsWith(prefix)).sort();
+    const names = [...this.#objects.keys()].filter((name) => name.startsWith(prefix)).toSorted();
     for (const name of names) {
       options.signal?.throwIfAborted();
       const object = this.#objects.get(name);

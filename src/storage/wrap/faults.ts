@@ -89,7 +89,12 @@ class FaultyStorage implements Storage {
     const mutates = operation === 'put' || operation === 'delete';
     this.#calls += 1;
     if (mutates) this.#mutations += 1;
-    const fault = this.#plan({ operation, name, index: this.#calls, mutation: mutates ? this.#mutations : 0 });
+    const fault = this.#plan({
+      operation,
+      name,
+      index: this.#calls,
+      mutation: mutates ? this.#mutations : 0,
+    });
     if (fault?.kind === 'crash') this.#crashed = true;
     return fault;
   }
@@ -99,7 +104,11 @@ class FaultyStorage implements Storage {
     await this.#clock.sleep(ms, signal);
   }
 
-  async #tear(name: string, data: Uint8Array | readonly Uint8Array[], error: Error | undefined): Promise<never> {
+  async #tear(
+    name: string,
+    data: Uint8Array | readonly Uint8Array[],
+    error: Error | undefined,
+  ): Promise<never> {
     const controller = new AbortController();
     const torn = this.#injected(error);
     setImmediate(() => controller.abort(torn));

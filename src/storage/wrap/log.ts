@@ -24,7 +24,11 @@ export interface CountingStorage extends Storage {
 }
 
 /** One debug line per call, with its duration, bytes and outcome; and sums per operation. */
-export function withLog(storage: Storage, logger: Logger, clock: Pick<Clock, 'monotonicNs'>): CountingStorage {
+export function withLog(
+  storage: Storage,
+  logger: Logger,
+  clock: Pick<Clock, 'monotonicNs'>,
+): CountingStorage {
   return new LoggingStorage(storage, logger, clock);
 }
 
@@ -55,7 +59,12 @@ class LoggingStorage implements CountingStorage {
 
   put(name: string, data: Uint8Array | readonly Uint8Array[], options: CallOptions = {}): Promise<void> {
     const bytes = sizeOf(partsOf(data));
-    return this.#observe('put', name, () => this.#inner.put(name, data, options), () => ({ bytes }));
+    return this.#observe(
+      'put',
+      name,
+      () => this.#inner.put(name, data, options),
+      () => ({ bytes }),
+    );
   }
 
   get(name: string, options: GetOptions = {}): Promise<Uint8Array> {
@@ -64,11 +73,21 @@ class LoggingStorage implements CountingStorage {
   }
 
   stat(name: string, options: CallOptions = {}): Promise<ObjectInfo> {
-    return this.#observe('stat', name, () => this.#inner.stat(name, options), () => ({}));
+    return this.#observe(
+      'stat',
+      name,
+      () => this.#inner.stat(name, options),
+      () => ({}),
+    );
   }
 
   delete(name: string, options: CallOptions = {}): Promise<void> {
-    return this.#observe('delete', name, () => this.#inner.delete(name, options), () => ({}));
+    return this.#observe(
+      'delete',
+      name,
+      () => this.#inner.delete(name, options),
+      () => ({}),
+    );
   }
 
   close(): Promise<void> {

@@ -21,7 +21,9 @@ const say = (value: unknown): void => {
   process.stdout.write(`${JSON.stringify(value)}\n`);
 };
 const described = (error: unknown): unknown =>
-  isFailure(error) ? { failed: error.errorName, message: error.message, hint: error.hint } : { failed: String(error) };
+  isFailure(error)
+    ? { failed: error.errorName, message: error.message, hint: error.hint }
+    : { failed: String(error) };
 
 const directory = process.argv[2] ?? '';
 try {
@@ -30,7 +32,9 @@ try {
   for await (const line of createInterface({ input: process.stdin })) {
     const command = JSON.parse(line) as Command;
     if ('put' in command) {
-      const outcome = await storage.put(command.put, pattern(command.size, command.seed)).then(() => 'done', described);
+      const outcome = await storage
+        .put(command.put, pattern(command.size, command.seed))
+        .then(() => 'done', described);
       say(outcome);
     } else if ('list' in command) {
       say(await namesOf(storage.list(command.list)).catch(described));
