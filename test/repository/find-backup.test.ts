@@ -1,0 +1,52 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { Manifest } from '../../src/contract/manifest.ts';
+import type { BackupId } from '../../src/kernel/ids.ts';
+import { findBackup } from '../../src/repository/find-backup.ts';
+import { parseSnapshotObject, snapshotObject } from '../../src/repository/layout.ts';
+import type { BackupName } from '../../src/repository/repository.ts';
+
+const at = (iso: string): number => Date.parse(iso);
+const backups = [
+  { id: 'aaaa1111', source: 'shop', startedAtMs: at('2026-01-01T02:00:00.500Z') },
+  { id: 'aaaa2222', source: 'crm', startedAtMs: at('2026-01-02T02:00:00.000Z') },
+  { id: 'bbbb3333', source: 'shop', startedAtMs: at('2026-01-03T02:00:00.000Z') },
+];
+const names = backups.map(({ id, startedAtMs }, index) => {
+  const full = id.padEnd(32, '0') as BackupId;
+  const objectName = snapshotObject(index + 1, startedAtMs, full);
+  return { id: full, sequence: index + 1, startedAtMs, objectName } satisfies BackupName;
+});
+const read = (name: BackupName): Promise<Manifest> => {
+  const index = name.sequence - 1;
+  return Promise.resolve({ id: name.id, source: { name: backups[index]?.source, kind: 'test' } } as Manifest);
+};
+const find = async (reference: string): Promise<string> => (await findBackup(names, reference, read)).id.slice(0, 8);
+
+test('ids, prefixes, times and names find the backup that is meant', async () => {
+  assert.equal(await find('aaaa1111'.padEnd(32, '0')), 'aaaa1111');
+  assert.equal(await find('bbbb'), 'bbbb3333');
+  assert.equal(await find('latest'), 'bbbb3333');
+  assert.equal(await find('latest:crm'), 'aaaa2222');
+  assert.equal(await find('2026-01-01T02:00:00Z'), 'aaaa1111');
+  assert.equal(await find('2026-01-02T01:59:59Z'), 'aaaa1111');
+  assert.equal(await find('2026-01-02T03:00:00+01:00'), 'aaaa2222');
+  assert.equal(await find('2030-01-01'), 'bbbb3333');
+});
+
+test('what matches nothing, too much, or is no reference is told apart', async () => {
+  await assert.rejects(find('cccc'), { errorName: 'backup_unknown', exitCode: 6 });
+  await assert.rejects(find('2025-12-31T00:00:00Z'), { errorName: 'backup_unknown' });
+  await assert.rejects(find('latest:nobody'), { errorName: 'backup_unknown' });
+  await assert.rejects(find('aaaa'), { errorName: 'backup_ambiguous', exitCode: 2, message: /aaaa1111.*aaaa2222/ });
+  for (const reference of ['', 'aa', 'LATEST', '../x', '2026-13-77', 'yesterday']) {
+    await assert.rejects(find(reference), { errorName: 'backup_reference', exitCode: 2 }, reference);
+  }
+});
+
+test('a manifest name tells what it was made from, and nothing else is one', () => {
+  for (const name of names) assert.deepEqual(parseSnapshotObject(name.objectName), name);
+  for (const name of ['snapshots/', 'snapshots/1-2-3', `${names[0]?.objectName}.tmp`, 'packs/aa/bb']) {
+    assert.equal(parseSnapshotObject(name), undefined);
+  }
+});
