@@ -12,7 +12,7 @@ export interface Variable {
 export type Variables = ReadonlyMap<string, Variable>;
 
 /** Variables that are no settings but ours. */
-const otherVariables: readonly string[] = ['HOLDFAST_CONFIG', 'HOLDFAST_NEW_PASSPHRASE'];
+const otherVariables: readonly string[] = ['HOLDFAST_CONFIG', 'HOLDFAST_NODE', 'HOLDFAST_NEW_PASSPHRASE'];
 
 export interface EnvironmentLayer {
   readonly layer: Layer;

@@ -94,7 +94,7 @@ const postgresShape = {
   jobs: setting(jobsSchema(), {
     description: 'How many tables of this source are dumped at once; auto takes the global jobs',
   }),
-  lock_timeout: setting(durationSchema.prefault('30s'), {
+  lock_timeout: setting(durationSchema.prefault('60s'), {
     description: 'How long to wait for a table that somebody has locked, before the backup of this source fails',
   }),
   globals: setting(z.boolean({ error: 'must be true or false' }).default(true), {

@@ -47,8 +47,8 @@ const compressionSchema = z
     }),
     level: setting(z.number({ error: 'must be a number' }).int().optional(), {
       description: 'How hard to try: 1 to 19 for zstd, 1 to 9 for gzip',
-      defaultText: '3 for zstd, 6 for gzip',
-      example: '3',
+      defaultText: '1 for zstd, 6 for gzip',
+      example: '1',
     }),
   })
   .superRefine(({ codec, level }, context) => {
@@ -64,10 +64,10 @@ const compressionSchema = z
 
 const logSchema = z.strictObject({
   level: setting(z.enum(['debug', 'info', 'warn', 'error']).default('info'), {
-    description: 'How much goes into the log file, and from warn on to the terminal too',
+    description: 'How much goes into the log file. Standard error shows warnings, or as much as --log-level says',
   }),
-  format: setting(z.enum(['pretty', 'json']).default('json'), {
-    description: 'How lines of the log file are written',
+  format: setting(z.enum(['pretty', 'json']).default('pretty'), {
+    description: 'How log lines on standard error are written. The log file is always JSON lines',
   }),
   file: setting(textSchema.optional(), {
     description: 'The log file',

@@ -7,7 +7,8 @@ export const configErrors = defineErrors({
     retryable: false,
     message: 'there is no configuration file at {path}',
     hint: 'check --config or HOLDFAST_CONFIG, or make one with: holdfast config template > {path}',
-    explain: 'A configuration file was named and is not there. Without a name, holdfast.yaml is optional. Nothing was done.',
+    explain:
+      'A configuration file was named and is not there. Without a name, holdfast.yaml is optional. Nothing was done.',
   },
   config_unreadable: {
     code: 'HF-1102',
@@ -23,7 +24,8 @@ export const configErrors = defineErrors({
     retryable: false,
     message: '{place}: not YAML: {reason}',
     hint: 'mend that line; quote values that hold braces or any of : # [ , & * ! | > %',
-    explain: 'The configuration file is not well-formed YAML, or not a mapping of settings. Nothing was done.',
+    explain:
+      'The configuration file is not well-formed YAML, or not a mapping of settings. Nothing was done.',
   },
   config_unknown_key: {
     code: 'HF-1104',
@@ -31,7 +33,8 @@ export const configErrors = defineErrors({
     retryable: false,
     message: '{place}: there is no setting {key}',
     hint: '{suggestion}',
-    explain: 'Unknown settings are refused, so that a misspelt one is never silently without effect. Nothing was done.',
+    explain:
+      'Unknown settings are refused, so that a misspelt one is never silently without effect. Nothing was done.',
   },
   config_later: {
     code: 'HF-1105',
@@ -39,7 +42,8 @@ export const configErrors = defineErrors({
     retryable: false,
     message: '{place}: {what} is not in this version',
     hint: 'take it out until a version of Holdfast that has it; holdfast config template shows what this one knows',
-    explain: 'The setting is planned and does nothing yet. It is refused rather than silently without effect.',
+    explain:
+      'The setting is planned and does nothing yet. It is refused rather than silently without effect.',
   },
   config_invalid: {
     code: 'HF-1106',
@@ -79,7 +83,8 @@ export const configErrors = defineErrors({
     retryable: false,
     message: 'both {first} and {second} are here',
     hint: 'remove one of them, or name one with --config',
-    explain: 'Two configuration files could be meant, and choosing one silently might back up the wrong thing.',
+    explain:
+      'Two configuration files could be meant, and choosing one silently might back up the wrong thing.',
   },
   dotenv_syntax: {
     code: 'HF-1111',
@@ -103,7 +108,8 @@ export const configErrors = defineErrors({
     retryable: false,
     message: 'there is nothing to back up: no source is configured',
     hint: 'set DATABASE_URL, or pass --from postgres://user@host/database, or add sources to holdfast.yaml',
-    explain: 'Neither the configuration nor DATABASE_URL nor the PG* variables name a database. Nothing was done.',
+    explain:
+      'Neither the configuration nor DATABASE_URL nor the PG* variables name a database. Nothing was done.',
   },
   source_url: {
     code: 'HF-1114',
@@ -111,7 +117,8 @@ export const configErrors = defineErrors({
     retryable: false,
     message: '{setting} is not the URL of something this version can back up: {reason}',
     hint: 'write postgres://user@host:5432/database',
-    explain: 'The URL does not parse, or its kind of source is not in this version. The URL itself is not shown: it may hold a password.',
+    explain:
+      'The URL does not parse, or its kind of source is not in this version. The URL itself is not shown: it may hold a password.',
   },
   secret_file_empty: {
     code: 'HF-1115',
@@ -127,7 +134,8 @@ export const configErrors = defineErrors({
     retryable: true,
     message: 'the passphrase command {reason}',
     hint: 'run it by hand: its first line of output must be the passphrase, and its exit code 0',
-    explain: 'encryption.passphrase_command did not give a passphrase. Its output is never shown. Nothing was done.',
+    explain:
+      'encryption.passphrase_command did not give a passphrase. Its output is never shown. Nothing was done.',
   },
   passphrase_mismatch: {
     code: 'HF-1117',
@@ -135,7 +143,8 @@ export const configErrors = defineErrors({
     retryable: false,
     message: 'the two passphrases are not the same',
     hint: 'run it again and type the same passphrase twice',
-    explain: 'A new passphrase is asked for twice, so that a slip of the finger does not lock the repository. Nothing was done.',
+    explain:
+      'A new passphrase is asked for twice, so that a slip of the finger does not lock the repository. Nothing was done.',
   },
   passphrase_empty: {
     code: 'HF-1118',
@@ -151,7 +160,8 @@ export const configErrors = defineErrors({
     retryable: false,
     message: 'the key file {path} is not safe to use: {reason}',
     hint: '{mend}',
-    explain: 'A key file must belong to the user Holdfast runs as and be readable by nobody else. Nothing was done.',
+    explain:
+      'A key file must belong to the user Holdfast runs as and be readable by nobody else. Nothing was done.',
   },
   key_file_failed: {
     code: 'HF-1120',
@@ -176,5 +186,21 @@ export const configErrors = defineErrors({
     message: 'the repository in {location} {state}, and you asked for the opposite',
     hint: 'leave out the option to use it as it is, or name another place with --repo',
     explain: 'A repository is created encrypted or not, and stays so. Nothing was changed.',
+  },
+  verify_failed: {
+    code: 'HF-1123',
+    kind: 'integrity',
+    retryable: false,
+    message: 'verification of {location} found {problems} problems; {backups} backups are affected',
+    hint: 'every problem is named above with what needs it; what is not named restores. Run holdfast backup to have a whole one again',
+    explain: 'verify found objects that are damaged, missing or foreign. Nothing was changed: verify only reads.',
+  },
+  doctor_failed: {
+    code: 'HF-1124',
+    kind: 'failed',
+    retryable: false,
+    message: 'doctor found {errors} errors',
+    hint: 'mend them as told above, then run holdfast doctor again',
+    explain: 'doctor only looks; it changed nothing.',
   },
 });

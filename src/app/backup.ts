@@ -1,0 +1,140 @@
+import type { Manifest } from '../contract/manifest.ts';
+import { asFailure, failure, type HoldfastError } from '../kernel/errors/failure.ts';
+import { backupSource } from '../operations/backup.ts';
+import type { OpenedRepository } from '../repository/open.ts';
+import { backupView, type BackupView } from './backup-view.ts';
+import { openConfiguredRepository, withApp, type App, type AppContext, type CommonOptions, type Outcome } from './compose.ts';
+import { checkSource } from './check-source.ts';
+import { gitInfo } from './git.ts';
+import { chooseSources, prepareSource, type ChosenSource } from './sources.ts';
+import { holdfastVersion } from './version.ts';
+import type { Finding } from '../sources/port.ts';
+
+export interface BackupOptions extends CommonOptions {
+  /** Names of sources; all when empty. */
+  readonly sources: readonly string[];
+  /** A source that is not configured, by its URL. */
+  readonly from?: string | undefined;
+  readonly tags?: Readonly<Record<string, string>> | undefined;
+  readonly dryRun?: boolean | undefined;
+}
+
+export interface FailedSource {
+  readonly source: string;
+  readonly error: Record<string, unknown>;
+}
+
+export interface BackupResult extends Outcome {
+  readonly dry_run: boolean;
+  readonly repository: { readonly id: string; readonly location: string };
+  readonly backups: readonly BackupView[];
+  readonly failed: readonly FailedSource[];
+  /** With `--dry-run`: what was found out about each source. */
+  readonly plan?: readonly { readonly source: string; readonly kind: string; readonly findings: readonly Finding[] }[];
+}
+
+/**
+ * Backs up each source in turn. One that fails does not stop the others: the result then names it (`partly_done`), or
+ * carries the first error when none succeeded. An interruption stops all.
+ */
+export async function backup(options: BackupOptions, context: AppContext): Promise<BackupResult> {
+  const touched = (result: BackupResult): string[] => result.backups.map(({ id }) => id);
+  return withApp(options, context, options.dryRun === true ? null : { name: 'backup', touched }, async (app) => {
+    if (options.from !== undefined && options.sources.length > 0) {
+      throw failure('usage', { reason: '--from and named sources exclude each other', suggestion: 'give one of the two' });
+    }
+    const chosen = chooseSources(app, options.sources, options.from);
+    await using repository = await openConfiguredRepository(app);
+    return options.dryRun === true ? await plan(app, repository, chosen) : await run(app, repository, chosen, options);
+  });
+}
+
+async function run(
+  app: App,
+  repository: OpenedRepository,
+  chosen: readonly ChosenSource[],
+  options: BackupOptions,
+): Promise<BackupResult> {
+  const { machine, signal, observer } = app;
+  const origin: Manifest['origin'] = {
+    host: machine.host,
+    user: machine.user,
+    holdfast_version: holdfastVersion(),
+    git: await gitInfo(machine.cwd, signal),
+  };
+  const backups: BackupView[] = [];
+  const failed: { source: string; error: HoldfastError }[] = [];
+  for (const source of chosen) {
+    signal.throwIfAborted();
+    try {
+      const manifest = await one(app, repository, source, origin, options);
+      const view = backupView(manifest);
+      backups.push(view);
+      app.log.info('backup done', { backup: view.id, source: view.source, bytes_read: view.bytes_read, bytes_added: view.bytes_added });
+      observer.event({ type: 'backup', backup: view });
+      for (const warning of view.warnings) observer.notice({ level: 'warning', message: `${source.name}: ${warning}` });
+    } catch (error) {
+      if (signal.aborted) throw error;
+      const known = asFailure(error);
+      failed.push({ source: source.name, error: known });
+      app.log.error('backup failed', { source: source.name, error });
+      // The only one's error is the whole command's.
+      if (chosen.length > 1) observer.event({ type: 'error', source: source.name, error: known.toJSON() });
+    }
+  }
+  return { ...resultOf(repository, failed, chosen.length), dry_run: false, backups };
+}
+
+async function one(
+  app: App,
+  repository: OpenedRepository,
+  chosen: ChosenSource,
+  origin: Manifest['origin'],
+  options: BackupOptions,
+): Promise<Manifest> {
+  const source = await prepareSource(app, chosen);
+  using progress = app.observer.progress(chosen.name);
+  return await backupSource(repository, source, {
+    signal: app.signal,
+    log: app.log,
+    jobs: options.jobs ?? (chosen.config.jobs === 'auto' ? app.jobs : chosen.config.jobs),
+    progress,
+    clock: app.machine.clock,
+    compression: app.compression,
+    tags: { ...chosen.config.tags, ...options.tags },
+    origin,
+  });
+}
+
+async function plan(app: App, repository: OpenedRepository, chosen: readonly ChosenSource[]): Promise<BackupResult> {
+  const plans: NonNullable<BackupResult['plan']>[number][] = [];
+  const failed: { source: string; error: HoldfastError }[] = [];
+  for (const source of chosen) {
+    app.signal.throwIfAborted();
+    const { findings, error } = await checkSource(app, source);
+    plans.push({ source: source.name, kind: source.config.type, findings });
+    if (error !== undefined) failed.push({ source: source.name, error });
+  }
+  return { ...resultOf(repository, failed, chosen.length), dry_run: true, backups: [], plan: plans };
+}
+
+function resultOf(
+  repository: OpenedRepository,
+  failed: readonly { readonly source: string; readonly error: HoldfastError }[],
+  total: number,
+): Omit<BackupResult, 'dry_run' | 'backups'> {
+  return {
+    schema: 1,
+    ok: failed.length === 0,
+    ...(failed.length === 0 ? {} : { error: overall(failed, total).toJSON() }),
+    repository: { id: repository.info.id, location: repository.storage.location },
+    failed: failed.map(({ source, error }) => ({ source, error: error.toJSON() })),
+  };
+}
+
+function overall(failed: readonly { readonly source: string; readonly error: HoldfastError }[], total: number): HoldfastError {
+  const [first] = failed;
+  if (first !== undefined && failed.length === total) return first.error;
+  const names = failed.map(({ source }) => source).join(', ');
+  return failure('partly_done', { failed: failed.length, total, names });
+}

@@ -1,0 +1,218 @@
+import { availableParallelism } from 'node:os';
+import type { Config } from '../contract/config.ts';
+import { describeOrigin } from '../contract/config-layer.ts';
+import type { FlagSetting } from '../contract/config-parse.ts';
+import { failure } from '../kernel/errors/failure.ts';
+import type { Logger } from '../kernel/log.ts';
+import type { Secret } from '../kernel/secret.ts';
+import type { Compression } from '../pipeline/codec.ts';
+import { openRepository, readRepositoryInfo, type OpenedRepository } from '../repository/open.ts';
+import { chooseDefaultDirectory } from '../storage/fs/default-directory.ts';
+import { openStorage } from '../storage/open.ts';
+import type { Storage } from '../storage/port.ts';
+import { chooseDirectories, type Directories } from './directories.ts';
+import { openJournal, type Journal } from './journal.ts';
+import type { Machine } from './machine.ts';
+import type { Asker, Observer } from './observer.ts';
+import { findPassphrase, type PassphraseContext } from './passphrase.ts';
+import { loadSettings, type Settings } from './settings.ts';
+
+/** What a face hands to every use case. */
+export interface AppContext {
+  readonly machine: Machine;
+  readonly observer: Observer;
+  /** Null where nobody can be asked. */
+  readonly asker: Asker | null;
+  readonly signal: AbortSignal;
+  /** What was asked, for the audit trail; secrets are masked there. */
+  readonly argv: readonly string[];
+}
+
+/** Options that every verb takes. */
+export interface CommonOptions {
+  readonly config?: string | undefined;
+  readonly repo?: string | undefined;
+  readonly logLevel?: string | undefined;
+  readonly jobs?: number | undefined;
+  readonly quiet?: boolean | undefined;
+}
+
+/** Everything wired together for one command. */
+export interface App extends AppContext {
+  readonly settings: Settings;
+  readonly config: Config;
+  readonly env: Settings['env'];
+  readonly directories: Directories;
+  readonly log: Logger;
+  /** Masked in the log and the audit trail. */
+  readonly secrets: Secret[];
+  readonly jobs: number;
+  readonly compression: Compression;
+}
+
+/** What a use case answers: plain JSON. `ok` false goes with the error that decides the exit code. */
+export interface Outcome {
+  readonly schema: 1;
+  readonly ok: boolean;
+  readonly error?: Record<string, unknown> | undefined;
+}
+
+/** An entry of the audit trail: reading commands have none. */
+export interface AuditedAs<R> {
+  readonly name: string;
+  /** Ids of what was made, changed or removed. */
+  readonly touched?: (result: R) => readonly string[];
+}
+
+/** Loads the configuration, opens log and audit trail, does the work, and records what became of it. */
+export async function withApp<R extends Outcome>(
+  common: CommonOptions,
+  context: AppContext,
+  audited: AuditedAs<R> | null,
+  work: (app: App) => Promise<R>,
+): Promise<R> {
+  const settings = await loadSettings({ configFile: common.config, flags: flagSettings(common) }, context.machine);
+  const { config, env } = settings;
+  const { machine, observer } = context;
+  warnOfUnknown(settings, observer);
+  const directories = chooseDirectories(config, { env, home: machine.home });
+  const shownLevel = common.logLevel === undefined ? (common.quiet === true ? 'error' : 'warn') : config.log.level;
+  using journal = await openJournal({ config, directories, machine, observer, shownLevel });
+  const { codec, level } = config.compression;
+  const app: App = {
+    ...context,
+    settings,
+    config,
+    env,
+    directories,
+    log: journal.log,
+    secrets: journal.secrets,
+    jobs: config.jobs === 'auto' ? Math.min(8, availableParallelism()) : config.jobs,
+    compression: { codec, level: level ?? (codec === 'gzip' ? 6 : 1) },
+  };
+  return audited === null ? await work(app) : await recorded(app, journal, audited, work);
+}
+
+async function recorded<R extends Outcome>(
+  app: App,
+  journal: Journal,
+  { name, touched }: AuditedAs<R>,
+  work: (app: App) => Promise<R>,
+): Promise<R> {
+  const operation = await journal.audit.start(name, app.argv);
+  let result: R;
+  try {
+    result = await work(app);
+  } catch (error) {
+    await operation.failed(error);
+    throw error;
+  }
+  const ids = touched?.(result) ?? [];
+  if (result.ok) await operation.done(ids);
+  else await operation.failed(result.error, ids);
+  return result;
+}
+
+function flagSettings(common: CommonOptions): FlagSetting[] {
+  const flags: FlagSetting[] = [];
+  if (common.repo !== undefined) flags.push({ path: ['repository'], value: common.repo, flag: '--repo' });
+  if (common.logLevel !== undefined) flags.push({ path: ['log', 'level'], value: common.logLevel, flag: '--log-level' });
+  if (common.jobs !== undefined) flags.push({ path: ['jobs'], value: common.jobs, flag: '--jobs' });
+  return flags;
+}
+
+function warnOfUnknown(settings: Settings, observer: Observer): void {
+  for (const { variable, nearest } of settings.unknownVariables) {
+    const hint = nearest === undefined ? {} : { hint: `did you mean ${nearest}?` };
+    observer.notice({ level: 'warning', message: `${variable} is set and stands for no setting`, ...hint });
+  }
+}
+
+/**
+ * The place of the repository. With `create` it is made where it is not there. Where nobody named one and ./backups
+ * cannot be written, a directory of the user's own takes its place, loudly.
+ */
+export async function openPlace(app: App, options: { readonly create: boolean }): Promise<Storage> {
+  const location = await placeOf(app, options);
+  return openStorage(location, {
+    cwd: app.machine.cwd,
+    home: app.machine.home,
+    create: options.create,
+    clock: app.machine.clock,
+    logger: app.log,
+  });
+}
+
+async function placeOf(app: App, { create }: { readonly create: boolean }): Promise<string> {
+  const preferred = app.config.repository;
+  if (app.settings.repositoryNamed) return preferred;
+  const { machine, directories, observer } = app;
+  const fallback = `${directories.data}/holdfast/backups`;
+  if (!create) return (await hasRepository(app, preferred)) || !(await hasRepository(app, fallback)) ? preferred : told();
+  if (await hasRepository(app, preferred)) return preferred;
+  const chosen = await chooseDefaultDirectory({ preferred, home: machine.home, dataHome: directories.data });
+  if (chosen.fellBack !== undefined) {
+    const { from, reason, mend } = chosen.fellBack;
+    observer.notice({
+      level: 'warning',
+      message: `${from} cannot be used (${reason}); backups go to ${chosen.directory} instead`,
+      hint: `to use ${from}: ${mend}; or choose a place with --repo`,
+    });
+  }
+  return chosen.directory;
+
+  function told(): string {
+    observer.notice({ level: 'warning', message: `there is no repository in ${preferred}; using the one in ${fallback}` });
+    return fallback;
+  }
+}
+
+async function hasRepository(app: App, location: string): Promise<boolean> {
+  try {
+    const { cwd, home, clock } = app.machine;
+    const storage = await openStorage(location, { cwd, home, clock, create: false });
+    const info = await readRepositoryInfo(storage);
+    await storage.close();
+    return info !== null;
+  } catch {
+    // Whatever is wrong there will be told by whoever really uses it.
+    return false;
+  }
+}
+
+/** Opens the repository of the configuration, with whatever passphrase can be found. */
+export async function openConfiguredRepository(app: App): Promise<OpenedRepository> {
+  const storage = await openPlace(app, { create: false });
+  try {
+    const info = await readRepositoryInfo(storage);
+    if (info === null) throw failure('repository_missing', { location: storage.location });
+    const found = info.encrypted ? await findPassphrase(info.id, storage.location, passphraseContext(app)) : undefined;
+    if (found !== undefined) app.secrets.push(found.secret);
+    return await openRepository(storage, { ...openOptions(app), passphrase: found?.secret ?? null });
+  } catch (error) {
+    await storage.close();
+    throw error;
+  }
+}
+
+export function openOptions(app: App) {
+  const { machine, log, directories, jobs } = app;
+  return {
+    cacheDirectory: directories.cache,
+    clock: machine.clock,
+    log,
+    host: machine.host,
+    user: machine.user,
+    readJobs: jobs,
+  };
+}
+
+export function passphraseContext(app: App): PassphraseContext {
+  const { config, directories, machine, env, asker, signal } = app;
+  return { config, directories, machine, env, asker, signal };
+}
+
+/** For messages: where the repository's location was named. */
+export function repositoryOrigin(app: App): string {
+  return describeOrigin(app.settings.origins.exact(['repository']) ?? { layer: 'default' });
+}

@@ -1,0 +1,78 @@
+import { configJsonSchema } from '../contract/config-json-schema.ts';
+import { describeOrigin, type Origin } from '../contract/config-layer.ts';
+import { allSettings, anySourceName, sourceVariable, type Setting } from '../contract/config-settings.ts';
+import { configTemplate } from '../contract/config-template.ts';
+import { Secret } from '../kernel/secret.ts';
+import { redact } from '../kernel/redact.ts';
+import type { AppContext, CommonOptions, Outcome } from './compose.ts';
+import { loadSettings, type Settings } from './settings.ts';
+
+export interface ShownSetting {
+  readonly setting: string;
+  /** Secrets are `***`; URLs are without their password. Null when there is none. */
+  readonly value: unknown;
+  /** `default`, `holdfast.yaml:3:5`, the name of a variable, or a flag. */
+  readonly from: string;
+  readonly variable: string;
+}
+
+export interface ShowResult extends Outcome {
+  readonly file: string | null;
+  readonly dotenv: readonly string[];
+  readonly settings: readonly ShownSetting[];
+}
+
+export interface ValidateResult extends Outcome {
+  readonly file: string | null;
+  readonly sources: readonly string[];
+  readonly warnings: readonly string[];
+}
+
+/** Throws what is wrong with the configuration. */
+export async function validateConfig(options: CommonOptions, context: AppContext): Promise<ValidateResult> {
+  const settings = await load(options, context);
+  const warnings = settings.unknownVariables.map(
+    ({ variable, nearest }) => `${variable} is set and stands for no setting${nearest === undefined ? '' : `; did you mean ${nearest}?`}`,
+  );
+  return { schema: 1, ok: true, file: settings.file, sources: Object.keys(settings.config.sources), warnings };
+}
+
+/** Every setting as it holds now, and where it comes from. */
+export async function showConfig(options: CommonOptions, context: AppContext): Promise<ShowResult> {
+  const settings = await load(options, context);
+  const names = Object.keys(settings.config.sources);
+  const shown = allSettings.flatMap((setting) =>
+    setting.path[1] === anySourceName ? names.map((name) => show(settings, setting, name)) : [show(settings, setting)],
+  );
+  return { schema: 1, ok: true, file: settings.file, dotenv: settings.dotenvFiles, settings: shown };
+}
+
+export function schemaOfConfig(): Record<string, unknown> {
+  return configJsonSchema();
+}
+
+export function templateOfConfig(): string {
+  return configTemplate();
+}
+
+function load(options: CommonOptions, { machine }: AppContext): Promise<Settings> {
+  const flags = options.repo === undefined ? [] : [{ path: ['repository'], value: options.repo, flag: '--repo' }];
+  return loadSettings({ configFile: options.config, flags }, machine);
+}
+
+function show(settings: Settings, setting: Setting, source?: string): ShownSetting {
+  const path = setting.path.map((key) => (key === anySourceName ? (source ?? key) : key));
+  let value: unknown = settings.config;
+  for (const key of path) value = (value as Readonly<Record<string, unknown>>)[key];
+  const origin: Origin = settings.origins.exact(path) ?? { layer: 'default' };
+  return {
+    setting: path.join('.'),
+    value: value === undefined ? null : value instanceof Secret ? hidden(value, setting) : value,
+    from: describeOrigin(origin),
+    variable: source === undefined ? setting.env : sourceVariable(source, setting.path.at(-1) ?? ''),
+  };
+}
+
+function hidden(value: Secret, { meta }: Setting): string {
+  return meta.secret === 'url' ? redact(value.reveal(), []) : '***';
+}

@@ -1,0 +1,45 @@
+import { failure } from '../../kernel/errors/failure.ts';
+import type { Finding } from '../../sources/port.ts';
+import { checkSource } from '../check-source.ts';
+import { withApp, type App, type AppContext, type CommonOptions, type Outcome } from '../compose.ts';
+import { checkConfiguration, checkMachine } from './machine.ts';
+import { checkRepository } from './repository.ts';
+
+export interface DoctorResult extends Outcome {
+  readonly findings: readonly Finding[];
+  readonly errors: number;
+  readonly warnings: number;
+}
+
+/** Looks at everything a backup needs, and says how to mend what is amiss. Only looks; writes one probe and removes it. */
+export async function doctor(options: CommonOptions, context: AppContext): Promise<DoctorResult> {
+  return withApp(options, context, null, async (app) => {
+    const findings: Finding[] = [];
+    const checks: ((app: App) => Promise<readonly Finding[]>)[] = [checkMachine, checkConfiguration, checkRepository, checkSources];
+    for (const check of checks) {
+      app.signal.throwIfAborted();
+      const found = await check(app);
+      findings.push(...found);
+      for (const finding of found) app.observer.event({ type: 'finding', ...finding });
+    }
+    return summarize(findings);
+  });
+}
+
+async function checkSources(app: App): Promise<readonly Finding[]> {
+  const sources = Object.entries(app.config.sources);
+  if (sources.length === 0) {
+    const { message, hint } = failure('source_none', {});
+    return [{ check: 'sources', level: 'warning', message, mend: hint }];
+  }
+  const all: Finding[] = [];
+  for (const [name, config] of sources) all.push(...(await checkSource(app, { name, config })).findings);
+  return all;
+}
+
+function summarize(findings: readonly Finding[]): DoctorResult {
+  const errors = findings.filter(({ level }) => level === 'error');
+  const warnings = findings.filter(({ level }) => level === 'warning').length;
+  const error = errors.length === 0 ? {} : { error: failure('doctor_failed', { errors: errors.length }).toJSON() };
+  return { schema: 1, ok: errors.length === 0, ...error, findings, errors: errors.length, warnings };
+}

@@ -1,0 +1,56 @@
+import { isAbsolute } from 'node:path';
+import { reasonOf } from '../../kernel/errors/failure.ts';
+import { freeBytes } from '../../storage/fs/free-space.ts';
+import { parseLocation } from '../../storage/open.ts';
+import type { Finding } from '../../sources/port.ts';
+import { openConfiguredRepository, openPlace, repositoryOrigin, type App } from '../compose.ts';
+import { findingOf } from './finding.ts';
+
+const gibibyte = 2 ** 30;
+const check = 'repository';
+
+/** Whether it is there, opens, can be written, and has room. */
+export async function checkRepository(app: App): Promise<readonly Finding[]> {
+  const findings: Finding[] = [];
+  try {
+    await using repository = await openConfiguredRepository(app);
+    const { location } = repository.storage;
+    const names = await repository.names({ signal: app.signal });
+    findings.push({ check, level: 'ok', message: `${location} (from ${repositoryOrigin(app)}) opens and has ${names.length} backups` });
+    if (repository.info.encrypted) {
+      const keys = await repository.keys.list();
+      findings.push({ check: 'keys', level: 'ok', message: `${keys.length} of them can be read` });
+    }
+  } catch (error) {
+    app.signal.throwIfAborted();
+    return [findingOf(check, error)];
+  }
+  findings.push(await writable(app));
+  const space = await freeSpace(app);
+  if (space !== undefined) findings.push(space);
+  return findings;
+}
+
+async function writable(app: App): Promise<Finding> {
+  try {
+    // Opening with `create` proves it by writing a file and removing it again.
+    await (await openPlace(app, { create: true })).close();
+    return { check: 'repository writable', level: 'ok', message: 'a file could be written' };
+  } catch (error) {
+    return findingOf('repository writable', error);
+  }
+}
+
+async function freeSpace(app: App): Promise<Finding | undefined> {
+  const { cwd, home } = app.machine;
+  const place = parseLocation(app.config.repository, { cwd, home });
+  if (place.scheme !== 'file' || !isAbsolute(place.directory)) return undefined;
+  try {
+    const free = await freeBytes(place.directory);
+    const message = `${(free / gibibyte).toFixed(1)} GiB free`;
+    if (free >= gibibyte) return { check: 'free space', level: 'ok', message };
+    return { check: 'free space', level: 'warning', message, mend: 'free some space, or name another place with --repo' };
+  } catch (error) {
+    return { check: 'free space', level: 'warning', message: `cannot be told: ${reasonOf(error)}`, mend: 'check it by hand: df -h' };
+  }
+}

@@ -1,0 +1,105 @@
+import { randomBytes } from 'node:crypto';
+import { link, mkdir, open, readFile, rm, stat } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { failure, reasonOf } from '../kernel/errors/failure.ts';
+import { Secret } from '../kernel/secret.ts';
+import { firstLine } from './secret-file.ts';
+
+/** Where the key file of a repository is, if init made one. */
+export function keyFilePath(keysDirectory: string, repositoryId: string): string {
+  return join(keysDirectory, `${repositoryId}.key`);
+}
+
+/**
+ * The secret in a key file; undefined when there is no such file. Throws `key_file_unsafe` when it is not a plain
+ * file, is somebody else's, or can be read by anybody else: then the secret may be known already.
+ */
+export async function readKeyFile(path: string, uid: number | undefined): Promise<Secret | undefined> {
+  const reason = await unsafeReason(path, uid);
+  if (reason === 'missing') return undefined;
+  if (reason !== undefined) throw failure('key_file_unsafe', { path, ...reason });
+  const line = firstLine(await readFile(path, 'utf8'));
+  if (line === '') throw failure('secret_file_empty', { path, setting: 'the key file' });
+  return new Secret(line);
+}
+
+/** What is wrong with a key file, and its mend; undefined when nothing is. */
+export async function unsafeReason(
+  path: string,
+  uid: number | undefined,
+): Promise<{ readonly reason: string; readonly mend: string } | 'missing' | undefined> {
+  let info;
+  try {
+    info = await stat(path);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return 'missing';
+    return { reason: reasonOf(error), mend: `make it readable for this user alone: chmod 600 ${path}` };
+  }
+  if (!info.isFile()) return { reason: 'it is not a file', mend: `move it away: mv ${path} ${path}.old` };
+  if (uid !== undefined && info.uid !== uid) {
+    return { reason: `it belongs to user id ${info.uid}, and you are ${uid}`, mend: `take it over: chown ${uid} ${path}` };
+  }
+  // The mode bits say nothing on Windows, where there is no user id either.
+  if (uid !== undefined && (info.mode & 0o077) !== 0) {
+    const mode = (info.mode & 0o777).toString(8).padStart(4, '0');
+    return { reason: `others can read or change it (mode ${mode})`, mend: `close it: chmod 600 ${path}` };
+  }
+  return undefined;
+}
+
+/** A random key: 256 bits, in letters that survive being typed off paper. */
+export function newRandomKey(): Secret {
+  return new Secret(randomBytes(32).toString('base64url'));
+}
+
+/** A key kept on disk before the repository it opens exists, so that no crash leaves a repository without its key. */
+export interface PendingKeyFile {
+  readonly secret: Secret;
+  /** Gives it the repository's name, durably. Answers its path. */
+  keep(repositoryId: string): Promise<string>;
+  /** Removes it: no repository was made. */
+  discard(): Promise<void>;
+}
+
+/** Makes a random key in a new file of mode 0600. Throws `key_file_failed` before anything else was made. */
+export async function createPendingKeyFile(keysDirectory: string): Promise<PendingKeyFile> {
+  const secret = newRandomKey();
+  const pending = join(keysDirectory, `pending-${randomBytes(8).toString('hex')}.key`);
+  await guarded(pending, async () => {
+    await mkdir(keysDirectory, { recursive: true, mode: 0o700 });
+    await writeDurably(pending, `${secret.reveal()}\n`);
+  });
+  return {
+    secret,
+    keep: async (repositoryId) => {
+      const path = keyFilePath(keysDirectory, repositoryId);
+      await guarded(path, async () => {
+        await link(pending, path);
+        await rm(pending);
+        await syncDirectory(keysDirectory);
+      });
+      return path;
+    },
+    discard: () => rm(pending, { force: true }),
+  };
+}
+
+async function writeDurably(path: string, text: string): Promise<void> {
+  await using file = await open(path, 'wx', 0o600);
+  await file.writeFile(text);
+  await file.sync();
+  await syncDirectory(dirname(path));
+}
+
+async function syncDirectory(path: string): Promise<void> {
+  await using directory = await open(path, 'r');
+  await directory.sync();
+}
+
+async function guarded(path: string, work: () => Promise<void>): Promise<void> {
+  try {
+    await work();
+  } catch (error) {
+    throw failure('key_file_failed', { path, reason: reasonOf(error) }, { cause: error });
+  }
+}

@@ -1,0 +1,68 @@
+import type { Config } from '../contract/config.ts';
+import { failure } from '../kernel/errors/failure.ts';
+import { Secret } from '../kernel/secret.ts';
+import type { Directories } from './directories.ts';
+import { keyFilePath, readKeyFile } from './key-file.ts';
+import type { Machine } from './machine.ts';
+import type { Asker } from './observer.ts';
+import { passphraseFromCommand } from './passphrase-command.ts';
+import { readSecretFile } from './secret-file.ts';
+
+/** Where a passphrase came from: for messages and the recovery kit. */
+export type PassphraseSource = 'configuration' | 'file' | 'command' | 'key file' | 'terminal';
+
+export interface FoundPassphrase {
+  readonly secret: Secret;
+  readonly source: PassphraseSource;
+  /** The file or command it came from. */
+  readonly detail?: string;
+}
+
+export interface PassphraseContext {
+  readonly config: Config;
+  readonly directories: Pick<Directories, 'keys'>;
+  readonly machine: Pick<Machine, 'cwd' | 'uid'>;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly asker: Asker | null;
+  readonly signal: AbortSignal;
+}
+
+/** The passphrase the configuration or the environment gives; undefined when they give none. */
+export async function configuredPassphrase(context: PassphraseContext): Promise<FoundPassphrase | undefined> {
+  const { passphrase, passphrase_file: file, passphrase_command: command } = context.config.encryption;
+  if (passphrase !== undefined) return { secret: passphrase, source: 'configuration' };
+  if (file !== undefined) {
+    return { secret: await readSecretFile(file, 'encryption.passphrase_file'), source: 'file', detail: file };
+  }
+  if (command === undefined) return undefined;
+  const { env, signal, machine } = context;
+  const secret = await passphraseFromCommand(command, { env, signal, cwd: machine.cwd });
+  return { secret, source: 'command', detail: command };
+}
+
+/**
+ * The passphrase to open a repository with: the configuration's, else the key file that init made, else typed on a
+ * terminal. Undefined when there is none of them; the repository then says that it needs one.
+ */
+export async function findPassphrase(
+  repositoryId: string,
+  location: string,
+  context: PassphraseContext,
+): Promise<FoundPassphrase | undefined> {
+  const configured = await configuredPassphrase(context);
+  if (configured !== undefined) return configured;
+  const path = keyFilePath(context.directories.keys, repositoryId);
+  const kept = await readKeyFile(path, context.machine.uid);
+  if (kept !== undefined) return { secret: kept, source: 'key file', detail: path };
+  if (context.asker === null) return undefined;
+  return { secret: await context.asker.secret(`Passphrase of ${location}`), source: 'terminal' };
+}
+
+/** A new passphrase typed twice. Throws `passphrase_empty` and `passphrase_mismatch`. */
+export async function askNewPassphrase(asker: Asker, what: string): Promise<FoundPassphrase> {
+  const first = await asker.secret(`New passphrase for ${what}`);
+  if (first.reveal() === '') throw failure('passphrase_empty', {});
+  const second = await asker.secret('The same again');
+  if (first.reveal() !== second.reveal()) throw failure('passphrase_mismatch', {});
+  return { secret: first, source: 'terminal' };
+}

@@ -1,0 +1,133 @@
+import { mkdir, open } from 'node:fs/promises';
+import { dirname, join, resolve } from 'node:path';
+import { failure, reasonOf } from '../kernel/errors/failure.ts';
+import type { RepositoryInfo } from '../repository/repository.ts';
+import type { App } from './compose.ts';
+import type { PassphraseSource } from './passphrase.ts';
+import { holdfastVersion } from './version.ts';
+
+export interface RecoveryFacts {
+  readonly info: RepositoryInfo;
+  readonly location: string;
+  readonly source: PassphraseSource | null;
+  readonly keyFile: string | null;
+  /** The file or command that the passphrase is read from. */
+  readonly detail: string | null;
+}
+
+/**
+ * Writes the recovery kit, mode 0600, and answers its path: the one asked for, else the current directory, else the
+ * configuration directory when that cannot be written. Null, with a loud word, when no place will take it: the
+ * repository is there all the same.
+ */
+export async function writeRecoveryKit(app: App, facts: RecoveryFacts, asked: string | undefined): Promise<string | null> {
+  const text = recoveryKit(facts, `${app.machine.user}@${app.machine.host}`, new Date(app.machine.clock.now()));
+  const name = `holdfast-recovery-kit-${facts.info.id.slice(0, 8)}.md`;
+  const places =
+    asked === undefined
+      ? [join(app.machine.cwd, name), join(app.directories.config, name)]
+      : [resolve(app.machine.cwd, asked)];
+  let trouble: unknown;
+  for (const path of places) {
+    try {
+      await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+      await using file = await open(path, 'wx', 0o600);
+      await file.writeFile(text);
+      await file.sync();
+      return path;
+    } catch (error) {
+      trouble ??= error;
+    }
+  }
+  const { message } = failure('key_file_failed', { path: places[0] ?? '', reason: reasonOf(trouble) });
+  app.observer.notice({
+    level: 'warning',
+    message: `the recovery kit could not be written: ${message}`,
+    hint: 'keep the location of the repository and its passphrase in a safe place yourself',
+  });
+  return null;
+}
+
+/** The page itself. It never holds a passphrase. */
+export function recoveryKit(facts: RecoveryFacts, madeBy: string, madeAt: Date): string {
+  const { info, location } = facts;
+  return `# Recovery kit of a Holdfast repository
+
+Print this page, or keep it where it outlives the machine that makes the backups. It holds no secret.
+
+| | |
+| --- | --- |
+| repository | \`${info.id}\` |
+| place | \`${location}\` |
+| format | ${info.format} |
+| encrypted | ${info.encrypted ? 'yes, AES-256-GCM' : 'no'} |
+| created | ${info.createdAt} by ${madeBy} |
+| Holdfast | ${holdfastVersion()} |
+| this page | ${madeAt.toISOString()} |
+
+## What to keep, and where
+
+1. **The place itself**, \`${location}\`, all of it: \`holdfast.json\`, \`keys/\`, \`packs/\` and the rest. A copy of the whole directory is a whole repository.
+2. ${keeping(facts)}
+3. **This page.**
+
+Keep each of them in at least one place that does not burn down, get stolen or get encrypted together with this machine.
+
+Passphrase of this repository (write it down by hand, or say where it is kept):
+
+    ${facts.info.encrypted ? '______________________________________________' : '(none is needed)'}
+
+## Restore on this machine
+
+    holdfast list --repo '${location}'
+    holdfast verify latest --read-data --repo '${location}'
+    holdfast restore latest --to postgres://user@host/new_database --repo '${location}'
+
+The target is made when it does not exist, and a database that holds something is not touched without \`--force\`.
+
+## Restore without this machine
+
+1. Take any machine with Node.js 24.7 or newer and the PostgreSQL client tools (Debian: \`apt install postgresql-client\`).
+2. Install Holdfast: \`npm install --global holdfast@${holdfastVersion()}\`, or a newer version: every version reads what older ones wrote.
+3. Bring the place, or a copy of it, to where that machine can read it.
+4. ${giving(facts)}
+5. Run the three commands above with the path of the copy.
+
+## Restore without Holdfast
+
+The format is public: \`docs/format.md\` in the package and in the source tells how every object is named, sealed and cut, precisely enough to write a reader. ${byHand(info.encrypted)}
+
+## Check it before you need it
+
+Once a quarter: \`holdfast verify --read-data\`, and a real \`holdfast restore latest --to …\` into a new database. A backup that was never restored is a hope.
+`;
+}
+
+function keeping({ info, source, keyFile, detail }: RecoveryFacts): string {
+  if (!info.encrypted) return '**No key**: the repository is not encrypted. Whoever has the place has the data.';
+  const loss = 'Without it nobody can read the backups, we neither.';
+  switch (source) {
+    case 'key file':
+      return `**The key file** \`${keyFile ?? detail ?? ''}\`. It was made at random and is on this machine alone: copy it now. ${loss}`;
+    case 'file':
+      return `**The passphrase**, which is read from \`${detail ?? ''}\`. Keep a copy of it elsewhere. ${loss}`;
+    case 'command':
+      return `**The passphrase**, which the configured command prints. Make sure it can be had without this machine. ${loss}`;
+    default:
+      return `**The passphrase** you gave. ${loss}`;
+  }
+}
+
+function giving({ info, source }: RecoveryFacts): string {
+  if (!info.encrypted) return 'Nothing needs to be unlocked.';
+  if (source === 'key file') {
+    return `Put the copy of the key file where that machine can read it and name it: \`export HOLDFAST_PASSPHRASE_FILE=/path/to/${info.id}.key\`.`;
+  }
+  return 'Give the passphrase: it is asked for on the terminal, or set `HOLDFAST_PASSPHRASE`.';
+}
+
+function byHand(encrypted: boolean): string {
+  return encrypted
+    ? 'In short: a key in `keys/` opens with argon2id of the passphrase and gives the master key; HKDF makes the other keys from it; manifests name the entries of a backup, entries their chunks, chunks lie sealed with AES-256-GCM in `packs/`.'
+    : 'In short: manifests name the entries of a backup, entries their chunks, chunks lie in `packs/`.';
+}

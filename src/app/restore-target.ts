@@ -1,0 +1,56 @@
+import { failure } from '../kernel/errors/failure.ts';
+import { connectionFromUrl, type ConnectionParameters } from '../sources/postgres-logical/connection.ts';
+import type { Selector } from '../sources/postgres-logical/restore-options.ts';
+
+/** Where `--to` points. Throws `usage` for what is no database, `postgres_url` for a URL that does not parse. */
+export function restoreTarget(to: string, env: Readonly<Record<string, string | undefined>>): ConnectionParameters {
+  if (/^postgres(?:ql)?:\/\//i.test(to)) return connectionFromUrl(to, env);
+  throw failure('usage', {
+    reason: '--to is not the URL of a database',
+    suggestion: 'a backup of PostgreSQL goes to postgres://user@host:5432/database',
+  });
+}
+
+export interface Only {
+  readonly selectors: readonly Selector[];
+  /** Which database of the backup. */
+  readonly database: string | undefined;
+}
+
+/** Reads `--only`: `table=schema.name`, `table=name`, `schema=name`, `database=name`. Throws `usage`. */
+export function parseOnly(only: readonly string[]): Only {
+  const selectors: Selector[] = [];
+  let database: string | undefined;
+  for (const text of only) {
+    const at = text.indexOf('=');
+    const kind = text.slice(0, Math.max(at, 0));
+    const name = text.slice(at + 1);
+    if (name === '' || at < 1) throw unusable(text);
+    if (kind === 'table') selectors.push(tableSelector(name, text));
+    else if (kind === 'schema') selectors.push({ kind: 'schema', schema: unquoted(name) });
+    else if (kind === 'database' && database === undefined) database = unquoted(name);
+    else if (kind === 'path') {
+      throw failure('not_in_this_version', { what: '--only path=…', suggestion: 'use table=schema.name or schema=name' });
+    } else throw unusable(text);
+  }
+  return { selectors, database };
+}
+
+/** As SQL writes names: a dot between schema and table, double quotes around a name that has one in it. */
+function tableSelector(name: string, text: string): Selector {
+  const parts = name.match(/^(?:("(?:[^"]|"")+"|[^."]+)\.)?("(?:[^"]|"")+"|[^."]+)$/);
+  if (parts === null) throw unusable(text);
+  const [, schema, table = ''] = parts;
+  return { kind: 'table', schema: schema === undefined ? undefined : unquoted(schema), table: unquoted(table) };
+}
+
+function unquoted(name: string): string {
+  return name.startsWith('"') && name.endsWith('"') ? name.slice(1, -1).replaceAll('""', '"') : name;
+}
+
+function unusable(text: string): Error {
+  return failure('usage', {
+    reason: `--only does not know ${text}`,
+    suggestion: 'write --only table=schema.name, --only schema=name or --only database=name',
+  });
+}

@@ -1,0 +1,51 @@
+import { failure } from '../kernel/errors/failure.ts';
+import { verifyRepository } from '../operations/verify.ts';
+import type { VerifyReport } from '../operations/verify-report.ts';
+import { openConfiguredRepository, withApp, type AppContext, type CommonOptions, type Outcome } from './compose.ts';
+
+export interface VerifyOptions extends CommonOptions {
+  /** References of backups; everything in the repository when empty. */
+  readonly ids: readonly string[];
+  readonly readData?: boolean | undefined;
+  /** Share of the packs to read, above 0 and at most 1; implies `readData`. */
+  readonly subset?: number | undefined;
+}
+
+export interface VerifyResult extends Outcome, Omit<VerifyReport, 'ok'> {
+  readonly repository: { readonly id: string; readonly location: string };
+}
+
+/** Checks the repository. Problems make the result not ok (`verify_failed`); they are all in it. */
+export async function verify(options: VerifyOptions, context: AppContext): Promise<VerifyResult> {
+  return withApp(options, context, { name: 'verify', touched: () => [] }, async (app) => {
+    await using repository = await openConfiguredRepository(app);
+    const backups: string[] = [];
+    for (const reference of options.ids) backups.push((await repository.find(reference, { signal: app.signal })).id);
+    using progress = app.observer.progress('verify');
+    const report = await verifyRepository(repository, {
+      signal: app.signal,
+      log: app.log,
+      jobs: app.jobs,
+      progress,
+      readData: options.readData === true || options.subset !== undefined,
+      ...(options.subset === undefined ? {} : { subset: options.subset, random: Math.random }),
+      ...(backups.length === 0 ? {} : { backups }),
+    });
+    const error = report.ok ? undefined : problemsFound(report, repository.storage.location);
+    return {
+      schema: 1,
+      ...report,
+      ...(error === undefined ? {} : { error: error.toJSON() }),
+      repository: { id: repository.info.id, location: repository.storage.location },
+    };
+  });
+}
+
+function problemsFound(report: VerifyReport, location: string) {
+  const affected = new Set(report.problems.flatMap(({ backups }) => backups));
+  return failure('verify_failed', {
+    location,
+    problems: report.problems.length,
+    backups: affected.size,
+  });
+}

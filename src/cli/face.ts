@@ -1,0 +1,136 @@
+import type { AppContext, Outcome } from '../app/compose.ts';
+import type { Machine } from '../app/machine.ts';
+import type { Observer } from '../app/observer.ts';
+import { exitCodes, type ErrorKind } from '../kernel/errors/define.ts';
+import { asFailure, failure, isFailure, type HoldfastError } from '../kernel/errors/failure.ts';
+import { errorText, noticeText, shownError } from './error-text.ts';
+import { Output } from './output.ts';
+import { CommandProgress } from './progress.ts';
+import { terminalAsker } from './prompt.ts';
+import type { Terminal } from './terminal.ts';
+
+export interface FaceOptions {
+  readonly json: boolean;
+  readonly quiet: boolean;
+  readonly yes: boolean;
+  /** With `--json`: events line by line, the summary last. */
+  readonly longRunning: boolean;
+  /** Fields that the verb's result has even when it failed: readers may count on them. */
+  readonly always?: Readonly<Record<string, unknown>>;
+}
+
+/** One command as it meets the user: what verbs print through, and what use cases are told. */
+export class Face implements Observer {
+  readonly options: FaceOptions;
+  readonly colour: boolean;
+  readonly context: AppContext;
+  readonly #output: Output;
+  readonly #terminal: Terminal;
+  readonly #machine: Machine;
+  readonly #controller = new AbortController();
+
+  constructor(options: FaceOptions, machine: Machine, terminal: Terminal, argv: readonly string[]) {
+    this.options = options;
+    this.#machine = machine;
+    this.#terminal = terminal;
+    this.#output = new Output(terminal);
+    this.colour = terminal.colour;
+    const { signal } = this.#controller;
+    const asker = terminalAsker(terminal, signal, () => this.interrupt('Ctrl-C'));
+    this.context = { machine, observer: this, asker, signal, argv };
+  }
+
+  /** Ends the work as soon as it can; answers false when that was asked before. */
+  interrupt(what: string): boolean {
+    if (this.#controller.signal.aborted) return false;
+    this.#controller.abort(failure('interrupted', { what }));
+    return true;
+  }
+
+  /** Runs a use case, shows what came of it, and answers the exit code. */
+  async run<R extends Outcome>(work: (context: AppContext) => Promise<R>, render: (result: R) => void): Promise<number> {
+    try {
+      const result = await work(this.context);
+      this.#output.transient('');
+      if (this.options.json) this.#final(result);
+      else render(result);
+      if (result.error === undefined) return 0;
+      this.#output.error(errorText(shownError(result.error), this.colour));
+      return exitCodes[result.error['kind'] as ErrorKind];
+    } catch (error) {
+      return this.fail(error);
+    } finally {
+      await this.#output.flush();
+    }
+  }
+
+  /** Shows an error and answers its exit code. */
+  fail(error: unknown): number {
+    const { signal } = this.#controller;
+    const shown = signal.aborted && !isFailure(error, 'interrupted') ? asFailure(signal.reason) : asFailure(error);
+    this.#output.transient('');
+    if (this.options.json) {
+      if (this.options.longRunning) this.#output.json({ type: 'error', error: shown.toJSON() });
+      this.#final({ schema: 1, ok: false, error: shown.toJSON(), ...this.options.always });
+    }
+    this.#output.error(errorText(shownError(shown.toJSON()), this.colour));
+    if (shown.errorName === 'internal') this.#tellStack(shown);
+    return shown.exitCode;
+  }
+
+  flush(): Promise<void> {
+    return this.#output.flush();
+  }
+
+  /** Standard output: what the verb is for. */
+  product(text: string): void {
+    this.#output.product(text);
+  }
+
+  /** Standard error: for people, unless they want it quiet. */
+  say(text: string): void {
+    if (!this.options.quiet) this.#output.error(text);
+  }
+
+  notice({ level, message, hint }: Parameters<Observer['notice']>[0]): void {
+    if (this.#streams) this.#output.json({ type: 'notice', level, message, hint: hint ?? null });
+    if (level === 'warning' || !this.options.quiet) this.#output.error(noticeText(level, message, hint, this.colour));
+  }
+
+  event(event: Parameters<Observer['event']>[0]): void {
+    if (this.#streams) this.#output.json(event);
+    const { type, error, source } = event;
+    if (type === 'error') {
+      this.#output.error(errorText(shownError(error as Record<string, unknown>), this.colour, `${String(source)}: `));
+    }
+  }
+
+  logLine(text: string): void {
+    this.#output.error(text);
+  }
+
+  progress(title: string): CommandProgress {
+    const { quiet } = this.options;
+    const { screen } = this.#terminal;
+    return new CommandProgress(title, this.#machine.clock, {
+      ...(screen && !quiet ? { screen: (line) => this.#output.transient(line) } : {}),
+      ...(!screen && !quiet ? { lines: (line) => this.#output.error(line) } : {}),
+      ...(this.#streams ? { json: (event) => this.#output.json(event) } : {}),
+    });
+  }
+
+  get #streams(): boolean {
+    return this.options.json && this.options.longRunning;
+  }
+
+  #final(result: Outcome): void {
+    this.#output.json(this.options.longRunning ? { type: 'summary', ...result } : result);
+  }
+
+  /** A bug: where it happened is worth more than a tidy screen. Shown with --log-level debug. */
+  #tellStack(error: HoldfastError): void {
+    if (!this.context.argv.includes('debug') && !this.context.argv.includes('--log-level=debug')) return;
+    const { cause } = error;
+    this.#output.error(`${cause instanceof Error ? cause.stack : String(cause)}\n`);
+  }
+}

@@ -1,0 +1,146 @@
+import { Command, Option } from 'commander';
+import { addLater, laterOption, laterVerbs } from './later.ts';
+import { fraction, keyValue, level, positiveInteger } from './values.ts';
+
+/** Called with what was typed, once it has parsed. `verb` has its subcommand: `key add`. */
+export type Dispatch = (verb: string, args: readonly string[], options: Readonly<Record<string, unknown>>) => Promise<void>;
+
+/** The examples of each verb's help, for tests to run. */
+export const examplesOf = new WeakMap<Command, readonly string[]>();
+
+/** All verbs and their options. Loads nothing but commander: what a verb does is loaded when it runs. */
+export function createProgram(version: string, dispatch: Dispatch): Command {
+  const program = new Command('holdfast')
+    .description('Backups that prove they restore: PostgreSQL into one deduplicated, encrypted repository.')
+    .version(version, '-V, --version', 'print the version')
+    .enablePositionalOptions()
+    .helpCommand('help [verb]', 'show the help of a verb')
+    .showSuggestionAfterError();
+  common(program);
+  const verb = (parent: Command, usage: string, summary: string, examples: readonly (readonly [string, string])[]): Command => {
+    const command = parent.command(usage).summary(summary).description(summary).allowExcessArguments(false);
+    common(command);
+    examplesOf.set(command, examples.map(([line]) => line));
+    const width = Math.max(...examples.map(([line]) => line.length));
+    const lines = examples.map(([line, what]) => `  ${line.padEnd(width)}  ${what}`);
+    command.addHelpText('after', `\nExamples:\n${lines.join('\n')}`);
+    const name = parent === program ? command.name() : `${parent.name()} ${command.name()}`;
+    command.action(async () => {
+      await dispatch(name, command.args, command.optsWithGlobals());
+    });
+    return command;
+  };
+
+  verb(program, 'init', 'create a repository and write its recovery kit', [
+    ['holdfast init', 'in ./backups, or where the configuration says'],
+    ['holdfast init --repo /srv/backups', 'in a directory of your choice'],
+    ['holdfast init --no-encryption', 'readable by anyone who can read the place'],
+  ])
+    .option('--no-encryption', 'do not encrypt; damage is still detected')
+    .option('--label <text>', 'name of the first key (default: user@host)')
+    .option('--recovery-kit <file>', 'where to write the recovery kit (default: the current directory)');
+
+  verb(program, 'backup [sources...]', 'back up the configured sources, or those named', [
+    ['holdfast backup', 'every configured source, or DATABASE_URL'],
+    ['holdfast backup shop blog', 'these sources only'],
+    ['holdfast backup --from postgres://user@localhost/shop', 'a database that is not configured'],
+    ['holdfast backup --tag release=1.4 --json', 'labelled, with events for a program'],
+    ['holdfast backup --dry-run', 'look whether it would work'],
+  ])
+    .option('--from <url>', 'back up this database instead of a configured source')
+    .option('--tag <key=value>', 'label the backups; may be repeated', keyValue)
+    .option('--jobs <n>', 'how many tables to dump at once', positiveInteger)
+    .option('--dry-run', 'connect and check, store nothing');
+
+  const restore = verb(program, 'restore <id>', 'restore a backup into a new or empty database', [
+    ['holdfast restore latest --to postgres://user@localhost/shop_restored', 'the newest backup'],
+    ['holdfast restore latest:shop --to postgres://user@localhost/shop2', 'the newest of one source'],
+    ['holdfast restore 3f9a --to postgres://user@localhost/shop2 --dry-run', 'say what would happen'],
+    ['holdfast restore latest --to postgres://user@localhost/scratch --only table=public.orders', 'one table'],
+    ['holdfast restore latest --to postgres://user@localhost/shop --force', 'put it in the place of what is there'],
+  ])
+    .requiredOption('--to <target>', 'where to: postgres://user@host/database; made when it does not exist')
+    .option('--only <what>', 'table=schema.name, schema=name or database=name; may be repeated', collect)
+    .option('--jobs <n>', 'how many tables to restore at once', positiveInteger)
+    .option('--no-owner', 'everything belongs to the user who restores')
+    .option('--no-privileges', 'leave grants out')
+    .option('--globals', 'also create the roles and tablespaces of the backup that are missing')
+    .option('--force', 'put the restored database in the place of an existing one')
+    .option('--dry-run', 'say what would happen, change nothing');
+  for (const flag of ['--at <time>', '--at-lsn <lsn>', '--at-xid <xid>', '--at-name <name>', '--in-place', '--no-safety-backup']) {
+    laterOption(restore, flag);
+  }
+
+  verb(program, 'list', 'list the backups', [
+    ['holdfast list', 'all of them, oldest first'],
+    ['holdfast list --source shop --limit 5', 'the newest five of one source'],
+    ['holdfast list --tag release=1.4 --json', 'those with a label, for a program'],
+  ])
+    .option('--source <name>', 'only of this source')
+    .option('--tag <key=value>', 'only with this label; may be repeated', keyValue)
+    .option('--limit <n>', 'only the newest so many', positiveInteger);
+
+  verb(program, 'info <id>', 'show one backup in detail', [
+    ['holdfast info latest', 'the newest'],
+    ['holdfast info 3f9a --json', 'by the first digits of its id, for a program'],
+    ['holdfast info latest:shop --entries', 'with everything that is in it'],
+  ]).option('--entries', 'list every entry');
+
+  const verify = verb(program, 'verify [ids...]', 'check that everything is there and as it was written', [
+    ['holdfast verify', 'structure of the whole repository'],
+    ['holdfast verify latest --read-data', 'every byte that one backup needs'],
+    ['holdfast verify --read-data-subset 10%', 'a tenth of all data, another one each time'],
+  ])
+    .option('--read-data', 'read and check every byte')
+    .addOption(
+      new Option('--read-data-subset <share>', 'read a random share: 10% or 0.1').argParser(fraction).conflicts('readData'),
+    )
+    .option('--jobs <n>', 'how many packs to check at once', positiveInteger);
+  laterOption(verify, '--repair');
+
+  const key = program.command('key').summary('passphrases: list, add, remove, change').description('The passphrases that open the repository.');
+  verb(key, 'list', 'list the keys', [['holdfast key list', 'ids and labels']]);
+  verb(key, 'add', 'add a passphrase', [
+    ['holdfast key add --label ops', 'asks for the new passphrase twice'],
+    ['holdfast key add --new-passphrase-file /run/secrets/new', 'reads it from a file'],
+  ])
+    .option('--label <text>', 'name of the key (default: user@host)')
+    .option('--new-passphrase-file <file>', 'file whose first line is the new passphrase');
+  verb(key, 'remove <id>', 'remove a passphrase', [['holdfast key remove 1a2b', 'by the first digits of its id']]);
+  verb(key, 'change', 'replace the passphrase in use', [['holdfast key change', 'asks for the new one twice']])
+    .option('--label <text>', 'name of the key (default: user@host)')
+    .option('--new-passphrase-file <file>', 'file whose first line is the new passphrase');
+
+  verb(program, 'doctor', 'check tools, permissions, the repository and every source', [
+    ['holdfast doctor', 'says how to mend what is amiss'],
+    ['holdfast doctor --json', 'for a program'],
+  ]);
+
+  verb(program, 'demo', 'show a backup, a disaster and the proof of restore', [
+    ['holdfast demo', 'with a throwaway PostgreSQL server'],
+    ['holdfast demo --keep', 'leaves everything for playing'],
+  ]).option('--keep', 'keep the server and the repository');
+
+  const config = program.command('config').summary('validate, show, schema, template').description('The configuration.');
+  verb(config, 'validate', 'check the configuration', [['holdfast config validate --config holdfast.yaml', 'tells line and column of what is wrong']]);
+  verb(config, 'show', 'show every setting and where it comes from', [['holdfast config show', 'secrets are not shown']]);
+  verb(config, 'schema', 'print the JSON Schema', [['holdfast config schema > holdfast.schema.json', 'for editors']]);
+  verb(config, 'template', 'print a commented file with every setting', [['holdfast config template > holdfast.yaml', 'a place to start']]);
+
+  for (const name of laterVerbs) addLater(program, name);
+  return program;
+}
+
+function common(command: Command): void {
+  command
+    .option('--repo <place>', 'the repository: a path or file:///path')
+    .option('--config <file>', 'the configuration file (default: ./holdfast.yaml)')
+    .option('--json', 'standard output holds only JSON')
+    .option('--quiet', 'say nothing but warnings and errors')
+    .option('--yes', 'answer every question with yes')
+    .addOption(new Option('--log-level <level>', 'show log lines from this level on: debug, info, warn, error').argParser(level));
+}
+
+function collect(value: string, before: readonly string[] | undefined): readonly string[] {
+  return [...(before ?? []), value];
+}

@@ -1,0 +1,113 @@
+import type { Command, CommanderError } from 'commander';
+import type { Machine } from '../app/machine.ts';
+import { holdfastVersion } from '../app/version.ts';
+import { failure, isFailure, type HoldfastError } from '../kernel/errors/failure.ts';
+import { nearest } from '../kernel/nearest.ts';
+import { Face } from './face.ts';
+import { createProgram } from './program.ts';
+import type { Terminal } from './terminal.ts';
+import { handlers } from './verbs/handlers.ts';
+
+export interface CliEnvironment {
+  readonly machine: Machine;
+  readonly terminal: Terminal;
+  readonly onSignal: (name: 'SIGINT' | 'SIGTERM' | 'SIGHUP', listener: () => void) => unknown;
+  /** Ends the process here and now. */
+  readonly exitNow: (status: number) => unknown;
+}
+
+const longRunning: readonly string[] = ['backup', 'restore', 'verify', 'demo'];
+
+/** Runs one command line and answers its exit code. Nothing is left running when it resolves. */
+export async function runCli(argv: readonly string[], environment: CliEnvironment): Promise<number> {
+  const { machine, terminal } = environment;
+  let code = 0;
+  let face: Face | undefined;
+  const program = createProgram(holdfastVersion(), async (verb, args, options) => {
+    face = new Face(faceOptions(verb, options), machine, terminal, argv);
+    listen(face, environment);
+    const handler = await handlers[verb]?.();
+    if (handler === undefined) throw new Error(`the verb ${verb} has no handler`);
+    code = await handler(face, args, options);
+  });
+  configure(program, terminal);
+  try {
+    if (argv.length === 0) {
+      terminal.stderr.write(program.helpInformation());
+      return 2;
+    }
+    await program.parseAsync([...argv], { from: 'user' });
+    return code;
+  } catch (error) {
+    const usage = asUsage(error, argv, program);
+    if (usage === undefined) return 0;
+    face ??= new Face(guessOptions(argv), machine, terminal, argv);
+    const status = face.fail(usage);
+    await face.flush();
+    return status;
+  }
+}
+
+function faceOptions(verb: string, options: Readonly<Record<string, unknown>>) {
+  return {
+    json: options['json'] === true,
+    quiet: options['quiet'] === true,
+    yes: options['yes'] === true,
+    longRunning: longRunning.includes(verb),
+    ...(verb === 'backup' ? { always: { backups: [], failed: [] } } : {}),
+  };
+}
+
+/** For a command line that does not parse: whoever asked for JSON gets JSON. */
+function guessOptions(argv: readonly string[]) {
+  const verb = argv.find((arg) => !arg.startsWith('-')) ?? '';
+  return faceOptions(verb, { json: argv.includes('--json'), quiet: argv.includes('--quiet') });
+}
+
+function configure(program: Command, terminal: Terminal): void {
+  const all = [program, ...program.commands, ...program.commands.flatMap(({ commands }) => commands)];
+  for (const command of all) {
+    command.exitOverride();
+    command.configureOutput({
+      writeOut: (text) => terminal.stdout.write(text),
+      writeErr: () => {},
+      // Help is the same whoever reads it.
+      getOutHelpWidth: () => 100,
+    });
+  }
+}
+
+/** What commander threw as a coded error; undefined for help and the version, which are no errors. */
+function asUsage(error: unknown, argv: readonly string[], program: Command): unknown {
+  if (isFailure(error)) return error;
+  const { code, message } = error as CommanderError;
+  if (typeof code !== 'string' || !code.startsWith('commander.')) return error;
+  if (['commander.helpDisplayed', 'commander.version'].includes(code)) return undefined;
+  if (code === 'commander.help') return usage(`${argv.join(' ')} needs a verb after it`, `holdfast ${argv[0] ?? ''} --help lists them`);
+  const [first = '', ...rest] = message.replace(/^error: /, '').split('\n');
+  const suggested = /\(Did you mean (?:one of )?(.+)\?\)/.exec(rest.join(' '))?.[1] ?? nearestVerb(code, first, program);
+  const verb = argv.find((arg) => !arg.startsWith('-'));
+  const help = verb === undefined || code === 'commander.unknownCommand' ? 'holdfast --help' : `holdfast ${verb} --help`;
+  return usage(first, suggested === undefined ? `see ${help}` : `did you mean ${suggested}? See ${help}`);
+}
+
+function nearestVerb(code: string, message: string, program: Command): string | undefined {
+  if (code !== 'commander.unknownCommand') return undefined;
+  const word = /'(.+)'/.exec(message)?.[1] ?? '';
+  return nearest(word, program.commands.map((command) => command.name()));
+}
+
+function usage(reason: string, suggestion: string): HoldfastError {
+  return failure('usage', { reason, suggestion });
+}
+
+/** The first signal stops the work in good order, the second one at once. */
+function listen(face: Face, { onSignal, exitNow }: CliEnvironment): void {
+  for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+    onSignal(name, () => {
+      const what = name === 'SIGINT' ? 'Ctrl-C' : name;
+      if (face.interrupt(what)) face.say(`${what}: stopping; once more stops at once\n`);
+      else exitNow(130);
+    });
+  }
+}

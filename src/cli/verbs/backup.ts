@@ -1,0 +1,36 @@
+import { backup, type BackupResult } from '../../app/backup.ts';
+import type { BackupView } from '../../app/backup-view.ts';
+import type { Face } from '../face.ts';
+import { bytes, duration } from '../format.ts';
+import { commonOptions, tags, text } from './common.ts';
+import { findingLines } from './doctor.ts';
+import type { Handler } from './handlers.ts';
+
+export const runBackup: Handler = (face, args, options) =>
+  face.run(
+    (context) =>
+      backup(
+        {
+          ...commonOptions(options),
+          sources: args,
+          from: text(options, 'from'),
+          tags: tags(options),
+          dryRun: options['dryRun'] === true,
+        },
+        context,
+      ),
+    (result) => render(face, result),
+  );
+
+function render(face: Face, result: BackupResult): void {
+  for (const { source, kind, findings } of result.plan ?? []) {
+    face.say(`would back up ${source} (${kind}) to ${result.repository.location}\n${findingLines(findings)}`);
+  }
+  for (const view of result.backups) face.say(line(view));
+}
+
+function line(view: BackupView): string {
+  const ratio = view.bytes_new > 0 ? `, dedup ${(view.bytes_read / view.bytes_new).toFixed(1)}x` : '';
+  const amounts = `${bytes(view.bytes_read)} read, ${bytes(view.bytes_added)} stored${ratio}`;
+  return `backup ${view.id.slice(0, 8)} of ${view.source}: ${amounts}, in ${duration(view.duration_ms)}\n`;
+}

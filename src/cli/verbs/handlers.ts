@@ -1,0 +1,24 @@
+import type { Face } from '../face.ts';
+
+/** Does what a verb says and answers the exit code. `options` are as `program.ts` declares them. */
+export type Handler = (face: Face, args: readonly string[], options: Readonly<Record<string, unknown>>) => Promise<number>;
+
+/** Each loaded only when its verb runs. */
+export const handlers: Readonly<Record<string, () => Promise<Handler>>> = {
+  init: async () => (await import('./init.ts')).runInit,
+  backup: async () => (await import('./backup.ts')).runBackup,
+  restore: async () => (await import('./restore.ts')).runRestore,
+  list: async () => (await import('./list.ts')).runList,
+  info: async () => (await import('./info.ts')).runInfo,
+  verify: async () => (await import('./verify.ts')).runVerify,
+  'key list': async () => (await import('./key.ts')).runKeyList,
+  'key add': async () => (await import('./key.ts')).runKeyAdd,
+  'key remove': async () => (await import('./key.ts')).runKeyRemove,
+  'key change': async () => (await import('./key.ts')).runKeyChange,
+  doctor: async () => (await import('./doctor.ts')).runDoctor,
+  demo: async () => (await import('./demo.ts')).runDemo,
+  'config validate': async () => (await import('./config.ts')).runConfigValidate,
+  'config show': async () => (await import('./config.ts')).runConfigShow,
+  'config schema': async () => (await import('./config.ts')).runConfigSchema,
+  'config template': async () => (await import('./config.ts')).runConfigTemplate,
+};

@@ -1,0 +1,38 @@
+import { info, type InfoResult } from '../../app/info.ts';
+import type { Face } from '../face.ts';
+import { bytes, duration, instant, plural, table } from '../format.ts';
+import { commonOptions } from './common.ts';
+import type { Handler } from './handlers.ts';
+
+export const runInfo: Handler = (face, [id = ''], options) =>
+  face.run(
+    (context) => info({ ...commonOptions(options), id }, context),
+    (result) => render(face, result, options['entries'] === true),
+  );
+
+function render(face: Face, { backup, entries }: InfoResult, all: boolean): void {
+  const { git } = backup;
+  const rows: [string, string][] = [
+    ['id', backup.id],
+    ['source', `${backup.source} (${backup.kind})`],
+    ['started', `${instant(backup.started_at)}, took ${duration(backup.duration_ms)}`],
+    ['read', `${bytes(backup.bytes_read)} in ${plural(backup.chunks, 'chunk')}`],
+    ['stored', `${bytes(backup.bytes_added)}, ${plural(backup.chunks_new, 'new chunk')}`],
+    ['by', `${backup.user}@${backup.host}, holdfast ${backup.holdfast_version}`],
+    ...(git === null ? [] : [['git', `${git.branch ?? 'no branch'} ${git.commit.slice(0, 12)}${git.dirty ? ' with changes' : ''}`] as [string, string]]),
+    ...Object.entries(backup.tags).map(([key, value]): [string, string] => ['tag', `${key}=${value}`]),
+    ...backup.warnings.map((warning): [string, string] => ['warning', warning]),
+    ...Object.entries(backup.metadata).filter(isPlain).map(([key, value]): [string, string] => [key, String(value)]),
+    ['entries', String(backup.entries)],
+  ];
+  const width = Math.max(...rows.map(([key]) => key.length));
+  face.product(rows.map(([key, value]) => `${key.padEnd(width)}  ${value}\n`).join(''));
+  if (!all) return;
+  const cells = entries.map((entry) => [entry.path, entry.kind, bytes(entry.bytes)]);
+  face.product(`\n${table(['ENTRY', 'KIND', 'SIZE'], cells, [2])}`);
+}
+
+/** What fits a line; the rest is in --json. */
+function isPlain([key, value]: readonly [string, unknown]): boolean {
+  return key !== 'schema' && ['string', 'number', 'boolean'].includes(typeof value);
+}

@@ -1,0 +1,34 @@
+import { list, type ListResult } from '../../app/list.ts';
+import type { Face } from '../face.ts';
+import { bytes, duration, instant, plural, table } from '../format.ts';
+import { commonOptions, number, tags, text } from './common.ts';
+import type { Handler } from './handlers.ts';
+
+export const runList: Handler = (face, _args, options) =>
+  face.run(
+    (context) =>
+      list(
+        { ...commonOptions(options), source: text(options, 'source'), tags: tags(options), limit: number(options, 'limit') },
+        context,
+      ),
+    (result) => render(face, result),
+  );
+
+function render(face: Face, { backups, repository }: ListResult): void {
+  if (backups.length === 0) {
+    face.say(`no backups in ${repository.location}\n`);
+    return;
+  }
+  const rows = backups.map((view) => [
+    view.id.slice(0, 8),
+    instant(view.started_at),
+    view.source,
+    view.kind,
+    bytes(view.bytes_read),
+    bytes(view.bytes_added),
+    duration(view.duration_ms),
+    Object.entries(view.tags).map(([key, value]) => `${key}=${value}`).join(' '),
+  ]);
+  face.product(table(['ID', 'STARTED', 'SOURCE', 'KIND', 'READ', 'STORED', 'TOOK', 'TAGS'], rows, [4, 5, 6]));
+  face.say(`${plural(backups.length, 'backup')} in ${repository.location}\n`);
+}
