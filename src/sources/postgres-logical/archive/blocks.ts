@@ -98,12 +98,11 @@ export class BlobScanner {
   }
 }
 
-/** Cuts content into pieces with their lengths, as pg_restore reads them. Lengths stay well below its buffers' limits. */
+/** Cuts content into pieces, each with its length before it, as pg_restore reads them. Each is a copy. */
 export function* encodePieces(content: Uint8Array, intSize: number): Generator<Uint8Array> {
   for (let at = 0; at < content.length; at += maximumPieceBytes) {
     const piece = content.subarray(at, at + maximumPieceBytes);
-    yield encodeInt(piece.length, intSize);
-    yield piece;
+    yield Buffer.concat([encodeInt(piece.length, intSize), piece]);
   }
 }
 

@@ -1,0 +1,167 @@
+import { failure, isFailure, reasonOf } from '../../kernel/errors/failure.ts';
+import { isAboutDatabase } from './archive/phases.ts';
+import type { ArchiveToc } from './archive/toc.ts';
+import { withDatabase, type ConnectionParameters } from './connection.ts';
+import type { DatabaseMetadata } from './metadata.ts';
+import { quoteIdentifier, quoteLiteral } from './names.ts';
+import { missingRoles, missingTablespaces } from './restore-target.ts';
+import { openSession, type Session } from './session.ts';
+import { splitStatements, withDatabaseName } from './sql-statements.ts';
+
+/** Makes an empty database as the backed up one was made. Throws `postgres_restore_locale`, `postgres_restore_create`. */
+export async function createDatabase(session: Session, name: string, like: DatabaseMetadata): Promise<void> {
+  const tablespace = (await missingTablespaces(session, [like.tablespace])).length === 0 ? like.tablespace : 'pg_default';
+  const clauses = [
+    'TEMPLATE template0', `ENCODING ${quoteLiteral(like.encoding)}`,
+    `LC_COLLATE ${quoteLiteral(like.collate)}`, `LC_CTYPE ${quoteLiteral(like.ctype)}`,
+    `TABLESPACE ${quoteIdentifier(tablespace)}`,
+  ];
+  if (session.serverVersionNumber >= 150_000) {
+    const { locale_provider: provider, locale, icu_rules: rules } = like;
+    if (provider === 'i') clauses.push('LOCALE_PROVIDER icu', `ICU_LOCALE ${quoteLiteral(locale ?? '')}`);
+    else if (provider === 'b') clauses.push('LOCALE_PROVIDER builtin', `BUILTIN_LOCALE ${quoteLiteral(locale ?? '')}`);
+    else clauses.push('LOCALE_PROVIDER libc');
+    if (rules !== null && session.serverVersionNumber >= 160_000) clauses.push(`ICU_RULES ${quoteLiteral(rules)}`);
+  }
+  try {
+    await session.query(`CREATE DATABASE ${quoteIdentifier(name)} ${clauses.join(' ')}`);
+  } catch (error) {
+    if (isFailure(error, 'postgres_query_failed') && /locale|encoding|collation|provider|ICU/i.test(error.message)) {
+      throw failure('postgres_restore_locale', { database: like.name, server: session.setting.server, reason: error.message }, { cause: error });
+    }
+    if (isFailure(error, 'postgres_permission')) {
+      const { user, server } = session.setting;
+      throw failure('postgres_restore_create', { user, server, reason: error.message, role: quoteIdentifier(user) }, { cause: error });
+    }
+    throw error;
+  }
+}
+
+/**
+ * Drops a database that a restore had made, together with connections that are still open to it.
+ * A subscription in it would hold it back, so those are let go first (they were never enabled).
+ */
+export async function dropDatabase(maintenance: Session, name: string, signal: AbortSignal): Promise<void> {
+  const drop = `DROP DATABASE IF EXISTS ${quoteIdentifier(name)} WITH (FORCE)`;
+  try {
+    await maintenance.query(drop);
+  } catch (error) {
+    if (!isFailure(error) || !/subscription/.test(error.message)) throw error;
+    await dropSubscriptions(withDatabase(maintenance.parameters, name), signal);
+    await maintenance.query(drop);
+  }
+}
+
+async function dropSubscriptions(database: ConnectionParameters, signal: AbortSignal): Promise<void> {
+  await using session = await openSession(database, signal);
+  const rows = await session.query<{ name: string }>(
+    `SELECT subname AS name FROM pg_catalog.pg_subscription
+      WHERE subdbid = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())`,
+  );
+  for (const { name } of rows) {
+    await session.query(`ALTER SUBSCRIPTION ${quoteIdentifier(name)} DISABLE`);
+    await session.query(`ALTER SUBSCRIPTION ${quoteIdentifier(name)} SET (slot_name = NONE)`);
+    await session.query(`DROP SUBSCRIPTION ${quoteIdentifier(name)}`);
+  }
+}
+
+export interface PropertyOptions {
+  readonly noOwner: boolean;
+  readonly noPrivileges: boolean;
+}
+
+/**
+ * Gives a new database the owner, settings, comment, labels and grants of the backed up one. They are in the archive
+ * under the old name, and pg_restore applies them only when it makes the database itself.
+ * What the server does not take becomes a warning: the data are there, and the setting is named.
+ */
+export async function applyDatabaseProperties(
+  session: Session, name: string, like: DatabaseMetadata, toc: ArchiveToc, options: PropertyOptions,
+): Promise<string[]> {
+  const statements: string[] = [];
+  const warnings: string[] = [];
+  if (!options.noOwner) {
+    if ((await missingRoles(session, [like.owner])).length === 0) {
+      statements.push(`ALTER DATABASE ${quoteIdentifier(name)} OWNER TO ${quoteIdentifier(like.owner)}`);
+    } else {
+      warnings.push(`the owner of the database, ${like.owner}, does not exist on the server`);
+    }
+  }
+  for (const entry of toc.entries) {
+    if (!isAboutDatabase(entry) || entry.description === 'DATABASE') continue;
+    if (entry.description === 'ACL' && options.noPrivileges) continue;
+    for (const statement of splitStatements(entry.definition)) {
+      const renamed = withDatabaseName(statement, name);
+      if (renamed !== undefined) statements.push(renamed);
+      else warnings.push(`not applied to the database: ${statement.text}`);
+    }
+  }
+  for (const statement of statements) {
+    try {
+      await session.query(statement);
+    } catch (error) {
+      if (!isFailure(error) || error.kind === 'unreachable') throw error;
+      warnings.push(`the database lacks a property of the backup: ${statement.replaceAll(name, like.name)} (${error.message})`);
+    }
+  }
+  return warnings;
+}
+
+/** The very last step: the restored database gets its name. Throws `postgres_restore_in_use`. */
+export async function renameIntoPlace(maintenance: Session, temporary: string, wanted: string): Promise<void> {
+  try {
+    await maintenance.query(`ALTER DATABASE ${quoteIdentifier(temporary)} RENAME TO ${quoteIdentifier(wanted)}`);
+  } catch (error) {
+    throw inUse(maintenance, temporary, wanted, error);
+  }
+}
+
+/**
+ * Renames the existing database away and the restored one into its place. Connections to the old one are ended.
+ * When the second renaming fails the first is taken back.
+ */
+export async function swapIntoPlace(maintenance: Session, temporary: string, wanted: string, kept: string): Promise<void> {
+  const [old, away] = [quoteIdentifier(wanted), quoteIdentifier(kept)];
+  try {
+    await maintenance.query(`ALTER DATABASE ${old} ALLOW_CONNECTIONS false`);
+    try {
+      await maintenance.query(
+        `SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity
+          WHERE datname = $1 AND pid <> pg_catalog.pg_backend_pid()`, [wanted],
+      );
+      await renameWhenFree(maintenance, wanted, kept);
+    } catch (error) {
+      await maintenance.query(`ALTER DATABASE ${old} ALLOW_CONNECTIONS true`);
+      throw error;
+    }
+    try {
+      await maintenance.query(`ALTER DATABASE ${quoteIdentifier(temporary)} RENAME TO ${old}`);
+    } catch (error) {
+      await maintenance.query(`ALTER DATABASE ${away} RENAME TO ${old}`);
+      await maintenance.query(`ALTER DATABASE ${old} ALLOW_CONNECTIONS true`);
+      throw error;
+    }
+    await maintenance.query(`ALTER DATABASE ${away} ALLOW_CONNECTIONS true`);
+  } catch (error) {
+    throw inUse(maintenance, temporary, wanted, error);
+  }
+}
+
+/** Ended backends take a moment to go; the server itself waits up to 5 s for that on every try. */
+async function renameWhenFree(maintenance: Session, from: string, to: string): Promise<void> {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      await maintenance.query(`ALTER DATABASE ${quoteIdentifier(from)} RENAME TO ${quoteIdentifier(to)}`);
+      return;
+    } catch (error) {
+      if (attempt === 3 || !/being accessed by other users/.test(reasonOf(error))) throw error;
+    }
+  }
+}
+
+function inUse(maintenance: Session, temporary: string, wanted: string, error: unknown): Error {
+  return failure('postgres_restore_in_use', {
+    database: wanted, server: maintenance.setting.server, reason: reasonOf(error),
+    temporary: quoteIdentifier(temporary), wanted: quoteIdentifier(wanted),
+  }, { cause: error });
+}

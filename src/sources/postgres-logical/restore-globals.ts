@@ -1,0 +1,120 @@
+import { isFailure } from '../../kernel/errors/failure.ts';
+import { quoteIdentifier } from './names.ts';
+import type { Session } from './session.ts';
+import { isName, isWord, splitStatements, type Statement } from './sql-statements.ts';
+
+export interface RoleDefinition {
+  readonly name: string;
+  /** `ALTER ROLE name WITH …`, with attributes and perhaps the password. */
+  readonly alter: Statement | undefined;
+  /** `ALTER ROLE name SET …`, comments and labels. */
+  readonly more: readonly Statement[];
+}
+
+export interface Globals {
+  readonly roles: readonly RoleDefinition[];
+  /** `GRANT role TO member …`. */
+  readonly memberships: readonly { readonly role: string; readonly member: string; readonly statement: Statement }[];
+  readonly tablespaces: readonly string[];
+}
+
+/** Takes the output of `pg_dumpall --globals-only` apart. */
+export function parseGlobals(sql: string): Globals {
+  const roles = new Map<string, { name: string; alter: Statement | undefined; more: Statement[] }>();
+  const memberships: Globals['memberships'][number][] = [];
+  const tablespaces: string[] = [];
+  for (const statement of splitStatements(sql)) {
+    const [verb, kind, name] = statement.tokens;
+    if (isWord(verb, 'create') && isWord(kind, 'role') && isName(name)) {
+      roles.set(name.value, { name: name.value, alter: undefined, more: [] });
+    } else if (isWord(verb, 'alter') && isWord(kind, 'role') && isName(name)) {
+      const role = roles.get(name.value);
+      // `ALTER ROLE r IN DATABASE d SET …` belongs to a database, which has it in its own archive.
+      if (role === undefined || isWord(statement.tokens[3], 'in')) continue;
+      if (isWord(statement.tokens[3], 'with')) role.alter = statement;
+      else role.more.push(statement);
+    } else if (isWord(verb, 'grant')) {
+      const to = statement.tokens.findIndex((token) => isWord(token, 'to'));
+      const member = statement.tokens[to + 1];
+      if (to > 0 && isName(kind) && isName(member) && to === 2) memberships.push({ role: kind.value, member: member.value, statement });
+    } else if (isWord(verb, 'create') && isWord(kind, 'tablespace') && isName(name)) {
+      tablespaces.push(name.value);
+    } else if (isWord(verb, 'comment') && isWord(statement.tokens[2], 'role')) {
+      roles.get(statement.tokens[3]?.value ?? '')?.more.push(statement);
+    }
+  }
+  return { roles: [...roles.values()], memberships, tablespaces };
+}
+
+/** Attributes by the keyword that sets them and the column that shows them. */
+const attributes: readonly [string, string][] = [
+  ['superuser', 'rolsuper'], ['inherit', 'rolinherit'], ['createrole', 'rolcreaterole'], ['createdb', 'rolcreatedb'],
+  ['login', 'rolcanlogin'], ['replication', 'rolreplication'], ['bypassrls', 'rolbypassrls'],
+];
+
+/**
+ * Makes the roles that are missing, in one transaction, with their passwords, settings and memberships. Roles that
+ * exist are left as they are; each difference is a warning.
+ */
+export async function restoreGlobals(sql: string, session: Session): Promise<{ created: string[]; warnings: string[] }> {
+  const globals = parseGlobals(sql);
+  const existing = await session.query<Record<string, unknown> & { rolname: string }>('SELECT * FROM pg_catalog.pg_roles');
+  const byName = new Map(existing.map((role) => [role.rolname, role]));
+  const missing = globals.roles.filter(({ name }) => !byName.has(name));
+  const created = new Set(missing.map(({ name }) => name));
+  const warnings: string[] = [];
+  await session.query('BEGIN');
+  try {
+    for (const { name } of missing) await session.query(`CREATE ROLE ${quoteIdentifier(name)}`);
+    for (const { alter, more } of missing) {
+      for (const statement of alter === undefined ? more : [alter, ...more]) await session.query(statement.text);
+    }
+    for (const { role, member, statement } of globals.memberships) {
+      if (!created.has(member) && !created.has(role)) continue;
+      await grantMembership(session, role, member, statement, warnings);
+    }
+    await session.query('COMMIT');
+  } catch (error) {
+    await session.query('ROLLBACK');
+    throw error;
+  }
+  for (const { name, alter } of globals.roles) {
+    const role = byName.get(name);
+    const differing = role === undefined || alter === undefined ? [] : differences(alter, role);
+    if (differing.length > 0) warnings.push(`role ${name} exists and differs from the backup (there: ${differing.join(', ')}); it was left as it is`);
+  }
+  if (globals.tablespaces.length > 0) {
+    warnings.push(`tablespaces are not made by a restore: ${globals.tablespaces.join(', ')}`);
+  }
+  return { created: [...created], warnings };
+}
+
+/** First as it was, then without naming who granted it: that role may not be allowed to here. */
+async function grantMembership(
+  session: Session, role: string, member: string, statement: Statement, warnings: string[],
+): Promise<void> {
+  await session.query('SAVEPOINT membership');
+  try {
+    await session.query(statement.text);
+  } catch (error) {
+    if (!isFailure(error)) throw error;
+    await session.query('ROLLBACK TO SAVEPOINT membership');
+    try {
+      await session.query(`GRANT ${quoteIdentifier(role)} TO ${quoteIdentifier(member)}`);
+    } catch (second) {
+      if (!isFailure(second)) throw second;
+      await session.query('ROLLBACK TO SAVEPOINT membership');
+      warnings.push(`${member} was not made a member of ${role}: ${second.message}`);
+    }
+  }
+  await session.query('RELEASE SAVEPOINT membership');
+}
+
+/** What the backup says of the role that is not so on the server. */
+function differences(alter: Statement, role: Readonly<Record<string, unknown>>): string[] {
+  const words = new Set(alter.tokens.filter(({ kind }) => kind === 'word').map(({ value }) => value));
+  return attributes.flatMap(([word, column]) => {
+    const wanted = words.has(word) ? true : words.has(`no${word}`) ? false : undefined;
+    return wanted === undefined || wanted === role[column] ? [] : [(wanted ? word : `no${word}`).toUpperCase()];
+  });
+}

@@ -1,0 +1,221 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { failure, isFailure, reasonOf } from '../../kernel/errors/failure.ts';
+import type { RestoreContext } from '../port.ts';
+import { phasesOf } from './archive/phases.ts';
+import { withDatabase, type ConnectionParameters } from './connection.ts';
+import { quoteIdentifier } from './names.ts';
+import { PgRestore } from './pg-restore.ts';
+import { checkRestored } from './restore-check.ts';
+import { applyDatabaseProperties, createDatabase, dropDatabase, renameIntoPlace, swapIntoPlace } from './restore-database.ts';
+import { restoreGlobals } from './restore-globals.ts';
+import type { RestoreMode, RestorePlan, RestoreWork } from './restore-options.ts';
+import { contentsOf, openMaintenance, replacedPrefix, temporaryPrefix } from './restore-target.ts';
+import { openSession, pinned, type Session } from './session.ts';
+import { shareOut } from './share-out.ts';
+
+export interface RestoreSummary {
+  readonly mode: RestoreMode;
+  readonly database: string;
+  readonly tables: number;
+  readonly rows: number;
+  readonly bytes: number;
+  /** Tables (and large objects as one) whose content was compared with the backup. */
+  readonly checked: number;
+  /** The name under which the database that was there before is kept; null when there was none. */
+  readonly replaced: string | null;
+  readonly roles_created: readonly string[];
+  /** Milliseconds, by phase, in the order they ran. */
+  readonly durations_ms: Readonly<Record<string, number>>;
+  readonly warnings: readonly string[];
+}
+
+/** Time for undoing, which happens after the signal that stopped the restore has fired. */
+const cleanUpMs = 20_000;
+
+/**
+ * Does what the plan says. Until the last step the target is as it was: a new database is made, filled and checked
+ * under a temporary name and only then renamed; an existing one is filled in one transaction.
+ * On failure and on abort the temporary database is dropped; a crash leaves it, and its name says what it is.
+ * `nowNs` is a monotonic clock.
+ */
+export async function runRestore(plan: RestorePlan, context: RestoreContext, nowNs: () => bigint): Promise<RestoreSummary> {
+  const directory = await mkdtemp(join(plan.work.options.temporaryDirectory, 'holdfast-restore-'));
+  try {
+    return await new Restore(plan, context, directory, nowNs).run();
+  } finally {
+    await rm(directory, { recursive: true, force: true });
+  }
+}
+
+class Restore {
+  readonly #plan: RestorePlan;
+  readonly #work: RestoreWork;
+  readonly #context: RestoreContext;
+  readonly #directory: string;
+  readonly #nowNs: () => bigint;
+  readonly #durations: Record<string, number> = {};
+  readonly #warnings: string[];
+  #rolesCreated: readonly string[] = [];
+  #checked = 0;
+
+  constructor(plan: RestorePlan, context: RestoreContext, directory: string, nowNs: () => bigint) {
+    this.#plan = plan;
+    this.#work = plan.work;
+    this.#context = context;
+    this.#directory = directory;
+    this.#nowNs = nowNs;
+    this.#warnings = [...plan.summary.warnings];
+  }
+
+  async run(): Promise<RestoreSummary> {
+    const { mode } = this.#plan.summary;
+    const { signal, progress } = this.#context;
+    progress.total(this.#plan.summary.bytes * (this.#plan.summary.check ? 2 : 1));
+    const { target, maintenanceDatabase } = this.#work.options;
+    let replaced: string | null = null;
+    if (mode === 'create' || mode === 'replace') {
+      await using maintenance = await openMaintenance(target, maintenanceDatabase, signal);
+      await this.#makeRoles(maintenance);
+      replaced = await this.#restoreNew(maintenance);
+    } else {
+      await using session = await openSession(target, signal);
+      await this.#makeRoles(session);
+      await this.#restoreExisting(session);
+    }
+    const { rows, bytes, tables } = this.#plan.summary;
+    return {
+      mode, database: target.database, tables: tables.length, rows, bytes, checked: this.#checked, replaced,
+      roles_created: this.#rolesCreated, durations_ms: this.#durations, warnings: this.#warnings,
+    };
+  }
+
+  async #makeRoles(session: Session): Promise<void> {
+    const { globals } = this.#work;
+    if (globals === undefined) return;
+    const { created, warnings } = await this.#timed('roles', 'making roles', () => restoreGlobals(globals, session));
+    this.#rolesCreated = created;
+    this.#warnings.push(...warnings);
+  }
+
+  /** Gives the name under which the database before is kept, if there was one. */
+  async #restoreNew(maintenance: Session): Promise<string | null> {
+    const { options, database } = this.#work;
+    const temporary = temporaryPrefix + options.randomHex(4);
+    let keep = false;
+    try {
+      await this.#timed('create', `making database ${temporary}`, () => createDatabase(maintenance, temporary, database));
+      const connection = withDatabase(pinned(maintenance), temporary);
+      await this.#restoreInPhases(connection);
+      await this.#check(connection, 'the target was left as it was');
+      await this.#properties(maintenance, temporary);
+      this.#context.signal.throwIfAborted();
+      keep = true; // from here on the data are whole, and a failure to rename must not cost them
+      return await this.#timed('rename', `renaming it to ${options.target.database}`, () => this.#putInPlace(maintenance, temporary));
+    } catch (error) {
+      throw keep ? error : await this.#undone(temporary, error);
+    }
+  }
+
+  async #properties(maintenance: Session, temporary: string): Promise<void> {
+    const { options, database, archive } = this.#work;
+    if (options.only !== undefined && options.only.length > 0) return;
+    this.#warnings.push(...(await applyDatabaseProperties(maintenance, temporary, database, archive.toc, {
+      noOwner: options.noOwner === true, noPrivileges: options.noPrivileges === true,
+    })));
+  }
+
+  async #putInPlace(maintenance: Session, temporary: string): Promise<string | null> {
+    const { options } = this.#work;
+    const wanted = options.target.database;
+    if (this.#plan.summary.mode === 'create') {
+      await renameIntoPlace(maintenance, temporary, wanted);
+      return null;
+    }
+    const kept = replacedPrefix + options.randomHex(4);
+    await swapIntoPlace(maintenance, temporary, wanted, kept);
+    this.#warnings.push(`the database before is kept as ${kept}; drop it with DROP DATABASE ${quoteIdentifier(kept)}`);
+    return kept;
+  }
+
+  /** Drops the temporary database with a time limit of its own; the error to report stays the one that came first. */
+  async #undone(temporary: string, error: unknown): Promise<unknown> {
+    const { target, maintenanceDatabase } = this.#work.options;
+    const signal = AbortSignal.timeout(cleanUpMs);
+    try {
+      await using session = await openMaintenance(target, maintenanceDatabase, signal);
+      await dropDatabase(session, temporary, signal);
+    } catch (second) {
+      this.#context.log.warn('the temporary database of a failed restore could not be dropped', {
+        database: temporary, reason: reasonOf(second),
+      });
+    }
+    return error;
+  }
+
+  /** What makes tables, then their data side by side, then indexes, keys and all that needs the data. */
+  async #restoreInPhases(connection: ConnectionParameters): Promise<void> {
+    const { signal, jobs } = this.#context;
+    const phases = phasesOf(this.#work.entries);
+    const tool = new PgRestore(this.#work, connection, this.#context, this.#directory);
+    await this.#timed('schema', 'making tables', () => tool.withoutData(phases.beforeData, 1, signal));
+    await this.#timed('data', 'filling tables', async () => {
+      const weight = (dumpId: number): number => this.#work.archive.blocks.get(dumpId)?.stream?.size_bytes ?? 0;
+      const shares = shareOut(phases.data, jobs, ({ dumpId }) => weight(dumpId));
+      await together(shares.map((share) => (either) => tool.withData(share, either, { transaction: false })), signal);
+    });
+    await this.#timed('indexes', 'making indexes and constraints', () => tool.withoutData(phases.afterData, jobs, signal));
+  }
+
+  async #restoreExisting(session: Session): Promise<void> {
+    const { signal } = this.#context;
+    const connection = pinned(session);
+    if (this.#plan.summary.mode === 'fill') await this.#stillEmpty(session);
+    const tool = new PgRestore(this.#work, connection, this.#context, this.#directory);
+    // Within one transaction pg_restore keeps its own order; SECTION_NONE entries go where they stand.
+    await this.#timed('restore', 'restoring in one transaction', () =>
+      tool.withData(this.#work.entries, signal, { transaction: true }));
+    await this.#check(connection, 'what was restored is there, and should be looked at before use');
+  }
+
+  async #stillEmpty(session: Session): Promise<void> {
+    const found = await contentsOf(session);
+    if (found === undefined) return;
+    throw failure('postgres_restore_not_empty', { database: this.#work.options.target.database, server: session.setting.server, found });
+  }
+
+  async #check(connection: ConnectionParameters, state: string): Promise<void> {
+    if (!this.#plan.summary.check) return;
+    const { compared, differing } = await this.#timed('check', 'comparing with the backup', () =>
+      checkRestored(this.#work, connection, this.#context, this.#context.signal));
+    this.#checked = compared;
+    if (differing.length === 0) return;
+    const names = differing.length > 10 ? `${differing.slice(0, 10).join(', ')} …` : differing.join(', ');
+    throw failure('postgres_restore_check', { count: differing.length, total: compared, names, state }, { details: { differing } });
+  }
+
+  async #timed<T>(name: string, phase: string, body: () => Promise<T>): Promise<T> {
+    this.#context.progress.phase(phase);
+    const start = this.#nowNs();
+    const result = await body();
+    this.#durations[name] = Number((this.#nowNs() - start) / 1_000_000n);
+    return result;
+  }
+}
+
+/** Runs all; the first failure stops the others and is the one thrown. */
+async function together(bodies: readonly ((signal: AbortSignal) => Promise<void>)[], signal: AbortSignal): Promise<void> {
+  const failed = new AbortController();
+  const either = AbortSignal.any([signal, failed.signal]);
+  let first: unknown;
+  await Promise.allSettled(bodies.map(async (body) => {
+    try {
+      await body(either);
+    } catch (error) {
+      first ??= error;
+      failed.abort(isFailure(error) ? error : new Error('another part of the restore failed'));
+    }
+  }));
+  signal.throwIfAborted();
+  if (first !== undefined) throw first;
+}
