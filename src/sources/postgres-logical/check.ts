@@ -1,0 +1,156 @@
+import { isFailure, type HoldfastError } from '../../kernel/errors/failure.ts';
+import type { Finding } from '../port.ts';
+import type { ConnectionParameters, Environment } from './connection.ts';
+import { quoteIdentifier } from './names.ts';
+import { leftoverDatabases } from './restore-target.ts';
+import { openSession, type Session } from './session.ts';
+import { findTools, type ToolName } from './tools.ts';
+
+export interface PostgresCheckOptions {
+  readonly connection: ConnectionParameters;
+  readonly env: Environment;
+  readonly toolsDirectory?: string | undefined;
+}
+
+/** What `doctor` says of a source of kind `postgres`. Changes nothing; a failed question becomes a finding, never a throw. */
+export async function checkPostgres(options: PostgresCheckOptions, signal: AbortSignal): Promise<Finding[]> {
+  let session: Session;
+  try {
+    session = await openSession(options.connection, signal);
+  } catch (error) {
+    signal.throwIfAborted();
+    if (!isFailure(error)) throw error;
+    return [broken('connection', error)];
+  }
+  await using open = session;
+  const findings: Finding[] = [
+    { check: 'connection', level: 'ok', message: `connected to ${open.setting.server} as ${options.connection.user}` },
+    versionFinding(open),
+  ];
+  for (const tool of ['pg_dump', 'pg_dumpall', 'pg_restore', 'psql'] as const) findings.push(await toolFinding(tool, options, open, signal));
+  for (const question of [readability, rowSecurity, largeObjects, globals, size, standby, leftovers]) {
+    try {
+      findings.push(...(await question(open)));
+    } catch (error) {
+      signal.throwIfAborted();
+      if (!isFailure(error)) throw error;
+      findings.push(broken(question.name, error));
+    }
+  }
+  return findings;
+}
+
+function broken(check: string, error: HoldfastError): Finding {
+  return { check, level: 'error', message: error.message, mend: error.hint, code: error.code };
+}
+
+function versionFinding({ serverVersionNumber, serverVersion }: Session): Finding {
+  const major = Math.floor(serverVersionNumber / 10_000);
+  const message = `PostgreSQL ${serverVersion}`;
+  if (major >= 14 && major <= 18) return { check: 'version', level: 'ok', message };
+  return {
+    check: 'version', level: 'warning', message: `${message} is outside of 14 to 18, the releases Holdfast is tested with`,
+    mend: 'try a drill (holdfast drill) before you rely on it',
+  };
+}
+
+async function toolFinding(
+  tool: ToolName, options: PostgresCheckOptions, session: Session, signal: AbortSignal,
+): Promise<Finding> {
+  const major = Math.floor(session.serverVersionNumber / 10_000);
+  try {
+    const search = { env: options.env, signal, directory: options.toolsDirectory };
+    const tools = await findTools(search, tool, major, `a server of version ${session.serverVersion}`);
+    return { check: `tools ${tool}`, level: 'ok', message: `${tool} ${tools.version} in ${tools.directory}` };
+  } catch (error) {
+    signal.throwIfAborted();
+    if (!isFailure(error)) throw error;
+    return broken(`tools ${tool}`, error);
+  }
+}
+
+async function readability(session: Session): Promise<Finding[]> {
+  const rows = await session.query<{ name: string }>(
+    `SELECT pg_catalog.format('%I.%I', n.nspname, c.relname) AS name
+       FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+      WHERE c.relkind IN ('r', 'p', 'S') AND c.relpersistence <> 't'
+        AND n.nspname <> 'information_schema' AND n.nspname !~ '^pg_'
+        AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d
+                         WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid = c.oid AND d.deptype = 'e')
+        AND NOT (pg_catalog.has_schema_privilege(n.oid, 'USAGE')
+                 AND CASE c.relkind WHEN 'S' THEN pg_catalog.has_sequence_privilege(c.oid, 'SELECT')
+                                    ELSE pg_catalog.has_table_privilege(c.oid, 'SELECT') END)
+      ORDER BY 1`,
+  );
+  if (rows.length === 0) return [{ check: 'permissions', level: 'ok', message: 'every table and sequence can be read' }];
+  const names = rows.slice(0, 5).map(({ name }) => name).join(', ');
+  const user = quoteIdentifier(session.parameters.user);
+  return [{
+    check: 'permissions', level: 'error', code: 'HF-5007',
+    message: `${rows.length} tables or sequences cannot be read: ${names}${rows.length > 5 ? ' …' : ''}`,
+    mend: `GRANT pg_read_all_data TO ${user};`,
+  }];
+}
+
+async function rowSecurity(session: Session): Promise<Finding[]> {
+  const rows = await session.query<{ name: string }>(
+    `SELECT pg_catalog.format('%I.%I', n.nspname, c.relname) AS name
+       FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+      WHERE c.relkind IN ('r', 'p') AND c.relrowsecurity AND pg_catalog.row_security_active(c.oid) ORDER BY 1`,
+  );
+  if (rows.length === 0) return [];
+  return [{
+    check: 'row-level security', level: 'error', code: 'HF-5013',
+    message: `row-level security hides rows of ${rows.map(({ name }) => name).join(', ')}; a dump would be refused`,
+    mend: `ALTER ROLE ${quoteIdentifier(session.parameters.user)} BYPASSRLS;`,
+  }];
+}
+
+async function largeObjects(session: Session): Promise<Finding[]> {
+  const [row] = await session.query<{ count: string }>(
+    `SELECT count(*)::text AS count FROM pg_catalog.pg_largeobject_metadata m
+      WHERE NOT pg_catalog.pg_has_role(m.lomowner, 'USAGE')
+        AND NOT EXISTS (SELECT FROM pg_catalog.aclexplode(m.lomacl) a
+                         WHERE a.privilege_type = 'SELECT' AND (a.grantee = 0 OR pg_catalog.pg_has_role(a.grantee, 'USAGE')))
+        AND NOT (SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user)`,
+  );
+  if (row === undefined || row.count === '0') return [];
+  return [{
+    check: 'large objects', level: 'error', code: 'HF-5007', message: `${row.count} large objects cannot be read`,
+    mend: 'GRANT SELECT ON LARGE OBJECT … for each of them, or back up as their owner or as a superuser',
+  }];
+}
+
+async function globals(session: Session): Promise<Finding[]> {
+  const [row] = await session.query<{ readable: boolean }>(
+    `SELECT pg_catalog.has_table_privilege('pg_catalog.pg_authid', 'SELECT') AS readable`,
+  );
+  if (row?.readable === true) return [{ check: 'roles', level: 'ok', message: 'roles can be saved with their passwords' }];
+  return [{
+    check: 'roles', level: 'warning', message: 'the passwords of roles cannot be saved by this user',
+    mend: 'back up as a superuser to have them, or keep the passwords elsewhere',
+  }];
+}
+
+async function size(session: Session): Promise<Finding[]> {
+  const [row] = await session.query<{ size: string }>(
+    'SELECT pg_catalog.pg_size_pretty(pg_catalog.pg_database_size(pg_catalog.current_database())) AS size',
+  );
+  return [{ check: 'size', level: 'ok', message: `database ${session.parameters.database} has ${row?.size ?? 'an unknown size'}` }];
+}
+
+async function standby(session: Session): Promise<Finding[]> {
+  if (!session.inRecovery) return [];
+  return [{
+    check: 'standby', level: 'warning', message: 'the server is a standby: unlogged tables are saved without rows, and long dumps may be cancelled by replay',
+    mend: 'set hot_standby_feedback = on or a larger max_standby_streaming_delay there',
+  }];
+}
+
+async function leftovers(session: Session): Promise<Finding[]> {
+  const names = await leftoverDatabases(session);
+  return names.map((name): Finding => ({
+    check: 'leftovers', level: 'warning', message: `an interrupted restore left database ${name} behind`,
+    mend: `DROP DATABASE ${quoteIdentifier(name)};`,
+  }));
+}
