@@ -8,6 +8,9 @@ export interface LimitOptions {
 
 /** Lets a bounded number of calls through at once; the others wait their turn, and leave when their signal aborts. Throws a RangeError below 1. */
 export function withLimit(storage: Storage, options: LimitOptions): Storage {
+  if (!(options.concurrency >= 1)) {
+    throw new RangeError(`a limit of ${options.concurrency} calls lets nothing through`);
+  }
   return new LimitedStorage(storage, new Semaphore(options.concurrency));
 }
 
@@ -57,7 +60,22 @@ class LimitedStorage implements Storage {
   }
 
   async #inTurn<T>(signal: AbortSignal | undefined, call: () => Promise<T>): Promise<T> {
-    using _place = await this.#places.acquire(signal);
+    using _place = await acquire(this.#places, signal);
     return await call();
   }
+}
+
+/** A place, or a rejection with the signal's reason; a place that comes after the abort is given back. */
+async function acquire(places: Semaphore, signal: AbortSignal | undefined): Promise<Disposable> {
+  if (signal === undefined) return places.acquire();
+  signal.throwIfAborted();
+  return new Promise((resolve, reject) => {
+    const onAbort = (): void => reject(signal.reason as Error);
+    signal.addEventListener('abort', onAbort, { once: true });
+    places.acquire().then((place) => {
+      signal.removeEventListener('abort', onAbort);
+      if (signal.aborted) place[Symbol.dispose]();
+      else resolve(place);
+    }, reject);
+  });
 }
