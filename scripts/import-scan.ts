@@ -10,6 +10,7 @@ const patterns: readonly { readonly kind: ImportSite['kind']; readonly regex: Re
   { kind: 'import', regex: /(?<![.\w$])(?:import|export)\s+(?!\()([^'"`;()=]*?from\s*)?['"]([^'"\n]+)['"]/g },
   { kind: 'dynamic', regex: /(?<![.\w$])import\s*\(\s*['"`]([^'"`\n]+)['"`]/g },
   { kind: 'url', regex: /new\s+URL\(\s*['"`](\.[^'"`\n]+)['"`]\s*,\s*import\.meta\.url/g },
+  { kind: 'url', regex: /siblingModule\(\s*import\.meta\.url\s*,\s*['"`](\.[^'"`\n]+)['"`]/g },
 ];
 
 // Comments, strings, templates, and regular expressions where an operand is expected.

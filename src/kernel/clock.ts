@@ -11,20 +11,26 @@ export interface Clock {
 export const systemClock: Clock = {
   now: () => Date.now(),
   monotonicNs: () => process.hrtime.bigint(),
-  sleep: (ms, signal) =>
-    new Promise((resolve, reject) => {
-      if (signal?.aborted === true) {
-        reject(signal.reason as Error);
-        return;
-      }
-      const onAbort = (): void => {
-        clearTimeout(timer);
-        reject(signal?.reason as Error);
-      };
-      const timer = setTimeout(() => {
-        signal?.removeEventListener('abort', onAbort);
-        resolve();
-      }, ms);
-      signal?.addEventListener('abort', onAbort, { once: true });
-    }),
+  sleep: async (ms, signal) => {
+    signal?.throwIfAborted();
+    for (let leftMs = ms; leftMs > 0; leftMs -= longestTimerMs)
+      await timer(Math.min(leftMs, longestTimerMs), signal);
+  },
 };
+
+/** Node fires a longer timer at once. */
+const longestTimerMs = 2 ** 31 - 1;
+
+function timer(ms: number, signal: AbortSignal | undefined): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const onAbort = (): void => {
+      clearTimeout(timeout);
+      reject(signal?.reason as Error);
+    };
+    const timeout = setTimeout(() => {
+      signal?.removeEventListener('abort', onAbort);
+      resolve();
+    }, ms);
+    signal?.addEventListener('abort', onAbort, { once: true });
+  });
+}

@@ -9,6 +9,10 @@ export interface Logger {
 
 export type LogFields = Readonly<Record<string, unknown>>;
 
+export const logLevels = ['debug', 'info', 'warn', 'error', 'silent'] as const;
+/** The least serious entry that is written. */
+export type LogLevel = (typeof logLevels)[number];
+
 export const silentLogger: Logger = {
   debug: () => {},
   info: () => {},

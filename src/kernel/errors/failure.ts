@@ -1,5 +1,7 @@
 import { catalogue, type Catalogue, type ErrorName } from './catalogue.ts';
 import { exitCodes, httpStatuses, type ErrorEntry, type ErrorKind } from './define.ts';
+import { toPlain } from '../plain.ts';
+import { redact } from '../redact.ts';
 
 type Placeholders<S extends string> = S extends `${string}{${infer P}}${infer Rest}`
   ? P | Placeholders<Rest>
@@ -51,7 +53,7 @@ export class HoldfastError extends Error {
       message: this.message,
       hint: this.hint,
       retryable: this.retryable,
-      ...(Object.keys(this.details).length > 0 ? { details: this.details } : {}),
+      ...(Object.keys(this.details).length > 0 ? { details: toPlain(this.details) } : {}),
     };
   }
 }
@@ -75,13 +77,25 @@ export function isFailure(error: unknown, name?: ErrorName): error is HoldfastEr
   return error instanceof HoldfastError && (name === undefined || error.errorName === name);
 }
 
-/** One line about any thrown value: for causes quoted inside messages. */
+/** One line about any thrown value, without passwords: for causes quoted inside messages. Never empty. */
 export function reasonOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+  if (!(error instanceof Error)) return redact(String(error));
+  if (error.message !== '') return redact(error.message);
+  // Node's answer when none of a host's addresses can be reached has its words only in the errors inside.
+  if (error instanceof AggregateError && error.errors.length > 0)
+    return error.errors.map(reasonOf).join('; ');
+  const { code } = error as NodeJS.ErrnoException;
+  return typeof code === 'string' ? code : error.name;
 }
 
-/** Any thrown value as a catalogued error; what is not one becomes `internal`. */
+/**
+ * Any thrown value as a catalogued error. An abort without a reason of its own becomes `interrupted`, anything else
+ * that is not catalogued `internal`.
+ */
 export function asFailure(error: unknown): HoldfastError {
   if (error instanceof HoldfastError) return error;
+  if (error instanceof Error && error.name === 'AbortError') {
+    return failure('interrupted', { what: reasonOf(error) }, { cause: error });
+  }
   return failure('internal', { reason: reasonOf(error) }, { cause: error });
 }
