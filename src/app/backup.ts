@@ -3,7 +3,14 @@ import { asFailure, failure, type HoldfastError } from '../kernel/errors/failure
 import { backupSource } from '../operations/backup.ts';
 import type { OpenedRepository } from '../repository/open.ts';
 import { backupView, type BackupView } from './backup-view.ts';
-import { openConfiguredRepository, withApp, type App, type AppContext, type CommonOptions, type Outcome } from './compose.ts';
+import {
+  openConfiguredRepository,
+  withApp,
+  type App,
+  type AppContext,
+  type CommonOptions,
+  type Outcome,
+} from './compose.ts';
 import { checkSource } from './check-source.ts';
 import { gitInfo } from './git.ts';
 import { chooseSources, prepareSource, type ChosenSource } from './sources.ts';
@@ -30,7 +37,11 @@ export interface BackupResult extends Outcome {
   readonly backups: readonly BackupView[];
   readonly failed: readonly FailedSource[];
   /** With `--dry-run`: what was found out about each source. */
-  readonly plan?: readonly { readonly source: string; readonly kind: string; readonly findings: readonly Finding[] }[];
+  readonly plan?: readonly {
+    readonly source: string;
+    readonly kind: string;
+    readonly findings: readonly Finding[];
+  }[];
 }
 
 /**
@@ -39,14 +50,24 @@ export interface BackupResult extends Outcome {
  */
 export async function backup(options: BackupOptions, context: AppContext): Promise<BackupResult> {
   const touched = (result: BackupResult): string[] => result.backups.map(({ id }) => id);
-  return withApp(options, context, options.dryRun === true ? null : { name: 'backup', touched }, async (app) => {
-    if (options.from !== undefined && options.sources.length > 0) {
-      throw failure('usage', { reason: '--from and named sources exclude each other', suggestion: 'give one of the two' });
-    }
-    const chosen = chooseSources(app, options.sources, options.from);
-    await using repository = await openConfiguredRepository(app);
-    return options.dryRun === true ? await plan(app, repository, chosen) : await run(app, repository, chosen, options);
-  });
+  return withApp(
+    options,
+    context,
+    options.dryRun === true ? null : { name: 'backup', touched },
+    async (app) => {
+      if (options.from !== undefined && options.sources.length > 0) {
+        throw failure('usage', {
+          reason: '--from and named sources exclude each other',
+          suggestion: 'give one of the two',
+        });
+      }
+      const chosen = chooseSources(app, options.sources, options.from);
+      await using repository = await openConfiguredRepository(app);
+      return options.dryRun === true
+        ? await plan(app, repository, chosen)
+        : await run(app, repository, chosen, options);
+    },
+  );
 }
 
 async function run(
@@ -70,14 +91,19 @@ async function run(
       const manifest = await one(app, repository, source, origin, options);
       const view = backupView(manifest);
       backups.push(view);
-      app.log.info('backup done', { backup: view.id, source: view.source, bytes_read: view.bytes_read, bytes_added: view.bytes_added });
+      app.log.info('backup done', {
+        backup: view.id,
+        source: view.source,
+        bytes_read: view.bytes_read,
+        bytes_added: view.bytes_added,
+      });
       observer.event({ type: 'backup', backup: view });
-      for (const warning of view.warnings) observer.notice({ level: 'warning', message: `${source.name}: ${warning}` });
+      for (const warning of view.warnings)
+        observer.notice({ level: 'warning', message: `${source.name}: ${warning}` });
     } catch (error) {
       if (signal.aborted) throw error;
       const known = asFailure(error);
       failed.push({ source: source.name, error: known });
-      app.log.error('backup failed', { source: source.name, error });
       // The only one's error is the whole command's.
       if (chosen.length > 1) observer.event({ type: 'error', source: source.name, error: known.toJSON() });
     }
@@ -106,7 +132,11 @@ async function one(
   });
 }
 
-async function plan(app: App, repository: OpenedRepository, chosen: readonly ChosenSource[]): Promise<BackupResult> {
+async function plan(
+  app: App,
+  repository: OpenedRepository,
+  chosen: readonly ChosenSource[],
+): Promise<BackupResult> {
   const plans: NonNullable<BackupResult['plan']>[number][] = [];
   const failed: { source: string; error: HoldfastError }[] = [];
   for (const source of chosen) {
@@ -132,7 +162,10 @@ function resultOf(
   };
 }
 
-function overall(failed: readonly { readonly source: string; readonly error: HoldfastError }[], total: number): HoldfastError {
+function overall(
+  failed: readonly { readonly source: string; readonly error: HoldfastError }[],
+  total: number,
+): HoldfastError {
   const [first] = failed;
   if (first !== undefined && failed.length === total) return first.error;
   const names = failed.map(({ source }) => source).join(', ');

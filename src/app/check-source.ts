@@ -20,12 +20,20 @@ export async function checkSource(app: App, { name, config }: ChosenSource): Pro
   try {
     const connection = await connectionOf(name, config, app.env);
     await using session = await openSession(connection, app.signal);
-    findings.push({ check, level: 'ok', message: `PostgreSQL ${session.serverVersion} answers at ${describeHost(session.host)}` });
+    findings.push({
+      check,
+      level: 'ok',
+      message: `PostgreSQL ${session.serverVersion} answers at ${describeHost(session.host)}`,
+    });
     const major = Math.floor(session.serverVersionNumber / 10_000);
     const search = { env: app.env, signal: app.signal, directory: config.client_bin };
     for (const tool of ['pg_dump', 'pg_restore'] as const) {
       const tools = await findTools(search, tool, major, `a server of version ${session.serverVersion}`);
-      findings.push({ check, level: 'ok', message: `${tool} ${tools.version} in ${tools.directory} serves it` });
+      findings.push({
+        check,
+        level: 'ok',
+        message: `${tool} ${tools.version} in ${tools.directory} serves it`,
+      });
     }
     return { findings, error: undefined };
   } catch (error) {

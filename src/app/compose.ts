@@ -71,12 +71,16 @@ export async function withApp<R extends Outcome>(
   audited: AuditedAs<R> | null,
   work: (app: App) => Promise<R>,
 ): Promise<R> {
-  const settings = await loadSettings({ configFile: common.config, flags: flagSettings(common) }, context.machine);
+  const settings = await loadSettings(
+    { configFile: common.config, flags: flagSettings(common) },
+    context.machine,
+  );
   const { config, env } = settings;
   const { machine, observer } = context;
   warnOfUnknown(settings, observer);
   const directories = chooseDirectories(config, { env, home: machine.home });
-  const shownLevel = common.logLevel === undefined ? (common.quiet === true ? 'error' : 'warn') : config.log.level;
+  const shownLevel =
+    common.logLevel === undefined ? (common.quiet === true ? 'error' : 'warn') : config.log.level;
   using journal = await openJournal({ config, directories, machine, observer, shownLevel });
   const { codec, level } = config.compression;
   const app: App = {
@@ -104,19 +108,26 @@ async function recorded<R extends Outcome>(
   try {
     result = await work(app);
   } catch (error) {
+    journal.quietly((log) => log.error(`${name} failed`, { error }));
     await operation.failed(error);
     throw error;
   }
   const ids = touched?.(result) ?? [];
-  if (result.ok) await operation.done(ids);
-  else await operation.failed(result.error, ids);
+  if (result.error === undefined) {
+    await operation.done(ids);
+  } else {
+    const { code, message } = result.error;
+    journal.quietly((log) => log.error(`${name} failed`, { code, reason: message }));
+    await operation.failed(Object.assign(new Error(String(message)), { code }), ids);
+  }
   return result;
 }
 
 function flagSettings(common: CommonOptions): FlagSetting[] {
   const flags: FlagSetting[] = [];
   if (common.repo !== undefined) flags.push({ path: ['repository'], value: common.repo, flag: '--repo' });
-  if (common.logLevel !== undefined) flags.push({ path: ['log', 'level'], value: common.logLevel, flag: '--log-level' });
+  if (common.logLevel !== undefined)
+    flags.push({ path: ['log', 'level'], value: common.logLevel, flag: '--log-level' });
   if (common.jobs !== undefined) flags.push({ path: ['jobs'], value: common.jobs, flag: '--jobs' });
   return flags;
 }
@@ -148,7 +159,10 @@ async function placeOf(app: App, { create }: { readonly create: boolean }): Prom
   if (app.settings.repositoryNamed) return preferred;
   const { machine, directories, observer } = app;
   const fallback = `${directories.data}/holdfast/backups`;
-  if (!create) return (await hasRepository(app, preferred)) || !(await hasRepository(app, fallback)) ? preferred : told();
+  if (!create)
+    return (await hasRepository(app, preferred)) || !(await hasRepository(app, fallback))
+      ? preferred
+      : told();
   if (await hasRepository(app, preferred)) return preferred;
   const chosen = await chooseDefaultDirectory({ preferred, home: machine.home, dataHome: directories.data });
   if (chosen.fellBack !== undefined) {
@@ -162,7 +176,10 @@ async function placeOf(app: App, { create }: { readonly create: boolean }): Prom
   return chosen.directory;
 
   function told(): string {
-    observer.notice({ level: 'warning', message: `there is no repository in ${preferred}; using the one in ${fallback}` });
+    observer.notice({
+      level: 'warning',
+      message: `there is no repository in ${preferred}; using the one in ${fallback}`,
+    });
     return fallback;
   }
 }
@@ -186,7 +203,9 @@ export async function openConfiguredRepository(app: App): Promise<OpenedReposito
   try {
     const info = await readRepositoryInfo(storage);
     if (info === null) throw failure('repository_missing', { location: storage.location });
-    const found = info.encrypted ? await findPassphrase(info.id, storage.location, passphraseContext(app)) : undefined;
+    const found = info.encrypted
+      ? await findPassphrase(info.id, storage.location, passphraseContext(app))
+      : undefined;
     if (found !== undefined) app.secrets.push(found.secret);
     return await openRepository(storage, { ...openOptions(app), passphrase: found?.secret ?? null });
   } catch (error) {

@@ -32,9 +32,16 @@ export interface ValidateResult extends Outcome {
 export async function validateConfig(options: CommonOptions, context: AppContext): Promise<ValidateResult> {
   const settings = await load(options, context);
   const warnings = settings.unknownVariables.map(
-    ({ variable, nearest }) => `${variable} is set and stands for no setting${nearest === undefined ? '' : `; did you mean ${nearest}?`}`,
+    ({ variable, nearest }) =>
+      `${variable} is set and stands for no setting${nearest === undefined ? '' : `; did you mean ${nearest}?`}`,
   );
-  return { schema: 1, ok: true, file: settings.file, sources: Object.keys(settings.config.sources), warnings };
+  return {
+    schema: 1,
+    ok: true,
+    file: settings.file,
+    sources: Object.keys(settings.config.sources),
+    warnings,
+  };
 }
 
 /** Every setting as it holds now, and where it comes from. */
@@ -42,7 +49,9 @@ export async function showConfig(options: CommonOptions, context: AppContext): P
   const settings = await load(options, context);
   const names = Object.keys(settings.config.sources);
   const shown = allSettings.flatMap((setting) =>
-    setting.path[1] === anySourceName ? names.map((name) => show(settings, setting, name)) : [show(settings, setting)],
+    setting.path[1] === anySourceName
+      ? names.map((name) => show(settings, setting, name))
+      : [show(settings, setting)],
   );
   return { schema: 1, ok: true, file: settings.file, dotenv: settings.dotenvFiles, settings: shown };
 }
@@ -56,7 +65,8 @@ export function templateOfConfig(): string {
 }
 
 function load(options: CommonOptions, { machine }: AppContext): Promise<Settings> {
-  const flags = options.repo === undefined ? [] : [{ path: ['repository'], value: options.repo, flag: '--repo' }];
+  const flags =
+    options.repo === undefined ? [] : [{ path: ['repository'], value: options.repo, flag: '--repo' }];
   return loadSettings({ configFile: options.config, flags }, machine);
 }
 

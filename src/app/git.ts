@@ -25,9 +25,22 @@ export async function gitInfo(cwd: string, signal: AbortSignal): Promise<GitInfo
 
 function run(args: readonly string[], cwd: string, signal: AbortSignal): Promise<string | undefined> {
   // Reading only: no locks, no prompts, none of the programs that the repository's own configuration may name.
-  const env = { PATH: process.env['PATH'] ?? '', HOME: process.env['HOME'] ?? '', LC_ALL: 'C', GIT_OPTIONAL_LOCKS: '0', GIT_TERMINAL_PROMPT: '0' };
+  const env = {
+    PATH: process.env['PATH'] ?? '',
+    HOME: process.env['HOME'] ?? '',
+    LC_ALL: 'C',
+    GIT_OPTIONAL_LOCKS: '0',
+    GIT_TERMINAL_PROMPT: '0',
+  };
   const safe = ['-c', 'core.fsmonitor=false', '-c', 'core.hooksPath=/dev/null', ...args];
-  const options = { cwd, env, timeout: limitMs, killSignal: 'SIGKILL' as const, maxBuffer: 16 * 2 ** 20, signal };
+  const options = {
+    cwd,
+    env,
+    timeout: limitMs,
+    killSignal: 'SIGKILL' as const,
+    maxBuffer: 16 * 2 ** 20,
+    signal,
+  };
   return new Promise((resolve) => {
     execFile('git', safe, options, (error, stdout) => resolve(error === null ? stdout : undefined));
   });

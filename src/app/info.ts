@@ -1,6 +1,12 @@
 import type { Entry } from '../contract/stream.ts';
 import { backupView, type BackupView } from './backup-view.ts';
-import { openConfiguredRepository, withApp, type AppContext, type CommonOptions, type Outcome } from './compose.ts';
+import {
+  openConfiguredRepository,
+  withApp,
+  type AppContext,
+  type CommonOptions,
+  type Outcome,
+} from './compose.ts';
 
 export interface InfoOptions extends CommonOptions {
   readonly id: string;
@@ -15,7 +21,10 @@ export interface EntryView {
 
 export interface InfoResult extends Outcome {
   readonly repository: { readonly id: string; readonly location: string };
-  readonly backup: BackupView & { readonly sequence: number; readonly metadata: Readonly<Record<string, unknown>> };
+  readonly backup: BackupView & {
+    readonly sequence: number;
+    readonly metadata: Readonly<Record<string, unknown>>;
+  };
   readonly entries: readonly EntryView[];
 }
 

@@ -3,9 +3,23 @@ import { createRepository } from '../repository/create.ts';
 import { openRepository, readRepositoryInfo } from '../repository/open.ts';
 import type { RepositoryInfo } from '../repository/repository.ts';
 import type { Storage } from '../storage/port.ts';
-import { openOptions, openPlace, passphraseContext, withApp, type App, type AppContext, type CommonOptions, type Outcome } from './compose.ts';
+import {
+  openOptions,
+  openPlace,
+  passphraseContext,
+  withApp,
+  type App,
+  type AppContext,
+  type CommonOptions,
+  type Outcome,
+} from './compose.ts';
 import { createPendingKeyFile, type PendingKeyFile } from './key-file.ts';
-import { askNewPassphrase, configuredPassphrase, findPassphrase, type FoundPassphrase } from './passphrase.ts';
+import {
+  askNewPassphrase,
+  configuredPassphrase,
+  findPassphrase,
+  type FoundPassphrase,
+} from './passphrase.ts';
 import { writeRecoveryKit } from './recovery-kit.ts';
 
 export interface InitOptions extends CommonOptions {
@@ -19,7 +33,12 @@ export interface InitOptions extends CommonOptions {
 export interface InitResult extends Outcome {
   /** False when it was there already and opens with the passphrase at hand. */
   readonly created: boolean;
-  readonly repository: { readonly id: string; readonly location: string; readonly format: number; readonly encrypted: boolean };
+  readonly repository: {
+    readonly id: string;
+    readonly location: string;
+    readonly format: number;
+    readonly encrypted: boolean;
+  };
   /** Where the passphrase came from; null without encryption. */
   readonly passphrase: string | null;
   /** The key file that was made or used. */
@@ -30,26 +49,36 @@ export interface InitResult extends Outcome {
 
 /** Creates the repository, or confirms that it is there and opens with the passphrase at hand. */
 export async function init(options: InitOptions, context: AppContext): Promise<InitResult> {
-  return withApp(options, context, { name: 'init', touched: ({ repository }) => [repository.id] }, async (app) => {
-    const encrypt = options.encryption !== false && app.config.encryption.enabled;
-    const storage = await openPlace(app, { create: true });
-    try {
-      const info = await readRepositoryInfo(storage);
-      if (info === null) return await create(app, storage, encrypt, options);
-      // Only a choice somebody made contradicts what is there.
-      const chosen = !encrypt || app.settings.origins.exact(['encryption', 'enabled']) !== undefined;
-      if (chosen && info.encrypted !== encrypt) {
-        const state = info.encrypted ? 'is encrypted' : 'is not encrypted';
-        throw failure('encryption_mismatch', { location: storage.location, state });
+  return withApp(
+    options,
+    context,
+    { name: 'init', touched: ({ repository }) => [repository.id] },
+    async (app) => {
+      const encrypt = options.encryption !== false && app.config.encryption.enabled;
+      const storage = await openPlace(app, { create: true });
+      try {
+        const info = await readRepositoryInfo(storage);
+        if (info === null) return await create(app, storage, encrypt, options);
+        // Only a choice somebody made contradicts what is there.
+        const chosen = !encrypt || app.settings.origins.exact(['encryption', 'enabled']) !== undefined;
+        if (chosen && info.encrypted !== encrypt) {
+          const state = info.encrypted ? 'is encrypted' : 'is not encrypted';
+          throw failure('encryption_mismatch', { location: storage.location, state });
+        }
+        return await confirm(app, storage, info);
+      } finally {
+        await storage.close();
       }
-      return await confirm(app, storage, info);
-    } finally {
-      await storage.close();
-    }
-  });
+    },
+  );
 }
 
-async function create(app: App, storage: Storage, encrypt: boolean, options: InitOptions): Promise<InitResult> {
+async function create(
+  app: App,
+  storage: Storage,
+  encrypt: boolean,
+  options: InitOptions,
+): Promise<InitResult> {
   const { machine, observer } = app;
   const pending: { file?: PendingKeyFile } = {};
   try {
@@ -71,11 +100,25 @@ async function create(app: App, storage: Storage, encrypt: boolean, options: Ini
         hint: 'copy this file to another, safe place now: without it nobody can ever read the backups',
       });
     } else if (found === undefined) {
-      observer.notice({ level: 'warning', message: 'the repository is not encrypted: whoever can read the place can read the backups' });
+      observer.notice({
+        level: 'warning',
+        message: 'the repository is not encrypted: whoever can read the place can read the backups',
+      });
     }
-    const facts = { info, location: storage.location, source: found?.source ?? null, keyFile, detail: found?.detail ?? null };
+    const facts = {
+      info,
+      location: storage.location,
+      source: found?.source ?? null,
+      keyFile,
+      detail: found?.detail ?? null,
+    };
     const kit = await writeRecoveryKit(app, facts, options.recoveryKit);
-    return describe(storage, info, { created: true, passphrase: found?.source ?? (keyFile === null ? null : 'key file'), keyFile, kit });
+    return describe(storage, info, {
+      created: true,
+      passphrase: found?.source ?? (keyFile === null ? null : 'key file'),
+      keyFile,
+      kit,
+    });
   } finally {
     await pending.file?.discard();
   }
@@ -94,10 +137,20 @@ async function newPassphrase(
 }
 
 async function confirm(app: App, storage: Storage, info: RepositoryInfo): Promise<InitResult> {
-  const found = info.encrypted ? await findPassphrase(info.id, storage.location, passphraseContext(app)) : undefined;
-  await using repository = await openRepository(storage, { ...openOptions(app), passphrase: found?.secret ?? null });
+  const found = info.encrypted
+    ? await findPassphrase(info.id, storage.location, passphraseContext(app))
+    : undefined;
+  await using repository = await openRepository(storage, {
+    ...openOptions(app),
+    passphrase: found?.secret ?? null,
+  });
   const keyFile = found?.source === 'key file' ? (found.detail ?? null) : null;
-  return describe(storage, repository.info, { created: false, passphrase: found?.source ?? null, keyFile, kit: null });
+  return describe(storage, repository.info, {
+    created: false,
+    passphrase: found?.source ?? null,
+    keyFile,
+    kit: null,
+  });
 }
 
 function describe(

@@ -13,6 +13,8 @@ export interface Journal extends Disposable {
   readonly audit: AuditTrail;
   /** Masked wherever they would turn up in the log or the trail. Those found later are added. */
   readonly secrets: Secret[];
+  /** Logs into the file alone: for what people are told in another way. */
+  quietly(write: (log: Logger) => void): void;
 }
 
 export interface JournalOptions {
@@ -27,10 +29,15 @@ export interface JournalOptions {
 export async function openJournal(options: JournalOptions): Promise<Journal> {
   const { config, directories, machine, observer, shownLevel } = options;
   const secrets = [...secretsIn(config)];
+  // The logger writes before it returns, so a flag around the call is enough.
+  let muted = false;
+  const write = (text: string): void => {
+    if (!muted) observer.logLine(text);
+  };
   const log = await createLogger({
     clock: machine.clock,
     level: shownLevel,
-    stream: { write: (text) => observer.logLine(text), format: config.log.format, colour: observer.colour },
+    stream: { write, format: config.log.format, colour: observer.colour },
     file: {
       path: directories.logFile,
       level: config.log.level,
@@ -46,10 +53,18 @@ export async function openJournal(options: JournalOptions): Promise<Journal> {
     onTrouble: (message) => observer.notice({ level: 'warning', message }),
     secrets: () => secrets,
   });
-  return { log, audit, secrets, [Symbol.dispose]: () => log[Symbol.dispose]() };
+  const quietly = (entry: (log: Logger) => void): void => {
+    muted = true;
+    entry(log);
+    muted = false;
+  };
+  return { log, audit, secrets, quietly, [Symbol.dispose]: () => log[Symbol.dispose]() };
 }
 
+/** URLs are left out: only the password in them is secret, and it is recognized as such wherever a URL stands. */
 function* secretsIn(value: unknown): Generator<Secret> {
-  if (value instanceof Secret) yield value;
-  else if (typeof value === 'object' && value !== null) for (const item of Object.values(value)) yield* secretsIn(item);
+  if (value instanceof Secret) {
+    if (!/^[a-z]+:\/\//i.test(value.reveal())) yield value;
+  } else if (typeof value === 'object' && value !== null)
+    for (const item of Object.values(value)) yield* secretsIn(item);
 }

@@ -37,7 +37,10 @@ export async function unsafeReason(
   }
   if (!info.isFile()) return { reason: 'it is not a file', mend: `move it away: mv ${path} ${path}.old` };
   if (uid !== undefined && info.uid !== uid) {
-    return { reason: `it belongs to user id ${info.uid}, and you are ${uid}`, mend: `take it over: chown ${uid} ${path}` };
+    return {
+      reason: `it belongs to user id ${info.uid}, and you are ${uid}`,
+      mend: `take it over: chown ${uid} ${path}`,
+    };
   }
   // The mode bits say nothing on Windows, where there is no user id either.
   if (uid !== undefined && (info.mode & 0o077) !== 0) {

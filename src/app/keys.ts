@@ -1,11 +1,17 @@
 import { rm } from 'node:fs/promises';
 import { failure, isFailure } from '../kernel/errors/failure.ts';
-import type { KeyId } from '../kernel/ids.ts';
 import { Secret } from '../kernel/secret.ts';
 import { unlock } from '../repository/keyring.ts';
 import type { OpenedRepository } from '../repository/open.ts';
 import type { KeyInfo } from '../repository/repository.ts';
-import { openConfiguredRepository, withApp, type App, type AppContext, type CommonOptions, type Outcome } from './compose.ts';
+import {
+  openConfiguredRepository,
+  withApp,
+  type App,
+  type AppContext,
+  type CommonOptions,
+  type Outcome,
+} from './compose.ts';
 import { keyFilePath, readKeyFile } from './key-file.ts';
 import { askNewPassphrase } from './passphrase.ts';
 import { readSecretFile } from './secret-file.ts';
@@ -38,7 +44,10 @@ export async function listKeys(options: CommonOptions, context: AppContext): Pro
 
 export async function addKey(options: NewKeyOptions, context: AppContext): Promise<KeysResult> {
   return withRepository(options, context, 'key add', async (app, repository) => {
-    const key = await repository.keys.add({ passphrase: await newPassphrase(app, options), label: labelOf(app, options) });
+    const key = await repository.keys.add({
+      passphrase: await newPassphrase(app, options),
+      label: labelOf(app, options),
+    });
     return view(repository, key);
   });
 }
@@ -53,13 +62,16 @@ export async function changeKey(options: NewKeyOptions, context: AppContext): Pr
   });
 }
 
-export async function removeKey(options: CommonOptions & { readonly id: string }, context: AppContext): Promise<KeysResult> {
+export async function removeKey(
+  options: CommonOptions & { readonly id: string },
+  context: AppContext,
+): Promise<KeysResult> {
   return withRepository(options, context, 'key remove', async (app, repository) => {
     const keys = await repository.keys.list();
     const matching = keys.filter(({ id }) => id.startsWith(options.id));
     const [key] = matching;
     if (key === undefined || matching.length > 1) throw failure('key_unknown', { id: options.id });
-    await repository.keys.remove(key.id as KeyId);
+    await repository.keys.remove(key.id);
     await dropStaleKeyFile(app, repository);
     return view(repository, { id: key.id });
   });
@@ -71,10 +83,15 @@ async function withRepository(
   name: string | null,
   work: (app: App, repository: OpenedRepository) => Promise<KeysResult>,
 ): Promise<KeysResult> {
-  return withApp(options, context, name === null ? null : { name, touched: ({ key }) => (key === undefined ? [] : [key.id]) }, async (app) => {
-    await using repository = await openConfiguredRepository(app);
-    return await work(app, repository);
-  });
+  return withApp(
+    options,
+    context,
+    name === null ? null : { name, touched: ({ key }) => (key === undefined ? [] : [key.id]) },
+    async (app) => {
+      await using repository = await openConfiguredRepository(app);
+      return await work(app, repository);
+    },
+  );
 }
 
 async function newPassphrase(app: App, { newPassphraseFile }: NewKeyOptions): Promise<Secret> {
@@ -114,7 +131,10 @@ async function opens(app: App, repository: OpenedRepository, secret: Secret): Pr
   }
 }
 
-async function view(repository: OpenedRepository, key?: KeyInfo | { readonly id: string }): Promise<KeysResult> {
+async function view(
+  repository: OpenedRepository,
+  key?: KeyInfo | { readonly id: string },
+): Promise<KeysResult> {
   const keys = await repository.keys.list();
   return {
     schema: 1,

@@ -1,7 +1,13 @@
 import { failure } from '../kernel/errors/failure.ts';
 import { nearest } from '../kernel/nearest.ts';
 import { backupView, type BackupView } from './backup-view.ts';
-import { openConfiguredRepository, withApp, type AppContext, type CommonOptions, type Outcome } from './compose.ts';
+import {
+  openConfiguredRepository,
+  withApp,
+  type AppContext,
+  type CommonOptions,
+  type Outcome,
+} from './compose.ts';
 
 export interface ListOptions extends CommonOptions {
   readonly source?: string | undefined;
@@ -30,9 +36,15 @@ export async function list(options: ListOptions, context: AppContext): Promise<L
       sources.add(view.source);
       if (matches(view, options)) found.push(view);
     }
-    if (options.source !== undefined && !sources.has(options.source)) throw unknownSource(options.source, sources);
+    if (options.source !== undefined && !sources.has(options.source))
+      throw unknownSource(options.source, sources);
     const { id } = repository.info;
-    return { schema: 1, ok: true, repository: { id, location: repository.storage.location }, backups: found.toReversed() };
+    return {
+      schema: 1,
+      ok: true,
+      repository: { id, location: repository.storage.location },
+      backups: found.toReversed(),
+    };
   });
 }
 
@@ -45,5 +57,8 @@ export function unknownSource(name: string, known: Iterable<string>): Error {
   const names = [...known];
   const near = nearest(name, names);
   const all = names.length === 0 ? 'there are none' : `there are: ${names.join(', ')}`;
-  return failure('source_unknown', { name, suggestion: near === undefined ? all : `did you mean ${near}? ${all}` });
+  return failure('source_unknown', {
+    name,
+    suggestion: near === undefined ? all : `did you mean ${near}? ${all}`,
+  });
 }

@@ -18,7 +18,10 @@ export interface PassphraseCommandOptions {
  * Runs a command through the shell and takes the first line of its output. Its messages go to our standard error,
  * its output nowhere. Throws `passphrase_command_failed`, or the signal's reason.
  */
-export async function passphraseFromCommand(command: string, options: PassphraseCommandOptions): Promise<Secret> {
+export async function passphraseFromCommand(
+  command: string,
+  options: PassphraseCommandOptions,
+): Promise<Secret> {
   const seconds = options.seconds ?? passphraseCommandSeconds;
   const limit = AbortSignal.timeout(seconds * 1000);
   const { output, outcome } = await run(command, options, AbortSignal.any([options.signal, limit]));
@@ -37,7 +40,12 @@ function run(
 ): Promise<{ output: string; outcome: string | undefined }> {
   return new Promise((resolve) => {
     // In our session, so that a password manager can ask on the terminal.
-    const child = spawn(command, { shell: true, cwd, env: { ...env }, stdio: ['inherit', 'pipe', 'inherit'] });
+    const child = spawn(command, {
+      shell: true,
+      cwd,
+      env: { ...env },
+      stdio: ['inherit', 'pipe', 'inherit'],
+    });
     const chunks: Buffer[] = [];
     let size = 0;
     const kill = (): void => {

@@ -1,6 +1,6 @@
 import type { Config } from '../contract/config.ts';
 import { failure } from '../kernel/errors/failure.ts';
-import { Secret } from '../kernel/secret.ts';
+import type { Secret } from '../kernel/secret.ts';
 import type { Directories } from './directories.ts';
 import { keyFilePath, readKeyFile } from './key-file.ts';
 import type { Machine } from './machine.ts';

@@ -1,5 +1,5 @@
 import type { SourceConfig } from '../contract/config-source.ts';
-import { Secret } from '../kernel/secret.ts';
+import type { Secret } from '../kernel/secret.ts';
 import {
   connectionFromFields,
   connectionFromUrl,
@@ -10,7 +10,11 @@ import { readSecretFile } from './secret-file.ts';
 type Env = Readonly<Record<string, string | undefined>>;
 
 /** The connection a source's settings and the PG* variables make. Throws `postgres_url` and what a secret file throws. */
-export async function connectionOf(name: string, source: SourceConfig, env: Env): Promise<ConnectionParameters> {
+export async function connectionOf(
+  name: string,
+  source: SourceConfig,
+  env: Env,
+): Promise<ConnectionParameters> {
   const password = await passwordOf(name, source);
   const own = withOwnSettings(source, env, password);
   const url = source.url ?? (await urlFromFile(name, source));

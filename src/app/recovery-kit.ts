@@ -20,8 +20,16 @@ export interface RecoveryFacts {
  * configuration directory when that cannot be written. Null, with a loud word, when no place will take it: the
  * repository is there all the same.
  */
-export async function writeRecoveryKit(app: App, facts: RecoveryFacts, asked: string | undefined): Promise<string | null> {
-  const text = recoveryKit(facts, `${app.machine.user}@${app.machine.host}`, new Date(app.machine.clock.now()));
+export async function writeRecoveryKit(
+  app: App,
+  facts: RecoveryFacts,
+  asked: string | undefined,
+): Promise<string | null> {
+  const text = recoveryKit(
+    facts,
+    `${app.machine.user}@${app.machine.host}`,
+    new Date(app.machine.clock.now()),
+  );
   const name = `holdfast-recovery-kit-${facts.info.id.slice(0, 8)}.md`;
   const places =
     asked === undefined
@@ -104,7 +112,8 @@ Once a quarter: \`holdfast verify --read-data\`, and a real \`holdfast restore l
 }
 
 function keeping({ info, source, keyFile, detail }: RecoveryFacts): string {
-  if (!info.encrypted) return '**No key**: the repository is not encrypted. Whoever has the place has the data.';
+  if (!info.encrypted)
+    return '**No key**: the repository is not encrypted. Whoever has the place has the data.';
   const loss = 'Without it nobody can read the backups, we neither.';
   switch (source) {
     case 'key file':

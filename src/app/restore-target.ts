@@ -3,7 +3,10 @@ import { connectionFromUrl, type ConnectionParameters } from '../sources/postgre
 import type { Selector } from '../sources/postgres-logical/restore-options.ts';
 
 /** Where `--to` points. Throws `usage` for what is no database, `postgres_url` for a URL that does not parse. */
-export function restoreTarget(to: string, env: Readonly<Record<string, string | undefined>>): ConnectionParameters {
+export function restoreTarget(
+  to: string,
+  env: Readonly<Record<string, string | undefined>>,
+): ConnectionParameters {
   if (/^postgres(?:ql)?:\/\//i.test(to)) return connectionFromUrl(to, env);
   throw failure('usage', {
     reason: '--to is not the URL of a database',
@@ -30,7 +33,10 @@ export function parseOnly(only: readonly string[]): Only {
     else if (kind === 'schema') selectors.push({ kind: 'schema', schema: unquoted(name) });
     else if (kind === 'database' && database === undefined) database = unquoted(name);
     else if (kind === 'path') {
-      throw failure('not_in_this_version', { what: '--only path=…', suggestion: 'use table=schema.name or schema=name' });
+      throw failure('not_in_this_version', {
+        what: '--only path=…',
+        suggestion: 'use table=schema.name or schema=name',
+      });
     } else throw unusable(text);
   }
   return { selectors, database };
@@ -41,7 +47,11 @@ function tableSelector(name: string, text: string): Selector {
   const parts = name.match(/^(?:("(?:[^"]|"")+"|[^."]+)\.)?("(?:[^"]|"")+"|[^."]+)$/);
   if (parts === null) throw unusable(text);
   const [, schema, table = ''] = parts;
-  return { kind: 'table', schema: schema === undefined ? undefined : unquoted(schema), table: unquoted(table) };
+  return {
+    kind: 'table',
+    schema: schema === undefined ? undefined : unquoted(schema),
+    table: unquoted(table),
+  };
 }
 
 function unquoted(name: string): string {

@@ -4,11 +4,22 @@ import { failure, isFailure } from '../kernel/errors/failure.ts';
 import { restoreBackup } from '../operations/restore.ts';
 import type { OpenedRepository } from '../repository/open.ts';
 import type { Progress, RestoreContext } from '../sources/port.ts';
-import type { PostgresRestoreOptions, RestorePlan, RestorePlanSummary } from '../sources/postgres-logical/restore-options.ts';
+import type {
+  PostgresRestoreOptions,
+  RestorePlan,
+  RestorePlanSummary,
+} from '../sources/postgres-logical/restore-options.ts';
 import { planRestore } from '../sources/postgres-logical/restore-plan.ts';
 import { runRestore, type RestoreSummary } from '../sources/postgres-logical/restore.ts';
 import { backupView, type BackupView } from './backup-view.ts';
-import { openConfiguredRepository, withApp, type App, type AppContext, type CommonOptions, type Outcome } from './compose.ts';
+import {
+  openConfiguredRepository,
+  withApp,
+  type App,
+  type AppContext,
+  type CommonOptions,
+  type Outcome,
+} from './compose.ts';
 import { parseOnly, restoreTarget } from './restore-target.ts';
 
 export interface RestoreOptions extends CommonOptions {
@@ -42,7 +53,8 @@ export interface RestoreResult extends Outcome {
  * before the target is touched, and only then restores.
  */
 export async function restore(options: RestoreOptions, context: AppContext): Promise<RestoreResult> {
-  const audited = options.dryRun === true ? null : { name: 'restore', touched: ({ backup }: RestoreResult) => [backup.id] };
+  const audited =
+    options.dryRun === true ? null : { name: 'restore', touched: ({ backup }: RestoreResult) => [backup.id] };
   return withApp(options, context, audited, async (app) => {
     const postgres = postgresOptions(app, options);
     await using repository = await openConfiguredRepository(app);
@@ -69,14 +81,24 @@ export async function restore(options: RestoreOptions, context: AppContext): Pro
   });
 }
 
-async function run(app: App, repository: OpenedRepository, manifest: Manifest, plan: RestorePlan, progress: Progress) {
+async function run(
+  app: App,
+  repository: OpenedRepository,
+  manifest: Manifest,
+  plan: RestorePlan,
+  progress: Progress,
+) {
   const restored = await restoreBackup(
     repository,
     manifest,
     { restore: (context) => runRestore(plan, context, () => app.machine.clock.monotonicNs()) },
     { signal: app.signal, log: app.log, jobs: app.jobs, progress },
   );
-  app.log.info('restore done', { backup: manifest.id, server: plan.summary.server, database: plan.summary.target });
+  app.log.info('restore done', {
+    backup: manifest.id,
+    server: plan.summary.server,
+    database: plan.summary.target,
+  });
   return restored;
 }
 
@@ -101,7 +123,8 @@ async function agreedPlan(
   try {
     return await planRestore(postgres, context);
   } catch (error) {
-    if (!isFailure(error, 'postgres_restore_not_empty') || app.asker === null || options.yes === true) throw error;
+    if (!isFailure(error, 'postgres_restore_not_empty') || app.asker === null || options.yes === true)
+      throw error;
     progress.phase('waiting for an answer');
     const { database } = postgres.target;
     if (!(await app.asker.confirm(`${error.message}. Put the restored one in its place?`))) {

@@ -3,7 +3,7 @@ import { dirname, isAbsolute, join, relative, resolve } from 'node:path';
 import { parseEnv } from 'node:util';
 import type { Config } from '../contract/config.ts';
 import type { Variable, Variables } from '../contract/config-environment.ts';
-import { Origins } from '../contract/config-layer.ts';
+import type { Origins } from '../contract/config-layer.ts';
 import { parseConfig, type FlagSetting, type ParsedConfig } from '../contract/config-parse.ts';
 import { failure, reasonOf } from '../kernel/errors/failure.ts';
 import type { Machine } from './machine.ts';
@@ -39,13 +39,16 @@ export async function loadSettings(
   const { cwd, home } = machine;
   const beside = await readDotenv(join(cwd, '.env'), machine);
   const named = request.configFile ?? machine.env['HOLDFAST_CONFIG'] ?? beside?.get('HOLDFAST_CONFIG')?.value;
-  const file = named === undefined || named === '' ? await findFile(cwd) : await readNamed(resolve(cwd, named), machine);
+  const file =
+    named === undefined || named === '' ? await findFile(cwd) : await readNamed(resolve(cwd, named), machine);
   const directory = file === null ? cwd : dirname(file.path);
   // A .env of the current directory counts only where the configuration is of this directory, or named by that .env:
   // elsewhere it could be anybody's, and it may name commands to run.
   const byDotenv = request.configFile === undefined && machine.env['HOLDFAST_CONFIG'] === undefined;
   const own = directory === cwd ? beside : await readDotenv(join(directory, '.env'), machine);
-  const dotenvs = [own, byDotenv && directory !== cwd ? beside : undefined].filter((one) => one !== undefined);
+  const dotenvs = [own, byDotenv && directory !== cwd ? beside : undefined].filter(
+    (one) => one !== undefined,
+  );
   const variables = mergeVariables(machine.env, dotenvs);
   const parsed = parseConfig({
     file: file === null ? null : { name: shown(file.path, cwd), text: file.text, directory },
@@ -57,7 +60,11 @@ export async function loadSettings(
   return {
     ...parsed,
     file: file?.path ?? null,
-    dotenvFiles: [...new Set(dotenvs.flatMap((one) => [...one.values()].map((variable) => resolve(cwd, variable.file ?? ''))))],
+    dotenvFiles: [
+      ...new Set(
+        dotenvs.flatMap((one) => [...one.values()].map((variable) => resolve(cwd, variable.file ?? ''))),
+      ),
+    ],
     env: Object.fromEntries(Array.from(variables, ([name, { value }]) => [name, value])),
     repositoryNamed: parsed.origins.exact(['repository']) !== undefined,
   };
@@ -88,7 +95,10 @@ async function readNamed(path: string, machine: Pick<Machine, 'cwd'>): Promise<F
   return { path, text };
 }
 
-async function readDotenv(path: string, machine: Pick<Machine, 'cwd'>): Promise<Map<string, Variable> | undefined> {
+async function readDotenv(
+  path: string,
+  machine: Pick<Machine, 'cwd'>,
+): Promise<Map<string, Variable> | undefined> {
   const text = await readIfThere(path);
   if (text === undefined) return undefined;
   const file = shown(path, machine.cwd);
@@ -109,7 +119,8 @@ async function readIfThere(path: string): Promise<string | undefined> {
 
 function mergeVariables(env: Machine['env'], dotenvs: readonly Variables[]): Variables {
   const merged = new Map<string, Variable>();
-  for (const [name, value] of Object.entries(env)) if (value !== undefined) merged.set(name, { value, file: undefined });
+  for (const [name, value] of Object.entries(env))
+    if (value !== undefined) merged.set(name, { value, file: undefined });
   for (const dotenv of dotenvs) {
     for (const [name, variable] of dotenv) if (!merged.has(name)) merged.set(name, variable);
   }

@@ -69,6 +69,9 @@ function adHoc(from: string): ChosenSource {
 function nothingConfigured(app: App): Error {
   const url = app.env['DATABASE_URL'];
   if (url === undefined || url === '') return failure('source_none', {});
-  const reason = /^[a-z][a-z0-9+.-]*:/i.exec(url) === null ? 'it does not parse' : `it begins with ${url.split(':', 1)[0]}:`;
+  const reason =
+    /^[a-z][a-z0-9+.-]*:/i.exec(url) === null
+      ? 'it does not parse'
+      : `it begins with ${url.split(':', 1)[0]}:`;
   return failure('source_url', { setting: 'DATABASE_URL', reason });
 }

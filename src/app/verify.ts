@@ -1,7 +1,13 @@
 import { failure } from '../kernel/errors/failure.ts';
 import { verifyRepository } from '../operations/verify.ts';
 import type { VerifyReport } from '../operations/verify-report.ts';
-import { openConfiguredRepository, withApp, type AppContext, type CommonOptions, type Outcome } from './compose.ts';
+import {
+  openConfiguredRepository,
+  withApp,
+  type AppContext,
+  type CommonOptions,
+  type Outcome,
+} from './compose.ts';
 
 export interface VerifyOptions extends CommonOptions {
   /** References of backups; everything in the repository when empty. */
@@ -20,7 +26,8 @@ export async function verify(options: VerifyOptions, context: AppContext): Promi
   return withApp(options, context, { name: 'verify', touched: () => [] }, async (app) => {
     await using repository = await openConfiguredRepository(app);
     const backups: string[] = [];
-    for (const reference of options.ids) backups.push((await repository.find(reference, { signal: app.signal })).id);
+    for (const reference of options.ids)
+      backups.push((await repository.find(reference, { signal: app.signal })).id);
     using progress = app.observer.progress('verify');
     const report = await verifyRepository(repository, {
       signal: app.signal,

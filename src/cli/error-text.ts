@@ -17,7 +17,12 @@ export function errorText(error: ShownError, colour: boolean, prefix = ''): stri
   return `${head} ${prefix}${error.message}\n${more.join('')}hint: ${error.hint}\ndocs: docs/errors.md#${error.code.toLowerCase()}\n`;
 }
 
-export function noticeText(level: 'info' | 'warning', message: string, hint: string | undefined, colour: boolean): string {
+export function noticeText(
+  level: 'info' | 'warning',
+  message: string,
+  hint: string | undefined,
+  colour: boolean,
+): string {
   const head = level === 'warning' ? `${paint('warning:', yellow, colour)} ` : '';
   return `${head}${message}\n${hint === undefined ? '' : `hint: ${hint}\n`}`;
 }

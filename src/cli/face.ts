@@ -48,7 +48,10 @@ export class Face implements Observer {
   }
 
   /** Runs a use case, shows what came of it, and answers the exit code. */
-  async run<R extends Outcome>(work: (context: AppContext) => Promise<R>, render: (result: R) => void): Promise<number> {
+  async run<R extends Outcome>(
+    work: (context: AppContext) => Promise<R>,
+    render: (result: R) => void,
+  ): Promise<number> {
     try {
       const result = await work(this.context);
       this.#output.transient('');
@@ -67,7 +70,8 @@ export class Face implements Observer {
   /** Shows an error and answers its exit code. */
   fail(error: unknown): number {
     const { signal } = this.#controller;
-    const shown = signal.aborted && !isFailure(error, 'interrupted') ? asFailure(signal.reason) : asFailure(error);
+    const shown =
+      signal.aborted && !isFailure(error, 'interrupted') ? asFailure(signal.reason) : asFailure(error);
     this.#output.transient('');
     if (this.options.json) {
       if (this.options.longRunning) this.#output.json({ type: 'error', error: shown.toJSON() });
@@ -94,14 +98,17 @@ export class Face implements Observer {
 
   notice({ level, message, hint }: Parameters<Observer['notice']>[0]): void {
     if (this.#streams) this.#output.json({ type: 'notice', level, message, hint: hint ?? null });
-    if (level === 'warning' || !this.options.quiet) this.#output.error(noticeText(level, message, hint, this.colour));
+    if (level === 'warning' || !this.options.quiet)
+      this.#output.error(noticeText(level, message, hint, this.colour));
   }
 
   event(event: Parameters<Observer['event']>[0]): void {
     if (this.#streams) this.#output.json(event);
     const { type, error, source } = event;
     if (type === 'error') {
-      this.#output.error(errorText(shownError(error as Record<string, unknown>), this.colour, `${String(source)}: `));
+      this.#output.error(
+        errorText(shownError(error as Record<string, unknown>), this.colour, `${String(source)}: `),
+      );
     }
   }
 

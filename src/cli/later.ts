@@ -3,8 +3,24 @@ import { failure } from '../kernel/errors/failure.ts';
 
 /** Verbs that are planned: they say so instead of being unknown. */
 export const laterVerbs: readonly string[] = [
-  'size', 'status', 'export', 'compare', 'clean', 'forget', 'prune', 'sync', 'wal', 'drill', 'open', 'query', 'rescue',
-  'undo', 'serve', 'schedule', 'alert', 'completion',
+  'size',
+  'status',
+  'export',
+  'compare',
+  'clean',
+  'forget',
+  'prune',
+  'sync',
+  'wal',
+  'drill',
+  'open',
+  'query',
+  'rescue',
+  'undo',
+  'serve',
+  'schedule',
+  'alert',
+  'completion',
 ];
 
 export function addLater(program: Command, name: string): void {

@@ -10,7 +10,7 @@ if (args.length === 1 && (first === '--version' || first === '-V')) {
   const { runCli } = await import('./run.ts');
   const { systemMachine } = await import('../app/machine.ts');
   const { systemTerminal } = await import('./terminal.ts');
-  const terminal = systemTerminal(process);
+  const terminal = systemTerminal(process, process.env);
   const code = await runCli(args, {
     machine: systemMachine(),
     terminal,

@@ -3,7 +3,11 @@ import { addLater, laterOption, laterVerbs } from './later.ts';
 import { fraction, keyValue, level, positiveInteger } from './values.ts';
 
 /** Called with what was typed, once it has parsed. `verb` has its subcommand: `key add`. */
-export type Dispatch = (verb: string, args: readonly string[], options: Readonly<Record<string, unknown>>) => Promise<void>;
+export type Dispatch = (
+  verb: string,
+  args: readonly string[],
+  options: Readonly<Record<string, unknown>>,
+) => Promise<void>;
 
 /** The examples of each verb's help, for tests to run. */
 export const examplesOf = new WeakMap<Command, readonly string[]>();
@@ -17,10 +21,18 @@ export function createProgram(version: string, dispatch: Dispatch): Command {
     .helpCommand('help [verb]', 'show the help of a verb')
     .showSuggestionAfterError();
   common(program);
-  const verb = (parent: Command, usage: string, summary: string, examples: readonly (readonly [string, string])[]): Command => {
+  const verb = (
+    parent: Command,
+    usage: string,
+    summary: string,
+    examples: readonly (readonly [string, string])[],
+  ): Command => {
     const command = parent.command(usage).summary(summary).description(summary).allowExcessArguments(false);
     common(command);
-    examplesOf.set(command, examples.map(([line]) => line));
+    examplesOf.set(
+      command,
+      examples.map(([line]) => line),
+    );
     const width = Math.max(...examples.map(([line]) => line.length));
     const lines = examples.map(([line, what]) => `  ${line.padEnd(width)}  ${what}`);
     command.addHelpText('after', `\nExamples:\n${lines.join('\n')}`);
@@ -56,8 +68,14 @@ export function createProgram(version: string, dispatch: Dispatch): Command {
     ['holdfast restore latest --to postgres://user@localhost/shop_restored', 'the newest backup'],
     ['holdfast restore latest:shop --to postgres://user@localhost/shop2', 'the newest of one source'],
     ['holdfast restore 3f9a --to postgres://user@localhost/shop2 --dry-run', 'say what would happen'],
-    ['holdfast restore latest --to postgres://user@localhost/scratch --only table=public.orders', 'one table'],
-    ['holdfast restore latest --to postgres://user@localhost/shop --force', 'put it in the place of what is there'],
+    [
+      'holdfast restore latest --to postgres://user@localhost/scratch --only table=public.orders',
+      'one table',
+    ],
+    [
+      'holdfast restore latest --to postgres://user@localhost/shop --force',
+      'put it in the place of what is there',
+    ],
   ])
     .requiredOption('--to <target>', 'where to: postgres://user@host/database; made when it does not exist')
     .option('--only <what>', 'table=schema.name, schema=name or database=name; may be repeated', collect)
@@ -67,7 +85,14 @@ export function createProgram(version: string, dispatch: Dispatch): Command {
     .option('--globals', 'also create the roles and tablespaces of the backup that are missing')
     .option('--force', 'put the restored database in the place of an existing one')
     .option('--dry-run', 'say what would happen, change nothing');
-  for (const flag of ['--at <time>', '--at-lsn <lsn>', '--at-xid <xid>', '--at-name <name>', '--in-place', '--no-safety-backup']) {
+  for (const flag of [
+    '--at <time>',
+    '--at-lsn <lsn>',
+    '--at-xid <xid>',
+    '--at-name <name>',
+    '--in-place',
+    '--no-safety-backup',
+  ]) {
     laterOption(restore, flag);
   }
 
@@ -93,12 +118,17 @@ export function createProgram(version: string, dispatch: Dispatch): Command {
   ])
     .option('--read-data', 'read and check every byte')
     .addOption(
-      new Option('--read-data-subset <share>', 'read a random share: 10% or 0.1').argParser(fraction).conflicts('readData'),
+      new Option('--read-data-subset <share>', 'read a random share: 10% or 0.1')
+        .argParser(fraction)
+        .conflicts('readData'),
     )
     .option('--jobs <n>', 'how many packs to check at once', positiveInteger);
   laterOption(verify, '--repair');
 
-  const key = program.command('key').summary('passphrases: list, add, remove, change').description('The passphrases that open the repository.');
+  const key = program
+    .command('key')
+    .summary('passphrases: list, add, remove, change')
+    .description('The passphrases that open the repository.');
   verb(key, 'list', 'list the keys', [['holdfast key list', 'ids and labels']]);
   verb(key, 'add', 'add a passphrase', [
     ['holdfast key add --label ops', 'asks for the new passphrase twice'],
@@ -106,8 +136,12 @@ export function createProgram(version: string, dispatch: Dispatch): Command {
   ])
     .option('--label <text>', 'name of the key (default: user@host)')
     .option('--new-passphrase-file <file>', 'file whose first line is the new passphrase');
-  verb(key, 'remove <id>', 'remove a passphrase', [['holdfast key remove 1a2b', 'by the first digits of its id']]);
-  verb(key, 'change', 'replace the passphrase in use', [['holdfast key change', 'asks for the new one twice']])
+  verb(key, 'remove <id>', 'remove a passphrase', [
+    ['holdfast key remove 1a2b', 'by the first digits of its id'],
+  ]);
+  verb(key, 'change', 'replace the passphrase in use', [
+    ['holdfast key change', 'asks for the new one twice'],
+  ])
     .option('--label <text>', 'name of the key (default: user@host)')
     .option('--new-passphrase-file <file>', 'file whose first line is the new passphrase');
 
@@ -121,11 +155,22 @@ export function createProgram(version: string, dispatch: Dispatch): Command {
     ['holdfast demo --keep', 'leaves everything for playing'],
   ]).option('--keep', 'keep the server and the repository');
 
-  const config = program.command('config').summary('validate, show, schema, template').description('The configuration.');
-  verb(config, 'validate', 'check the configuration', [['holdfast config validate --config holdfast.yaml', 'tells line and column of what is wrong']]);
-  verb(config, 'show', 'show every setting and where it comes from', [['holdfast config show', 'secrets are not shown']]);
-  verb(config, 'schema', 'print the JSON Schema', [['holdfast config schema > holdfast.schema.json', 'for editors']]);
-  verb(config, 'template', 'print a commented file with every setting', [['holdfast config template > holdfast.yaml', 'a place to start']]);
+  const config = program
+    .command('config')
+    .summary('validate, show, schema, template')
+    .description('The configuration.');
+  verb(config, 'validate', 'check the configuration', [
+    ['holdfast config validate --config holdfast.yaml', 'tells line and column of what is wrong'],
+  ]);
+  verb(config, 'show', 'show every setting and where it comes from', [
+    ['holdfast config show', 'secrets are not shown'],
+  ]);
+  verb(config, 'schema', 'print the JSON Schema', [
+    ['holdfast config schema > holdfast.schema.json', 'for editors'],
+  ]);
+  verb(config, 'template', 'print a commented file with every setting', [
+    ['holdfast config template > holdfast.yaml', 'a place to start'],
+  ]);
 
   for (const name of laterVerbs) addLater(program, name);
   return program;
@@ -138,7 +183,12 @@ function common(command: Command): void {
     .option('--json', 'standard output holds only JSON')
     .option('--quiet', 'say nothing but warnings and errors')
     .option('--yes', 'answer every question with yes')
-    .addOption(new Option('--log-level <level>', 'show log lines from this level on: debug, info, warn, error').argParser(level));
+    .addOption(
+      new Option(
+        '--log-level <level>',
+        'show log lines from this level on: debug, info, warn, error',
+      ).argParser(level),
+    );
 }
 
 function collect(value: string, before: readonly string[] | undefined): readonly string[] {

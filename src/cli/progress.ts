@@ -101,10 +101,13 @@ export class CommandProgress implements TaskProgress {
       const rate = this.#rate(now);
       const eta = this.#etaSeconds(rate);
       // The total is an estimate; what was read may be more.
-      parts.push(this.#total > this.#done ? `${bytes(this.#done)} of about ${bytes(this.#total)}` : bytes(this.#done));
+      parts.push(
+        this.#total > this.#done ? `${bytes(this.#done)} of about ${bytes(this.#total)}` : bytes(this.#done),
+      );
       parts.push(`${bytes(rate)}/s`);
       if (eta !== undefined) parts.push(`about ${duration(eta * 1000)} left`);
-      if (this.#stored !== undefined && this.#stored > 0) parts.push(`dedup ${(this.#done / this.#stored).toFixed(1)}x`);
+      if (this.#stored !== undefined && this.#stored > 0)
+        parts.push(`dedup ${(this.#done / this.#stored).toFixed(1)}x`);
     }
     if (this.#phase !== '') parts.push(this.#phase);
     return parts.join(' · ');
@@ -112,7 +115,8 @@ export class CommandProgress implements TaskProgress {
 
   #rate(now: number): number {
     const last = this.#samples.at(-1);
-    if (last === undefined || now - last.atMs >= redrawMs) this.#samples.push({ atMs: now, done: this.#done });
+    if (last === undefined || now - last.atMs >= redrawMs)
+      this.#samples.push({ atMs: now, done: this.#done });
     this.#samples = this.#samples.filter(({ atMs }) => now - atMs <= rateWindowMs);
     const [first] = this.#samples;
     const since = first === undefined || first.atMs === now ? { atMs: this.#startedMs, done: 0 } : first;

@@ -27,7 +27,12 @@ export function terminalAsker(terminal: Terminal, signal: AbortSignal, interrupt
 }
 
 /** Reads a line without showing it. Ctrl-C interrupts, Ctrl-D on an empty line answers nothing. */
-function readHidden(terminal: Terminal, question: string, signal: AbortSignal, interrupt: () => void): Promise<Secret> {
+function readHidden(
+  terminal: Terminal,
+  question: string,
+  signal: AbortSignal,
+  interrupt: () => void,
+): Promise<Secret> {
   const { stdin, stderr } = terminal;
   return new Promise((resolve, reject) => {
     const decoder = new StringDecoder('utf8');
@@ -46,7 +51,9 @@ function readHidden(terminal: Terminal, question: string, signal: AbortSignal, i
         if (char === '\r' || char === '\n') return end(() => resolve(new Secret(typed.join(''))));
         if (char === '\u0003') return interrupt();
         if (char === '\u0004' && typed.length === 0) {
-          return end(() => reject(failure('needs_answer', { question, flag: 'HOLDFAST_PASSPHRASE in the environment' })));
+          return end(() =>
+            reject(failure('needs_answer', { question, flag: 'HOLDFAST_PASSPHRASE in the environment' })),
+          );
         }
         if (char === '\u007f' || char === '\b') typed.pop();
         else if (char === '\u0015') typed = [];

@@ -83,18 +83,24 @@ function asUsage(error: unknown, argv: readonly string[], program: Command): unk
   const { code, message } = error as CommanderError;
   if (typeof code !== 'string' || !code.startsWith('commander.')) return error;
   if (['commander.helpDisplayed', 'commander.version'].includes(code)) return undefined;
-  if (code === 'commander.help') return usage(`${argv.join(' ')} needs a verb after it`, `holdfast ${argv[0] ?? ''} --help lists them`);
+  if (code === 'commander.help')
+    return usage(`${argv.join(' ')} needs a verb after it`, `holdfast ${argv[0] ?? ''} --help lists them`);
   const [first = '', ...rest] = message.replace(/^error: /, '').split('\n');
-  const suggested = /\(Did you mean (?:one of )?(.+)\?\)/.exec(rest.join(' '))?.[1] ?? nearestVerb(code, first, program);
+  const suggested =
+    /\(Did you mean (?:one of )?(.+)\?\)/.exec(rest.join(' '))?.[1] ?? nearestVerb(code, first, program);
   const verb = argv.find((arg) => !arg.startsWith('-'));
-  const help = verb === undefined || code === 'commander.unknownCommand' ? 'holdfast --help' : `holdfast ${verb} --help`;
+  const help =
+    verb === undefined || code === 'commander.unknownCommand' ? 'holdfast --help' : `holdfast ${verb} --help`;
   return usage(first, suggested === undefined ? `see ${help}` : `did you mean ${suggested}? See ${help}`);
 }
 
 function nearestVerb(code: string, message: string, program: Command): string | undefined {
   if (code !== 'commander.unknownCommand') return undefined;
   const word = /'(.+)'/.exec(message)?.[1] ?? '';
-  return nearest(word, program.commands.map((command) => command.name()));
+  return nearest(
+    word,
+    program.commands.map((command) => command.name()),
+  );
 }
 
 function usage(reason: string, suggestion: string): HoldfastError {

@@ -13,14 +13,16 @@ export interface Terminal {
 }
 
 /** After https://no-color.org: any value of NO_COLOR but the empty one means none. */
-export function systemTerminal(process: NodeJS.Process): Terminal {
-  const { stdin, stdout, stderr, env } = process;
-  const screen = stderr.isTTY === true && env['TERM'] !== 'dumb';
+export function systemTerminal(
+  { stdin, stdout, stderr }: Pick<NodeJS.Process, 'stdin' | 'stdout' | 'stderr'>,
+  env: Readonly<Record<string, string | undefined>>,
+): Terminal {
+  const screen = stderr.isTTY && env['TERM'] !== 'dumb';
   return {
     stdin,
     stdout,
     stderr,
-    interactive: stdin.isTTY === true && stderr.isTTY === true,
+    interactive: stdin.isTTY && stderr.isTTY,
     screen,
     colour: screen && (env['NO_COLOR'] ?? '') === '',
   };

@@ -9,7 +9,8 @@ export function positiveInteger(text: string): number {
 export function fraction(text: string): number {
   const [, digits, percent] = /^(\d+(?:\.\d+)?|\.\d+)(%?)$/.exec(text) ?? [];
   const share = Number(digits) / (percent === '%' ? 100 : 1);
-  if (digits === undefined || share <= 0 || share > 1) throw new InvalidArgumentError('It must be a share such as 10% or 0.1.');
+  if (digits === undefined || share <= 0 || share > 1)
+    throw new InvalidArgumentError('It must be a share such as 10% or 0.1.');
   return share;
 }
 

@@ -22,7 +22,9 @@ export interface EnvironmentLayer {
 
 const sourcePrefix = 'HOLDFAST_SOURCES_';
 const plainSettings = new Map(allSettings.filter(({ path }) => path[0] !== 'sources').map((s) => [s.env, s]));
-const sourceKeys = allSettings.filter(({ path }) => path[1] === anySourceName).map(({ path }) => path[2] ?? '');
+const sourceKeys = allSettings
+  .filter(({ path }) => path[1] === anySourceName)
+  .map(({ path }) => path[2] ?? '');
 
 /**
  * The settings that the environment gives. `sourceNames` are those of the file, so that `HOLDFAST_SOURCES_MY_SHOP_URL`
@@ -61,7 +63,10 @@ function sourceOf(variable: string, sourceNames: readonly string[]): readonly [s
   const name = key === undefined ? '' : rest.slice(0, -key.length - 1);
   if (key === undefined || name === '') {
     const wrong = rest.slice(rest.indexOf('_') + 1);
-    const right = nearest(wrong, sourceKeys.map((candidate) => candidate.toUpperCase()));
+    const right = nearest(
+      wrong,
+      sourceKeys.map((candidate) => candidate.toUpperCase()),
+    );
     const suggestion =
       right === undefined
         ? 'the variables of a source are HOLDFAST_SOURCES_NAME_URL and so on; see docs/configuration.md'

@@ -2,7 +2,14 @@ import { failure } from '../kernel/errors/failure.ts';
 import { emptyLayer, place, type Layer, type Origin } from './config-layer.ts';
 import type { Variables } from './config-environment.ts';
 
-const postgresVariables: readonly string[] = ['PGDATABASE', 'PGHOST', 'PGHOSTADDR', 'PGSERVICE', 'PGPORT', 'PGUSER'];
+const postgresVariables: readonly string[] = [
+  'PGDATABASE',
+  'PGHOST',
+  'PGHOSTADDR',
+  'PGSERVICE',
+  'PGPORT',
+  'PGUSER',
+];
 
 /**
  * The source meant when no source is configured: `DATABASE_URL`, else the `PG*` variables that libpq reads by itself.
@@ -38,7 +45,9 @@ export function sourceNameOf(url: string, setting: string): string {
     const reason = parsed === undefined ? 'it does not parse' : `it begins with ${parsed.protocol}`;
     throw failure('source_url', { setting, reason });
   }
-  return asSourceName(decode(parsed.pathname.slice(1)) || (parsed.searchParams.get('dbname') ?? '') || decode(parsed.username));
+  return asSourceName(
+    decode(parsed.pathname.slice(1)) || (parsed.searchParams.get('dbname') ?? '') || decode(parsed.username),
+  );
 }
 
 function addSource(layer: Layer, name: string, origin: Origin): void {
@@ -47,7 +56,10 @@ function addSource(layer: Layer, name: string, origin: Origin): void {
 }
 
 function asSourceName(text: string): string {
-  const name = text.replaceAll(/[^A-Za-z0-9_-]+/g, '-').replace(/^[-_]+/, '').slice(0, 63);
+  const name = text
+    .replaceAll(/[^A-Za-z0-9_-]+/g, '-')
+    .replace(/^[-_]+/, '')
+    .slice(0, 63);
   return name === '' ? 'postgres' : name;
 }
 

@@ -12,7 +12,9 @@ const reference = /\$\$\{[^}\n]*\}|\$\{[A-Za-z_][A-Za-z0-9_]*(?::-[^}\n]*)?\}/g;
  */
 export function conceal(text: string): string {
   return text.replaceAll(reference, (match) =>
-    Array.from(match, (char) => (char < '\u0080' ? String.fromCharCode(char.charCodeAt(0) + shift) : char)).join(''),
+    Array.from(match, (char) =>
+      char < '\u0080' ? String.fromCharCode(char.charCodeAt(0) + shift) : char,
+    ).join(''),
   );
 }
 

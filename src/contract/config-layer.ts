@@ -66,7 +66,9 @@ export function describeOrigin(origin: Origin): string {
 }
 
 export function isTree(value: TreeValue | undefined): value is Tree {
-  return typeof value === 'object' && value !== null && !Array.isArray(value) && !(value instanceof TextValue);
+  return (
+    typeof value === 'object' && value !== null && !Array.isArray(value) && !(value instanceof TextValue)
+  );
 }
 
 /** Puts a value at a path of a layer, making the sections above it. */
@@ -155,7 +157,10 @@ function readText(text: string, path: SettingPath): unknown {
 }
 
 function parts(text: string): string[] {
-  return text.split(',').map((part) => part.trim()).filter((part) => part !== '');
+  return text
+    .split(',')
+    .map((part) => part.trim())
+    .filter((part) => part !== '');
 }
 
 function key(path: readonly PropertyKey[]): string {

@@ -2,13 +2,24 @@ import { isAbsolute, join, resolve } from 'node:path';
 import { configSchema, type Config } from './config.ts';
 import { readEnvironment, type EnvironmentLayer, type Variables } from './config-environment.ts';
 import { impliedSource } from './config-implied.ts';
-import { emptyLayer, isTree, Origins, overlay, place, readTexts, type Layer, type Origin } from './config-layer.ts';
+import {
+  emptyLayer,
+  isTree,
+  type Origins,
+  overlay,
+  place,
+  readTexts,
+  type Layer,
+  type Origin,
+} from './config-layer.ts';
 import { configFailure } from './config-problems.ts';
 import { keysUnder, settingAt, type SettingPath } from './config-settings.ts';
 import { readYaml, type ConfigText } from './config-yaml.ts';
 
 export interface ConfigInput {
-  readonly file: (ConfigText & { /** Relative paths in the file start here. */ readonly directory: string }) | null;
+  readonly file:
+    | (ConfigText & { /** Relative paths in the file start here. */ readonly directory: string })
+    | null;
   readonly variables: Variables;
   /** Settings given on the command line, over everything else. */
   readonly flags?: readonly FlagSetting[];
@@ -79,7 +90,8 @@ function nameTypes(layer: Layer): void {
 /** `log:` with nothing below it is how the template stands before anyone edits it. */
 function dropEmptySections(layer: Layer): void {
   for (const [key, value] of Object.entries(layer.values)) {
-    if (value === null && settingAt([key]) === undefined && keysUnder([key]).length > 0) delete layer.values[key];
+    if (value === null && settingAt([key]) === undefined && keysUnder([key]).length > 0)
+      delete layer.values[key];
   }
 }
 
@@ -87,8 +99,10 @@ function resolvePaths(config: Config, origins: Origins, input: ConfigInput): Con
   return visit(config, []) as Config;
 
   function visit(value: unknown, path: readonly string[]): unknown {
-    if (typeof value === 'string' && settingAt(path)?.meta.path === true) return resolveOne(value, origins.of(path));
-    if (typeof value !== 'object' || value === null || Object.getPrototypeOf(value) !== Object.prototype) return value;
+    if (typeof value === 'string' && settingAt(path)?.meta.path === true)
+      return resolveOne(value, origins.of(path));
+    if (typeof value !== 'object' || value === null || Object.getPrototypeOf(value) !== Object.prototype)
+      return value;
     return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, visit(item, [...path, key])]));
   }
 

@@ -64,7 +64,9 @@ function describeProblem(issue: Issue, value: unknown): string {
     case 'too_big':
       return issue.origin === 'number' ? `must be at most ${issue.maximum}` : issue.message;
     case 'invalid_type':
-      return issue.message.startsWith('Invalid input: expected object') ? 'must be a mapping of settings' : plain(issue.message);
+      return issue.message.startsWith('Invalid input: expected object')
+        ? 'must be a mapping of settings'
+        : plain(issue.message);
     default:
       return plain(issue.message);
   }

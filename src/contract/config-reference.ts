@@ -9,7 +9,7 @@ export function configReference(): string {
 
 const introduction = `# Configuration
 
-<!-- Made by scripts/generate-config-docs.ts from src/contract/config.ts. Do not edit. -->
+<!-- Made by npm run generate from src/contract/config.ts. Do not edit. -->
 
 Holdfast reads \`holdfast.yaml\` in the current directory, or the file named by \`--config\` or \`HOLDFAST_CONFIG\`. It needs none: with \`DATABASE_URL\` or the \`PG*\` variables set, the defaults are enough, and the source is named after the database.
 
@@ -26,13 +26,21 @@ Flags win over environment variables, environment variables over the file, the f
 \`holdfast config template\` prints a file with every setting, \`holdfast config validate\` checks yours, \`holdfast config show\` tells the value of each setting and where it comes from, \`holdfast config schema\` prints the JSON Schema for editors.`;
 
 function section(name: string, settings: readonly Setting[]): string {
-  const title = name === '' ? 'General' : name.endsWith(anySourceName) ? 'Sources: `sources.<name>`' : `\`${name}\``;
+  const title =
+    name === '' ? 'General' : name.endsWith(anySourceName) ? 'Sources: `sources.<name>`' : `\`${name}\``;
   const rows = settings.map((setting) => {
     const key = setting.path.at(-1) ?? '';
-    const choices = setting.choices === undefined ? '' : ` One of ${setting.choices.map((c) => `\`${c}\``).join(', ')}.`;
+    const choices =
+      setting.choices === undefined ? '' : ` One of ${setting.choices.map((c) => `\`${c}\``).join(', ')}.`;
     return `| \`${key}\` | ${cell(setting.meta.description)}.${choices} | ${cell(describeDefault(setting))} | \`${setting.env}\` |`;
   });
-  return [`## ${title}`, '', '| setting | meaning | default | variable |', '| --- | --- | --- | --- |', ...rows].join('\n');
+  return [
+    `## ${title}`,
+    '',
+    '| setting | meaning | default | variable |',
+    '| --- | --- | --- | --- |',
+    ...rows,
+  ].join('\n');
 }
 
 function cell(text: string): string {

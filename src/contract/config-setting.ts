@@ -31,7 +31,16 @@ export function setting<S extends z.ZodType>(schema: S, meta: SettingMeta): S {
 }
 
 const sizeUnits: Readonly<Record<string, number>> = {
-  '': 1, b: 1, kb: 1e3, mb: 1e6, gb: 1e9, tb: 1e12, kib: 2 ** 10, mib: 2 ** 20, gib: 2 ** 30, tib: 2 ** 40,
+  '': 1,
+  b: 1,
+  kb: 1e3,
+  mb: 1e6,
+  gb: 1e9,
+  tb: 1e12,
+  kib: 2 ** 10,
+  mib: 2 ** 20,
+  gib: 2 ** 30,
+  tib: 2 ** 40,
 };
 const sizePattern = /^(\d+(?:\.\d+)?) ?(|[kmgt]i?b|b)$/i;
 
@@ -46,7 +55,13 @@ export const sizeSchema = z
     return Math.round(Number(digits) * (sizeUnits[(unit ?? '').toLowerCase()] ?? 1));
   });
 
-const durationUnits: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
+const durationUnits: Readonly<Record<string, number>> = {
+  ms: 1,
+  s: 1000,
+  m: 60_000,
+  h: 3_600_000,
+  d: 86_400_000,
+};
 const durationPattern = /^(\d+) ?(ms|s|m|h|d)$/;
 
 /** `500ms`, `10s`, `5m`, `1h`, `7d`; parsed to milliseconds. */

@@ -42,7 +42,10 @@ export function settingAt(path: SettingPath): Setting | undefined {
 export function keysUnder(path: SettingPath): readonly string[] {
   const general = generalPath(path);
   const keys = allSettings
-    .filter(({ path: candidate }) => candidate.length > general.length && samePath(candidate.slice(0, general.length), general))
+    .filter(
+      ({ path: candidate }) =>
+        candidate.length > general.length && samePath(candidate.slice(0, general.length), general),
+    )
     .map(({ path: candidate }) => candidate[general.length] ?? '');
   return [...new Set(keys)];
 }
@@ -111,7 +114,7 @@ function choicesOf(bases: readonly unknown[]): readonly string[] | undefined {
 }
 
 /** The types a value is written as: through defaults, optionals and transforms to what stands first. */
-function* baseTypes(schema: unknown): Generator<unknown> {
+function* baseTypes(schema: unknown): Generator {
   const inner = peel(schema);
   if (inner instanceof z.ZodUnion) for (const option of inner.options) yield* baseTypes(option);
   else yield inner;

@@ -95,7 +95,8 @@ const postgresShape = {
     description: 'How many tables of this source are dumped at once; auto takes the global jobs',
   }),
   lock_timeout: setting(durationSchema.prefault('60s'), {
-    description: 'How long to wait for a table that somebody has locked, before the backup of this source fails',
+    description:
+      'How long to wait for a table that somebody has locked, before the backup of this source fails',
   }),
   globals: setting(z.boolean({ error: 'must be true or false' }).default(true), {
     description: 'Also back up what belongs to the server and not to a database: roles and tablespaces',
@@ -109,7 +110,9 @@ const postgresShape = {
 /** How many things may run at once: a number, or `auto`. */
 export function jobsSchema() {
   return z
-    .union([z.literal('auto'), z.number().int().min(1).max(64)], { error: 'must be auto or a whole number from 1 to 64' })
+    .union([z.literal('auto'), z.number().int().min(1).max(64)], {
+      error: 'must be auto or a whole number from 1 to 64',
+    })
     .default('auto');
 }
 
@@ -117,7 +120,12 @@ export const sourceSchema = z.discriminatedUnion('type', [
   z.strictObject(postgresShape).superRefine((source, context) => {
     const exclude = (first: keyof typeof source, second: keyof typeof source): void => {
       if (source[first] === undefined || source[second] === undefined) return;
-      context.addIssue({ code: 'custom', path: [second], params: { contradicts: first }, message: 'contradiction' });
+      context.addIssue({
+        code: 'custom',
+        path: [second],
+        params: { contradicts: first },
+        message: 'contradiction',
+      });
     };
     exclude('url', 'url_file');
     exclude('password', 'password_file');

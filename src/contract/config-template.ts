@@ -30,7 +30,12 @@ function openSection(above: readonly string[], before: readonly string[]): strin
     if (before[depth] === key) return;
     const indent = '  '.repeat(depth);
     // A section may be empty, a source may not.
-    if (key === anySourceName) lines.push('', `${indent}# One block like this for each source, under a name of your choice.`, `${indent}#shop:`);
+    if (key === anySourceName)
+      lines.push(
+        '',
+        `${indent}# One block like this for each source, under a name of your choice.`,
+        `${indent}#shop:`,
+      );
     else lines.push('', `${indent}${key}:`);
   });
   return lines;
@@ -45,7 +50,8 @@ function settingLines(setting: Setting): string[] {
     `Variable: ${setting.env}`,
   ];
   const key = setting.path.at(-1) ?? '';
-  const value = defaultValue === undefined || isEmpty(defaultValue) ? exampleText(meta.example) : inline(defaultValue);
+  const value =
+    defaultValue === undefined || isEmpty(defaultValue) ? exampleText(meta.example) : inline(defaultValue);
   return [
     ...wrap(`${meta.description}.`, width - indent.length - 2).map((line) => `${indent}# ${line}`),
     ...facts.map((fact) => `${indent}# ${fact}.`),
@@ -83,7 +89,8 @@ function wrap(text: string, columns: number): string[] {
   const lines: string[] = [];
   for (const word of text.split(' ')) {
     const last = lines.at(-1);
-    if (last !== undefined && last.length + word.length < columns) lines[lines.length - 1] = `${last} ${word}`;
+    if (last !== undefined && last.length + word.length < columns)
+      lines[lines.length - 1] = `${last} ${word}`;
     else lines.push(word);
   }
   return lines;

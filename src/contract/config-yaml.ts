@@ -16,7 +16,11 @@ export interface ConfigText {
  */
 export function readYaml(file: ConfigText, lookup: Lookup): Layer {
   const lines = new LineCounter();
-  const document = parseDocument(conceal(file.text), { lineCounter: lines, prettyErrors: false, version: '1.2' });
+  const document = parseDocument(conceal(file.text), {
+    lineCounter: lines,
+    prettyErrors: false,
+    version: '1.2',
+  });
   const reader = new Reader(file, document, lines, lookup);
   const [problem] = [...document.errors, ...document.warnings];
   if (problem !== undefined) throw reader.syntax(problem.pos[0], reveal(problem.message));

@@ -35,7 +35,12 @@ const encryptionSchema = z
     );
     const [first, second] = given;
     if (first === undefined || second === undefined) return;
-    context.addIssue({ code: 'custom', path: [second], params: { contradicts: first }, message: 'contradiction' });
+    context.addIssue({
+      code: 'custom',
+      path: [second],
+      params: { contradicts: first },
+      message: 'contradiction',
+    });
   });
 
 const levels: Readonly<Record<'zstd' | 'gzip', readonly [number, number]>> = { zstd: [1, 19], gzip: [1, 9] };
@@ -54,17 +59,27 @@ const compressionSchema = z
   .superRefine(({ codec, level }, context) => {
     if (level === undefined) return;
     if (codec === 'none') {
-      context.addIssue({ code: 'custom', path: ['level'], params: { contradicts: 'codec' }, message: 'contradiction' });
+      context.addIssue({
+        code: 'custom',
+        path: ['level'],
+        params: { contradicts: 'codec' },
+        message: 'contradiction',
+      });
       return;
     }
     const [low, high] = levels[codec];
     if (level >= low && level <= high) return;
-    context.addIssue({ code: 'custom', path: ['level'], message: `must be from ${low} to ${high} for ${codec}` });
+    context.addIssue({
+      code: 'custom',
+      path: ['level'],
+      message: `must be from ${low} to ${high} for ${codec}`,
+    });
   });
 
 const logSchema = z.strictObject({
   level: setting(z.enum(['debug', 'info', 'warn', 'error']).default('info'), {
-    description: 'How much goes into the log file. Standard error shows warnings, or as much as --log-level says',
+    description:
+      'How much goes into the log file. Standard error shows warnings, or as much as --log-level says',
   }),
   format: setting(z.enum(['pretty', 'json']).default('pretty'), {
     description: 'How log lines on standard error are written. The log file is always JSON lines',
@@ -132,5 +147,15 @@ export type Config = z.output<typeof configSchema>;
 
 /** Top-level keys that are planned: named as such instead of being called unknown. */
 export const laterKeys: readonly string[] = [
-  'retention', 'schedules', 'schedule', 'sync', 'replicas', 'alerts', 'notify', 'serve', 'server', 'wal', 'drill',
+  'retention',
+  'schedules',
+  'schedule',
+  'sync',
+  'replicas',
+  'alerts',
+  'notify',
+  'serve',
+  'server',
+  'wal',
+  'drill',
 ];

@@ -1,7 +1,11 @@
 import { parseConfig, type FlagSetting, type ParsedConfig } from '../../src/contract/config-parse.ts';
 import { isFailure, type HoldfastError } from '../../src/kernel/errors/failure.ts';
 
-export function parse(text: string | null, env: Record<string, string> = {}, flags: FlagSetting[] = []): ParsedConfig {
+export function parse(
+  text: string | null,
+  env: Record<string, string> = {},
+  flags: FlagSetting[] = [],
+): ParsedConfig {
   return parseConfig({
     file: text === null ? null : { name: 'holdfast.yaml', text, directory: '/etc/holdfast' },
     variables: new Map(Object.entries(env).map(([name, value]) => [name, { value, file: undefined }])),
@@ -12,7 +16,11 @@ export function parse(text: string | null, env: Record<string, string> = {}, fla
 }
 
 /** What parsing throws; fails when it does not throw a coded error. */
-export function refusal(text: string | null, env: Record<string, string> = {}, flags: FlagSetting[] = []): HoldfastError {
+export function refusal(
+  text: string | null,
+  env: Record<string, string> = {},
+  flags: FlagSetting[] = [],
+): HoldfastError {
   try {
     parse(text, env, flags);
   } catch (error) {

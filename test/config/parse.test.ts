@@ -55,15 +55,28 @@ describe('refusing', () => {
     ['database and databases', 'sources: { a: { type: postgres, database: x, databases: [y] } }\n'],
     ['no codec and a level', 'compression: { codec: none, level: 3 }\n'],
   ] as const) {
-    it(`refuses the contradiction of ${what}`, () => assert.equal(refusal(text).errorName, 'config_contradiction'));
+    it(`refuses the contradiction of ${what}`, () =>
+      assert.equal(refusal(text).errorName, 'config_contradiction'));
   }
 
   for (const text of [
-    'repository: ""', 'jobs:', 'jobs: 0', 'jobs: many', 'jobs: 1.5', 'log: { level: loud }', 'log: { max_size: big }',
-    'log: 3', 'compression: { codec: gzip, level: 12 }', 'sources: { a: { url: "postgres://x" } }',
-    'sources: { a: { type: postgres, url: "mysql://x" } }', 'sources: { a: { type: postgres, port: 0 } }',
-    'sources: { a: { type: postgres, lock_timeout: 10 } }', 'sources: { "a b": { type: postgres } }',
-    'sources: { a: }', 'encryption: { passphrase: "" }', 'encryption: { passphrase: 1234 }',
+    'repository: ""',
+    'jobs:',
+    'jobs: 0',
+    'jobs: many',
+    'jobs: 1.5',
+    'log: { level: loud }',
+    'log: { max_size: big }',
+    'log: 3',
+    'compression: { codec: gzip, level: 12 }',
+    'sources: { a: { url: "postgres://x" } }',
+    'sources: { a: { type: postgres, url: "mysql://x" } }',
+    'sources: { a: { type: postgres, port: 0 } }',
+    'sources: { a: { type: postgres, lock_timeout: 10 } }',
+    'sources: { "a b": { type: postgres } }',
+    'sources: { a: }',
+    'encryption: { passphrase: "" }',
+    'encryption: { passphrase: 1234 }',
   ]) {
     it(`refuses ${text}`, () => {
       const error = refusal(text);
@@ -86,7 +99,11 @@ describe('interpolation', () => {
     );
     assert.equal(config.encryption.passphrase?.reveal(), 'a: b # {c}');
     assert.deepEqual(
-      { host: config.sources['shop']?.host, port: config.sources['shop']?.port, user: config.sources['shop']?.user },
+      {
+        host: config.sources['shop']?.host,
+        port: config.sources['shop']?.port,
+        user: config.sources['shop']?.user,
+      },
       { host: 'db', port: 6543, user: 'u1' },
     );
   });
@@ -102,10 +119,14 @@ describe('interpolation', () => {
     assert.equal(config.encryption.passphrase?.reveal(), 'a$b$1$c${Y}');
   });
 
-  it('does not look into comments', () => assert.equal(parse('# ${NOPE}\njobs: 2 # ${NOPE}\n').config.jobs, 2));
+  it('does not look into comments', () =>
+    assert.equal(parse('# ${NOPE}\njobs: 2 # ${NOPE}\n').config.jobs, 2));
 
   it('does not interpolate what a variable holds', () => {
-    assert.equal(parse('encryption: { passphrase: "${X}" }', { X: '${Y}$$' }).config.encryption.passphrase?.reveal(), '${Y}$$');
+    assert.equal(
+      parse('encryption: { passphrase: "${X}" }', { X: '${Y}$$' }).config.encryption.passphrase?.reveal(),
+      '${Y}$$',
+    );
   });
 
   it('refuses a missing variable, naming the line', () => {
@@ -137,17 +158,22 @@ describe('precedence', () => {
       { path: ['repository'], value: '/r', flag: '--repo' },
     ]);
     assert.deepEqual(
-      [['log', 'level'], ['jobs'], ['repository'], ['log', 'keep']].map((path) => describeOrigin(origins.of(path))),
+      [['log', 'level'], ['jobs'], ['repository'], ['log', 'keep']].map((path) =>
+        describeOrigin(origins.of(path)),
+      ),
       ['holdfast.yaml:2:3', 'HOLDFAST_JOBS', '--repo', 'holdfast.yaml:1:1'],
     );
     assert.equal(origins.exact(['log', 'keep']), undefined);
   });
 
   it('lets a stronger place displace what its value excludes', () => {
-    const passphrase = parse('encryption: { passphrase_file: /x }', { HOLDFAST_PASSPHRASE: 'p' }).config.encryption;
+    const passphrase = parse('encryption: { passphrase_file: /x }', { HOLDFAST_PASSPHRASE: 'p' }).config
+      .encryption;
     assert.equal(passphrase.passphrase?.reveal(), 'p');
     assert.equal(passphrase.passphrase_file, undefined);
-    const shop = parse('sources: { shop: { type: postgres, host: db } }', { HOLDFAST_SOURCES_SHOP_URL: 'postgres://e' });
+    const shop = parse('sources: { shop: { type: postgres, host: db } }', {
+      HOLDFAST_SOURCES_SHOP_URL: 'postgres://e',
+    });
     assert.equal(shop.config.sources['shop']?.host, undefined);
   });
 });

@@ -68,7 +68,8 @@ describe('the template', () => {
     for (const { path, defaultValue } of allSettings) {
       if (defaultValue === undefined || path.at(-1) === 'tags') continue;
       let value: unknown = values;
-      for (const key of path) value = (value as Record<string, unknown>)[key === anySourceName ? 'shop' : key];
+      for (const key of path)
+        value = (value as Record<string, unknown>)[key === anySourceName ? 'shop' : key];
       assert.deepEqual(value, defaultValue, path.join('.'));
     }
   });
@@ -83,7 +84,11 @@ describe('the template', () => {
         return wanted ? other.replace('#', '') : other;
       });
       if (line.includes('#shop:')) return;
-      parse(edited.join('\n'), { HOLDFAST_PASSPHRASE: 'x', DATABASE_URL: 'postgres://h/d', SHOP_PASSWORD: 'y' });
+      parse(edited.join('\n'), {
+        HOLDFAST_PASSPHRASE: 'x',
+        DATABASE_URL: 'postgres://h/d',
+        SHOP_PASSWORD: 'y',
+      });
     });
   });
 
@@ -93,20 +98,41 @@ describe('the template', () => {
 });
 
 describe('the JSON Schema', () => {
-  const fromJson = z.fromJSONSchema(configJsonSchema() as Parameters<typeof z.fromJSONSchema>[0]);
+  const fromJson = z.fromJSONSchema(configJsonSchema());
   const value = fc.oneof(
-    fc.constantFrom('auto', 'zstd', 'info', '10MB', '5s', 'x', '', true, false, null, 1, 0, 1.5, 70_000, 'postgres://h/d'),
+    fc.constantFrom(
+      'auto',
+      'zstd',
+      'info',
+      '10MB',
+      '5s',
+      'x',
+      '',
+      true,
+      false,
+      null,
+      1,
+      0,
+      1.5,
+      70_000,
+      'postgres://h/d',
+    ),
     fc.array(fc.constantFrom('a', ''), { maxLength: 2 }),
     fc.constant({}),
   );
   const keys = [...new Set(allSettings.map(({ path }) => path.at(-1) ?? '')), 'unknown'];
   const section = fc.dictionary(fc.constantFrom(...keys), value, { maxKeys: 3 });
-  const source = fc.record({ type: fc.constantFrom('postgres', 'sqlite') }).chain((typed) =>
-    section.map((rest) => ({ ...rest, ...typed })),
-  );
+  const source = fc
+    .record({ type: fc.constantFrom('postgres', 'sqlite') })
+    .chain((typed) => section.map((rest) => ({ ...rest, ...typed })));
   const tree = fc.record(
     {
-      repository: value, jobs: value, log: section, audit: section, compression: section, encryption: section,
+      repository: value,
+      jobs: value,
+      log: section,
+      audit: section,
+      compression: section,
+      encryption: section,
       sources: fc.dictionary(fc.constantFrom('shop', 'a b'), source, { maxKeys: 1 }),
     },
     { requiredKeys: [] },
@@ -123,19 +149,25 @@ describe('the JSON Schema', () => {
   });
 
   it('refuses unknown keys and wrong types', () => {
-    for (const wrong of [{ unknown: 1 }, { jobs: 'many' }, { log: { level: 'loud' } }, { sources: { a: { type: 'x' } } }]) {
+    for (const wrong of [
+      { unknown: 1 },
+      { jobs: 'many' },
+      { log: { level: 'loud' } },
+      { sources: { a: { type: 'x' } } },
+    ]) {
       assert.equal(fromJson.safeParse(wrong).success, false, JSON.stringify(wrong));
     }
   });
 
   it('describes every setting', () => {
     const text = JSON.stringify(configJsonSchema());
-    for (const { meta } of allSettings) assert.ok(text.includes(JSON.stringify(meta.description)), meta.description);
+    for (const { meta } of allSettings)
+      assert.ok(text.includes(JSON.stringify(meta.description)), meta.description);
   });
 });
 
 describe('docs/configuration.md', () => {
-  it('is what the schema says (run scripts/generate-config-docs.ts)', async () => {
+  it('is what the schema says (npm run generate)', async () => {
     const page = await readFile(new URL('../../docs/configuration.md', import.meta.url), 'utf8');
     assert.equal(page, configReference());
   });

@@ -1,3 +1,5 @@
+import { catalogue } from '../../kernel/errors/catalogue.ts';
+import type { ErrorEntry } from '../../kernel/errors/define.ts';
 import { failure } from '../../kernel/errors/failure.ts';
 import type { Finding } from '../../sources/port.ts';
 import { checkSource } from '../check-source.ts';
@@ -15,7 +17,12 @@ export interface DoctorResult extends Outcome {
 export async function doctor(options: CommonOptions, context: AppContext): Promise<DoctorResult> {
   return withApp(options, context, null, async (app) => {
     const findings: Finding[] = [];
-    const checks: ((app: App) => Promise<readonly Finding[]>)[] = [checkMachine, checkConfiguration, checkRepository, checkSources];
+    const checks: ((app: App) => Promise<readonly Finding[]>)[] = [
+      checkMachine,
+      checkConfiguration,
+      checkRepository,
+      checkSources,
+    ];
     for (const check of checks) {
       app.signal.throwIfAborted();
       const found = await check(app);
@@ -40,6 +47,18 @@ async function checkSources(app: App): Promise<readonly Finding[]> {
 function summarize(findings: readonly Finding[]): DoctorResult {
   const errors = findings.filter(({ level }) => level === 'error');
   const warnings = findings.filter(({ level }) => level === 'warning').length;
-  const error = errors.length === 0 ? {} : { error: failure('doctor_failed', { errors: errors.length }).toJSON() };
+  const error = errors.length === 0 ? {} : { error: overall(errors) };
   return { schema: 1, ok: errors.length === 0, ...error, findings, errors: errors.length, warnings };
+}
+
+/** A single error with a code is the command's own; several are `doctor_failed`. */
+function overall(errors: readonly Finding[]): Record<string, unknown> {
+  const [first] = errors;
+  const known = Object.entries<ErrorEntry>(catalogue).find(([, { code }]) => code === first?.code);
+  if (first === undefined || errors.length > 1 || known === undefined) {
+    const checks = [...new Set(errors.map(({ check }) => check))].join(', ');
+    return failure('doctor_failed', { checks }).toJSON();
+  }
+  const [name, { code, kind, retryable }] = known;
+  return { code, name, kind, message: first.message, hint: first.mend ?? '', retryable };
 }

@@ -29,9 +29,15 @@ export async function checkMachine(app: App): Promise<readonly Finding[]> {
 export async function checkConfiguration(app: App): Promise<readonly Finding[]> {
   const { file, dotenvFiles } = app.settings;
   const findings: Finding[] = [
-    { check: 'configuration', level: 'ok', message: file === null ? 'no file, the environment and the defaults are used' : `${file} is valid` },
+    {
+      check: 'configuration',
+      level: 'ok',
+      message: file === null ? 'no file, the environment and the defaults are used' : `${file} is valid`,
+    },
   ];
-  const secretFiles = [...dotenvFiles, app.config.encryption.passphrase_file].filter((path) => path !== undefined);
+  const secretFiles = [...dotenvFiles, app.config.encryption.passphrase_file].filter(
+    (path) => path !== undefined,
+  );
   for (const path of secretFiles) findings.push(await secretFile(path));
   for (const path of await keyFiles(app)) findings.push(await keyFile(path, app.machine.uid));
   return findings;
@@ -40,8 +46,14 @@ export async function checkConfiguration(app: App): Promise<readonly Finding[]> 
 function node(): Finding {
   const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
   const check = 'Node.js';
-  if (major > 24 || (major === 24 && minor >= 7)) return { check, level: 'ok', message: `version ${process.versions.node}` };
-  return { check, level: 'error', message: `version ${process.versions.node} is older than 24.7`, mend: 'install Node.js 24.7 or newer' };
+  if (major > 24 || (major === 24 && minor >= 7))
+    return { check, level: 'ok', message: `version ${process.versions.node}` };
+  return {
+    check,
+    level: 'error',
+    message: `version ${process.versions.node} is older than 24.7`,
+    mend: 'install Node.js 24.7 or newer',
+  };
 }
 
 function clock(app: App): Finding {
@@ -56,7 +68,11 @@ async function tools(app: App): Promise<Finding> {
   const check = 'PostgreSQL tools';
   const found = await listTools({ env: app.env, signal: app.signal }, 'pg_dump');
   if (found.length > 0) {
-    return { check, level: 'ok', message: found.map(({ version, directory: at }) => `${version} in ${at}`).join(', ') };
+    return {
+      check,
+      level: 'ok',
+      message: found.map(({ version, directory: at }) => `${version} in ${at}`).join(', '),
+    };
   }
   const mend = 'install them: apt install postgresql-client (Debian, Ubuntu), brew install libpq (macOS)';
   return { check, level: 'warning', message: 'no pg_dump was found', mend };
@@ -80,7 +96,12 @@ async function directory(check: string, path: string, setting: string): Promise<
     const { bavail, bsize } = await statfs(path);
     const freeMiB = Math.floor((bavail * bsize) / mebibyte);
     if (freeMiB >= 100) return { check, level: 'ok', message: path };
-    return { check, level: 'warning', message: `${path} has ${freeMiB} MiB free`, mend: `free some space, or name another place with ${setting}` };
+    return {
+      check,
+      level: 'warning',
+      message: `${path} has ${freeMiB} MiB free`,
+      mend: `free some space, or name another place with ${setting}`,
+    };
   } catch (error) {
     const mend = `make it writable for this user, or name another place with ${setting}`;
     return { check, level: 'error', message: `cannot write to ${path}: ${reasonOf(error)}`, mend };
@@ -91,10 +112,21 @@ async function secretFile(path: string): Promise<Finding> {
   const check = 'secret file';
   try {
     const { mode } = await stat(path);
-    if ((mode & 0o044) === 0) return { check, level: 'ok', message: `${path} is readable by its owner alone` };
-    return { check, level: 'warning', message: `${path} may hold secrets and others can read it`, mend: `chmod 600 ${path}` };
+    if ((mode & 0o044) === 0)
+      return { check, level: 'ok', message: `${path} is readable by its owner alone` };
+    return {
+      check,
+      level: 'warning',
+      message: `${path} may hold secrets and others can read it`,
+      mend: `chmod 600 ${path}`,
+    };
   } catch (error) {
-    return { check, level: 'error', message: `cannot look at ${path}: ${reasonOf(error)}`, mend: `check that ${path} is there and readable` };
+    return {
+      check,
+      level: 'error',
+      message: `cannot look at ${path}: ${reasonOf(error)}`,
+      mend: `check that ${path} is there and readable`,
+    };
   }
 }
 
@@ -102,7 +134,11 @@ async function keyFile(path: string, uid: number | undefined): Promise<Finding> 
   const check = 'key file';
   const wrong = await unsafeReason(path, uid);
   if (wrong === undefined || wrong === 'missing') {
-    return { check, level: 'ok', message: `${path} is readable by its owner alone; keep a copy of it elsewhere` };
+    return {
+      check,
+      level: 'ok',
+      message: `${path} is readable by its owner alone; keep a copy of it elsewhere`,
+    };
   }
   return { check, level: 'error', message: `${path}: ${wrong.reason}`, mend: wrong.mend, code: 'HF-1119' };
 }

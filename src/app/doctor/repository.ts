@@ -16,7 +16,11 @@ export async function checkRepository(app: App): Promise<readonly Finding[]> {
     await using repository = await openConfiguredRepository(app);
     const { location } = repository.storage;
     const names = await repository.names({ signal: app.signal });
-    findings.push({ check, level: 'ok', message: `${location} (from ${repositoryOrigin(app)}) opens and has ${names.length} backups` });
+    findings.push({
+      check,
+      level: 'ok',
+      message: `${location} (from ${repositoryOrigin(app)}) opens and has ${names.length} backups`,
+    });
     if (repository.info.encrypted) {
       const keys = await repository.keys.list();
       findings.push({ check: 'keys', level: 'ok', message: `${keys.length} of them can be read` });
@@ -49,8 +53,18 @@ async function freeSpace(app: App): Promise<Finding | undefined> {
     const free = await freeBytes(place.directory);
     const message = `${(free / gibibyte).toFixed(1)} GiB free`;
     if (free >= gibibyte) return { check: 'free space', level: 'ok', message };
-    return { check: 'free space', level: 'warning', message, mend: 'free some space, or name another place with --repo' };
+    return {
+      check: 'free space',
+      level: 'warning',
+      message,
+      mend: 'free some space, or name another place with --repo',
+    };
   } catch (error) {
-    return { check: 'free space', level: 'warning', message: `cannot be told: ${reasonOf(error)}`, mend: 'check it by hand: df -h' };
+    return {
+      check: 'free space',
+      level: 'warning',
+      message: `cannot be told: ${reasonOf(error)}`,
+      mend: 'check it by hand: df -h',
+    };
   }
 }

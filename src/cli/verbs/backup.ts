@@ -1,10 +1,10 @@
 import { backup, type BackupResult } from '../../app/backup.ts';
 import type { BackupView } from '../../app/backup-view.ts';
 import type { Face } from '../face.ts';
+import { findingLines } from '../finding-lines.ts';
 import { bytes, duration } from '../format.ts';
 import { commonOptions, tags, text } from './common.ts';
-import { findingLines } from './doctor.ts';
-import type { Handler } from './handlers.ts';
+import type { Handler } from './handler.ts';
 
 export const runBackup: Handler = (face, args, options) =>
   face.run(

@@ -1,7 +1,7 @@
 import { schemaOfConfig, showConfig, templateOfConfig, validateConfig } from '../../app/configuration.ts';
 import { table } from '../format.ts';
 import { commonOptions } from './common.ts';
-import type { Handler } from './handlers.ts';
+import type { Handler } from './handler.ts';
 
 export const runConfigValidate: Handler = (face, _args, options) =>
   face.run(
@@ -17,7 +17,11 @@ export const runConfigShow: Handler = (face, _args, options) =>
   face.run(
     (context) => showConfig(commonOptions(options), context),
     ({ settings }) => {
-      const rows = settings.map(({ setting, value, from }) => [setting, value === null ? '-' : plain(value), from]);
+      const rows = settings.map(({ setting, value, from }) => [
+        setting,
+        value === null ? '-' : plain(value),
+        from,
+      ]);
       face.product(table(['SETTING', 'VALUE', 'FROM'], rows));
     },
   );

@@ -1,7 +1,4 @@
-import type { Face } from '../face.ts';
-
-/** Does what a verb says and answers the exit code. `options` are as `program.ts` declares them. */
-export type Handler = (face: Face, args: readonly string[], options: Readonly<Record<string, unknown>>) => Promise<number>;
+import type { Handler } from './handler.ts';
 
 /** Each loaded only when its verb runs. */
 export const handlers: Readonly<Record<string, () => Promise<Handler>>> = {

@@ -2,7 +2,7 @@ import { info, type InfoResult } from '../../app/info.ts';
 import type { Face } from '../face.ts';
 import { bytes, duration, instant, plural, table } from '../format.ts';
 import { commonOptions } from './common.ts';
-import type { Handler } from './handlers.ts';
+import type { Handler } from './handler.ts';
 
 export const runInfo: Handler = (face, [id = ''], options) =>
   face.run(
@@ -19,10 +19,19 @@ function render(face: Face, { backup, entries }: InfoResult, all: boolean): void
     ['read', `${bytes(backup.bytes_read)} in ${plural(backup.chunks, 'chunk')}`],
     ['stored', `${bytes(backup.bytes_added)}, ${plural(backup.chunks_new, 'new chunk')}`],
     ['by', `${backup.user}@${backup.host}, holdfast ${backup.holdfast_version}`],
-    ...(git === null ? [] : [['git', `${git.branch ?? 'no branch'} ${git.commit.slice(0, 12)}${git.dirty ? ' with changes' : ''}`] as [string, string]]),
+    ...(git === null
+      ? []
+      : [
+          [
+            'git',
+            `${git.branch ?? 'no branch'} ${git.commit.slice(0, 12)}${git.dirty ? ' with changes' : ''}`,
+          ] as [string, string],
+        ]),
     ...Object.entries(backup.tags).map(([key, value]): [string, string] => ['tag', `${key}=${value}`]),
     ...backup.warnings.map((warning): [string, string] => ['warning', warning]),
-    ...Object.entries(backup.metadata).filter(isPlain).map(([key, value]): [string, string] => [key, String(value)]),
+    ...Object.entries(backup.metadata)
+      .filter(isPlain)
+      .map(([key, value]): [string, string] => [key, String(value)]),
     ['entries', String(backup.entries)],
   ];
   const width = Math.max(...rows.map(([key]) => key.length));

@@ -1,7 +1,7 @@
 import { init, type InitResult } from '../../app/init.ts';
 import type { Face } from '../face.ts';
 import { commonOptions, text } from './common.ts';
-import type { Handler } from './handlers.ts';
+import type { Handler } from './handler.ts';
 
 export const runInit: Handler = (face, _args, options) =>
   face.run(
@@ -20,7 +20,9 @@ export const runInit: Handler = (face, _args, options) =>
 
 function render(face: Face, { created, repository, recovery_kit: kit }: InitResult): void {
   const { id, location, encrypted } = repository;
-  face.say(`${created ? 'created' : 'already there'}: repository ${id} in ${location}, ${encrypted ? 'encrypted' : 'not encrypted'}\n`);
+  face.say(
+    `${created ? 'created' : 'already there'}: repository ${id} in ${location}, ${encrypted ? 'encrypted' : 'not encrypted'}\n`,
+  );
   if (kit !== null) face.say(`recovery kit: ${kit}\n  print it or keep it away from this machine\n`);
   if (created) face.say('next: holdfast backup\n');
 }

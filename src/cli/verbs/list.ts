@@ -2,13 +2,18 @@ import { list, type ListResult } from '../../app/list.ts';
 import type { Face } from '../face.ts';
 import { bytes, duration, instant, plural, table } from '../format.ts';
 import { commonOptions, number, tags, text } from './common.ts';
-import type { Handler } from './handlers.ts';
+import type { Handler } from './handler.ts';
 
 export const runList: Handler = (face, _args, options) =>
   face.run(
     (context) =>
       list(
-        { ...commonOptions(options), source: text(options, 'source'), tags: tags(options), limit: number(options, 'limit') },
+        {
+          ...commonOptions(options),
+          source: text(options, 'source'),
+          tags: tags(options),
+          limit: number(options, 'limit'),
+        },
         context,
       ),
     (result) => render(face, result),
@@ -27,7 +32,9 @@ function render(face: Face, { backups, repository }: ListResult): void {
     bytes(view.bytes_read),
     bytes(view.bytes_added),
     duration(view.duration_ms),
-    Object.entries(view.tags).map(([key, value]) => `${key}=${value}`).join(' '),
+    Object.entries(view.tags)
+      .map(([key, value]) => `${key}=${value}`)
+      .join(' '),
   ]);
   face.product(table(['ID', 'STARTED', 'SOURCE', 'KIND', 'READ', 'STORED', 'TOOK', 'TAGS'], rows, [4, 5, 6]));
   face.say(`${plural(backups.length, 'backup')} in ${repository.location}\n`);

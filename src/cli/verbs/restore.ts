@@ -2,7 +2,7 @@ import { restore, type RestoreResult } from '../../app/restore.ts';
 import type { Face } from '../face.ts';
 import { bytes, duration, plural } from '../format.ts';
 import { commonOptions, text } from './common.ts';
-import type { Handler } from './handlers.ts';
+import type { Handler } from './handler.ts';
 
 export const runRestore: Handler = (face, [id = ''], options) =>
   face.run(
@@ -40,7 +40,9 @@ function render(face: Face, { backup, plan, restored, duration_ms: took }: Resto
     face.say(`would restore ${what}: ${amounts}; nothing was changed\n`);
     return;
   }
-  const compared = restored.checked > 0 ? `, ${plural(restored.checked, 'table')} compared with the backup and equal` : '';
+  const compared =
+    restored.checked > 0 ? `, ${plural(restored.checked, 'table')} compared with the backup and equal` : '';
   face.say(`restored ${what}: ${amounts}${compared}, in ${duration(took)}\n`);
-  if (restored.replaced !== null) face.say(`what was there before is kept as database ${restored.replaced}\n`);
+  if (restored.replaced !== null)
+    face.say(`what was there before is kept as database ${restored.replaced}\n`);
 }

@@ -193,13 +193,14 @@ export const configErrors = defineErrors({
     retryable: false,
     message: 'verification of {location} found {problems} problems; {backups} backups are affected',
     hint: 'every problem is named above with what needs it; what is not named restores. Run holdfast backup to have a whole one again',
-    explain: 'verify found objects that are damaged, missing or foreign. Nothing was changed: verify only reads.',
+    explain:
+      'verify found objects that are damaged, missing or foreign. Nothing was changed: verify only reads.',
   },
   doctor_failed: {
     code: 'HF-1124',
     kind: 'failed',
     retryable: false,
-    message: 'doctor found {errors} errors',
+    message: 'doctor found errors: {checks}',
     hint: 'mend them as told above, then run holdfast doctor again',
     explain: 'doctor only looks; it changed nothing.',
   },
