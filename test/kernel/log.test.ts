@@ -121,6 +121,10 @@ test('a file put aside by somebody else is noticed', async () => {
   renameSync(path, `${path}.aside`);
   file.write('two\n');
   assert.equal(readFileSync(path, 'utf8'), 'two\n');
+  renameSync(path, `${path}.again`);
+  writeFileSync(path, 'theirs\n');
+  file.write('three\n');
+  assert.equal(readFileSync(path, 'utf8'), 'theirs\nthree\n');
   file.close();
 });
 
