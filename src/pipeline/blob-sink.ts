@@ -43,12 +43,16 @@ export class BlobSink {
     this.#host = host;
   }
 
-  /** Stores those of `blobs` that are new. Their bytes must stay as they are until this settles. */
-  async put(blobs: readonly PendingBlob[]): Promise<void> {
-    if (blobs.length === 0) return;
+  /** Asks which of these the repository wants; give the answer to {@link store}. */
+  async claim(blobs: readonly PendingBlob[]): Promise<Uint8Array> {
+    if (blobs.length === 0) return new Uint8Array(0);
     const ids = new Uint8Array(blobs.length * blobIdBytes);
     blobs.forEach((blob, index) => ids.set(blob.id, index * blobIdBytes));
-    const wanted = await this.#host.claim(ids);
+    return await this.#host.claim(ids);
+  }
+
+  /** Stores those of `blobs` that are wanted. Their bytes must stay as they are until this settles. */
+  async store(blobs: readonly PendingBlob[], wanted: Uint8Array): Promise<void> {
     this.counts.chunks += blobs.length;
     for (const [index, blob] of blobs.entries()) {
       if (wanted[index] !== 1) continue;
@@ -71,11 +75,11 @@ export class BlobSink {
     this.#throwIfFailed();
     const pack = this.#builder.finish();
     if (pack === undefined) return;
-    const store = this.#store(pack).finally(() => this.#stores.delete(store));
+    const store = this.#storePack(pack).finally(() => this.#stores.delete(store));
     this.#stores.add(store);
   }
 
-  async #store(pack: FinishedPack): Promise<void> {
+  async #storePack(pack: FinishedPack): Promise<void> {
     try {
       this.#builder.recycle(await this.#host.storePack(pack));
     } catch (error) {

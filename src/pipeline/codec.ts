@@ -47,7 +47,9 @@ export class Compressor {
 }
 
 function zstd(raw: Uint8Array, level: number): Uint8Array {
-  return zstdCompressSync(raw, { params: { [constants.ZSTD_c_compressionLevel]: level } });
+  // Small output buffers: the default of 64 KiB for every chunk keeps the garbage collector busy.
+  const chunkSize = Math.max(16_384, raw.length >> 3);
+  return zstdCompressSync(raw, { params: { [constants.ZSTD_c_compressionLevel]: level }, chunkSize });
 }
 
 function prove(codec: number, data: Uint8Array, raw: Uint8Array): void {

@@ -1,5 +1,6 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { failure } from '../kernel/errors/failure.ts';
+import { BlobHasher } from './blob.ts';
 import { BlobSink, type BlobHost, type SinkCounts } from './blob-sink.ts';
 import { Channel, Moved } from './channel.ts';
 import type { Compression } from './codec.ts';
@@ -27,11 +28,12 @@ const setup = workerData as WorkerSetup;
 const running = new Map<number, AbortController>();
 
 const host: BlobHost = {
-  claim: (ids) => channel.call<Uint8Array>('claim', ids, [ids.buffer]),
+  claim: (ids) => channel.call<Uint8Array>('claim', ids),
   storePack: (pack: FinishedPack) => channel.call<ArrayBuffer>('storePack', pack, [pack.buffer, pack.entries.buffer]),
 };
 const sink = new BlobSink(setup.keys, setup.compression, host);
 const windows = new WindowPool(setup.keys.gearTable);
+const hasher = new BlobHasher(setup.keys.blobIdKey);
 
 const channel: Channel = new Channel(parentPort, {
   run,
@@ -62,7 +64,7 @@ async function run(request: RunRequest): Promise<unknown> {
   };
   const context: TaskContext = {
     signal: controller.signal,
-    openStream: (chunking) => new ChunkedStreamWriter({ keys: setup.keys, sink, windows, chunking }),
+    openStream: (chunking) => new ChunkedStreamWriter({ hasher, sink, windows, chunking }),
     progress: (bytes) => {
       unreported += bytes;
       if (unreported >= 4 * 1024 * 1024) report();

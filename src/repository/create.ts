@@ -58,6 +58,8 @@ export function publicMaster(id: RepositoryId): Uint8Array {
 
 /** A crashed or parallel `init` leaves keys and nothing else; anything beside them is somebody else's. */
 async function refuseForeign(storage: Storage): Promise<void> {
+  const example = await storage.foreign();
+  if (example !== undefined) throw failure('repository_foreign', { location: storage.location, example });
   for await (const { name } of storage.list('')) {
     if (!name.startsWith(keysPrefix)) {
       throw failure('repository_foreign', { location: storage.location, example: name });

@@ -1,7 +1,7 @@
 import type { Manifest } from '../contract/manifest.ts';
 import type { Entry, StreamRef } from '../contract/stream.ts';
 import { failure } from '../kernel/errors/failure.ts';
-import { blobTypes } from '../pipeline/blob.ts';
+import { BlobHasher, blobTypes } from '../pipeline/blob.ts';
 import { BlobSink, type BlobHost, type SinkCounts } from '../pipeline/blob-sink.ts';
 import type { Compression } from '../pipeline/codec.ts';
 import type { PipelineKeys } from '../pipeline/keys.ts';
@@ -45,6 +45,7 @@ export class WriteSession implements AsyncDisposable {
   readonly #pool: WorkerPool;
   readonly #sink: BlobSink;
   readonly #windows: WindowPool;
+  readonly #hasher: BlobHasher;
   readonly #entries: EntryWriter;
   #unindexed: IndexedPack[] = [];
   #unindexedRows = 0;
@@ -61,6 +62,7 @@ export class WriteSession implements AsyncDisposable {
     this.#pool = new WorkerPool({ keys, compression }, parts.jobs, host);
     this.#sink = new BlobSink(keys, compression, host);
     this.#windows = new WindowPool(keys.gearTable);
+    this.#hasher = new BlobHasher(keys.blobIdKey);
     this.#entries = new EntryWriter(this.#openStream({ type: 'content', averageBytes: 65_536 }, blobTypes.list));
   }
 
@@ -98,8 +100,7 @@ export class WriteSession implements AsyncDisposable {
   }
 
   #openStream(chunking: Chunking, blobType: 1 | 3): StreamWriter {
-    const { keys } = this.#parts;
-    return new ChunkedStreamWriter({ keys, sink: this.#sink, windows: this.#windows, chunking, blobType });
+    return new ChunkedStreamWriter({ hasher: this.#hasher, sink: this.#sink, windows: this.#windows, chunking, blobType });
   }
 
   async #storePack(pack: FinishedPack): Promise<ArrayBuffer> {

@@ -42,6 +42,12 @@ export interface Storage {
   /** Size and time of one object. `object_missing` when there is none. */
   stat(name: string, options?: CallOptions): Promise<ObjectInfo>;
 
+  /**
+   * The name of something that lies directly in the place and can be no object: somebody else's files, most likely.
+   * Undefined when there is nothing of that sort. For deciding whether a repository may be made here.
+   */
+  foreign(options?: CallOptions): Promise<string | undefined>;
+
   /** Removes an object for good, durably. Succeeds when it is not there. */
   delete(name: string, options?: CallOptions): Promise<void>;
 

@@ -19,7 +19,7 @@ const names = backups.map(({ id, startedAtMs }, index) => {
 });
 const read = (name: BackupName): Promise<Manifest> => {
   const index = name.sequence - 1;
-  return Promise.resolve({ id: name.id, source: { name: backups[index]?.source, kind: 'test' } } as Manifest);
+  return Promise.resolve({ id: name.id, source: { name: backups[index]?.source, kind: 'test' } } as unknown as Manifest);
 };
 const find = async (reference: string): Promise<string> => (await findBackup(names, reference, read)).id.slice(0, 8);
 

@@ -5,7 +5,7 @@ import { partsOf } from '../parts.ts';
 import type { CallOptions, GetOptions, ObjectInfo, Storage } from '../port.ts';
 import { assertRange, resolveRange } from '../range.ts';
 import { coded, saysAbsent, type FsDeed } from './errors.ts';
-import { listObjects, statObject } from './list.ts';
+import { findForeign, listObjects, statObject } from './list.ts';
 import { publish, readFully, removeDurably } from './publish.ts';
 import type { FsRoot } from './root.ts';
 import { removeTemporary, writeTemporary } from './write.ts';
@@ -90,6 +90,10 @@ export class FsStorage implements Storage {
   }
 
   /** Nothing is held open between calls. */
+  foreign(): Promise<string | undefined> {
+    return findForeign(this.#root);
+  }
+
   async close(): Promise<void> {}
 
   async #open(name: string): Promise<FileHandle> {

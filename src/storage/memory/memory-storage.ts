@@ -69,6 +69,10 @@ export class MemoryStorage implements Storage {
     this.#objects.delete(name);
   }
 
+  foreign(): Promise<string | undefined> {
+    return Promise.resolve(undefined);
+  }
+
   async close(): Promise<void> {}
 
   #find(name: string): StoredObject {

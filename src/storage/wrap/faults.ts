@@ -50,6 +50,10 @@ class FaultyStorage implements Storage {
     return this.#run('delete', name, options.signal, () => this.#inner.delete(name, options));
   }
 
+  foreign(options: CallOptions = {}): Promise<string | undefined> {
+    return this.#inner.foreign(options);
+  }
+
   close(): Promise<void> {
     return this.#inner.close();
   }

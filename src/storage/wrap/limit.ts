@@ -41,6 +41,10 @@ class LimitedStorage implements Storage {
     return this.#inTurn(options.signal, () => this.#inner.delete(name, options));
   }
 
+  foreign(options: CallOptions = {}): Promise<string | undefined> {
+    return this.#inner.foreign(options);
+  }
+
   close(): Promise<void> {
     return this.#inner.close();
   }

@@ -90,6 +90,10 @@ class LoggingStorage implements CountingStorage {
     );
   }
 
+  foreign(options: CallOptions = {}): Promise<string | undefined> {
+    return this.#inner.foreign(options);
+  }
+
   close(): Promise<void> {
     return this.#inner.close();
   }

@@ -60,6 +60,10 @@ class RetryingStorage implements Storage {
     return this.#retry('delete', options.signal, () => this.#inner.delete(name, options));
   }
 
+  foreign(options: CallOptions = {}): Promise<string | undefined> {
+    return this.#inner.foreign(options);
+  }
+
   close(): Promise<void> {
     return this.#inner.close();
   }
