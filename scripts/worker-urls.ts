@@ -10,9 +10,13 @@ export function rewriteWorkerUrls(code: string): string {
   );
 }
 
-/** The relative URLs a compiled module names that do not exist. */
+const sibling = /siblingModule\(\s*import\.meta\.url\s*,\s*['"`](\.{1,2}\/[^'"`]+)['"`]/g;
+
+/** The relative URLs a compiled module names that do not exist, those it turns into `.js` when it runs included. */
 export function checkWorkerUrls(code: string, exists: (specifier: string) => boolean): string[] {
-  return [...code.matchAll(workerUrl)]
-    .map((match) => match[2] ?? '')
-    .filter((specifier) => !exists(specifier));
+  const named = [
+    ...[...code.matchAll(workerUrl)].map((match) => match[2] ?? ''),
+    ...[...code.matchAll(sibling)].map((match) => (match[1] ?? '').replace(/\.ts$/, '.js')),
+  ];
+  return named.filter((specifier) => !exists(specifier));
 }
