@@ -15,6 +15,9 @@ export class MemoryBackup {
   readonly phases: string[] = [];
   bytesRead = 0;
   pieceBytes = 50_000;
+  /** Called before every write and every piece read: to stop somewhere in the middle. */
+  interrupt: ((bytesSoFar: number) => Promise<void> | void) | undefined;
+  #moved = 0;
 
   backupContext(options: { readonly jobs?: number; readonly signal?: AbortSignal } = {}): BackupContext {
     const jobs = options.jobs ?? 1;
@@ -73,7 +76,8 @@ export class MemoryBackup {
     const bytes = this.streams.get(stream.root);
     if (bytes === undefined) throw new Error(`no stream ${stream.root}`);
     for (let at = 0; at < bytes.length; at += this.pieceBytes) {
-      await Promise.resolve();
+      this.#moved += this.pieceBytes;
+      await this.interrupt?.(this.#moved);
       yield bytes.subarray(at, at + this.pieceBytes);
     }
   }
@@ -86,7 +90,8 @@ export class MemoryBackup {
         if (busy) throw new Error('calls of write overlap');
         busy = true;
         pieces.push(Buffer.from(data));
-        await Promise.resolve();
+        this.#moved += data.length;
+        await this.interrupt?.(this.#moved);
         busy = false;
       },
       finish: async () => {

@@ -178,15 +178,6 @@ export const postgresErrors = defineErrors({
     hint: 'list the databases: psql --list, then name them in databases',
     explain: 'An empty selection is refused instead of making an empty backup.',
   },
-  postgres_aborted: {
-    code: 'HF-5022',
-    kind: 'aborted',
-    retryable: true,
-    message: 'stopped: {what}',
-    hint: 'run the same command again',
-    explain:
-      'The work was cancelled from outside. Its processes were ended and its temporary database was dropped.',
-  },
   postgres_schema_moved: {
     code: 'HF-5023',
     kind: 'conflict',

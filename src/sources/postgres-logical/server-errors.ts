@@ -14,14 +14,18 @@ export interface ServerSetting {
   readonly lockWaitMs?: number | undefined;
 }
 
-/** Removes a password from text that came from a tool or the server. */
+/**
+ * Removes a password from text that came from a tool or the server. A short one is removed only where it stands as a
+ * word of its own: taking every `w` out of a message would garble it, and tell what the password is.
+ */
 export function scrub(text: string, password: Secret | undefined): string {
   const value = password?.reveal() ?? '';
   if (value === '') return text;
-  let clean = text.replaceAll(value, '***');
-  const encoded = encodeURIComponent(value);
-  if (encoded !== value) clean = clean.replaceAll(encoded, '***');
-  return clean;
+  return [value, encodeURIComponent(value)].reduce((clean, form) => {
+    if (form.length >= 8) return clean.replaceAll(form, '***');
+    const word = form.replaceAll(/[.*+?^${}()|[\]\\]/g, '\\$&');
+    return clean.replaceAll(new RegExp(`(?<![\\p{L}\\p{N}_])${word}(?![\\p{L}\\p{N}_])`, 'gu'), '***');
+  }, text);
 }
 
 /** Any error of node-postgres or of the network underneath, as one of the catalogue. */
@@ -30,11 +34,12 @@ export function serverFailure(error: unknown, setting: ServerSetting): HoldfastE
   const fields = (typeof error === 'object' && error !== null ? error : {}) as Record<string, unknown>;
   const code = typeof fields['code'] === 'string' ? fields['code'] : '';
   const errors = error instanceof AggregateError ? error.errors : [];
-  const reason = scrub(oneLine(errors.length > 0 ? errors.map(reasonOf).join('; ') : reasonOf(error)), setting.password);
+  const text = oneLine(errors.length > 0 ? errors.map(reasonOf).join('; ') : reasonOf(error));
+  const reason = scrub(text, setting.password);
   return (
     fromNetworkCode(code, reason, setting, fields) ??
-    fromMessage(reason, setting) ??
-    fromSqlState(code, reason, setting) ??
+    fromMessage(text, setting) ??
+    fromSqlState(code, text, setting) ??
     failure('postgres_query_failed', { server: setting.server, reason, sqlstate: code === '' ? 'unknown' : code })
   );
 }
@@ -45,9 +50,9 @@ export function toolFailure(
   exit: { readonly code: number | null; readonly signal: string | null; readonly stderr: string },
   setting: ServerSetting,
 ): HoldfastError {
-  const stderr = scrub(exit.stderr, setting.password).trim();
-  const found = fromMessage(stderr, setting) ?? fromToolText(tool, stderr, setting);
+  const found = fromMessage(exit.stderr, setting) ?? fromToolText(tool, exit.stderr, setting);
   if (found !== undefined) return found;
+  const stderr = scrub(exit.stderr, setting.password).trim();
   const status = exit.signal === null ? `exit ${exit.code ?? '?'}` : `ended by ${exit.signal}`;
   return failure('postgres_tool_failed', { tool, status, reason: toolReason(stderr) }, { details: { stderr: stderr.slice(-4_000) } });
 }
@@ -82,8 +87,9 @@ function fromNetworkCode(
   }
 }
 
-function fromSqlState(code: string, reason: string, setting: ServerSetting): HoldfastError | undefined {
+function fromSqlState(code: string, text: string, setting: ServerSetting): HoldfastError | undefined {
   const { server, user, database } = setting;
+  const reason = scrub(text, setting.password);
   switch (code) {
     case '28P01':
       return failure('postgres_password', { server, user });
@@ -103,7 +109,7 @@ function fromSqlState(code: string, reason: string, setting: ServerSetting): Hol
     case '08003':
       return failure('postgres_server_gone', { server, reason });
     case '42501':
-      return permission(reason, setting);
+      return permission(text, setting);
     case '55P03':
       return lockTimeout('a table', setting);
     default:
@@ -114,7 +120,7 @@ function fromSqlState(code: string, reason: string, setting: ServerSetting): Hol
 /** What only the wording tells: tools print no SQLSTATE, and the client library has errors without one. */
 function fromMessage(text: string, setting: ServerSetting): HoldfastError | undefined {
   const { server, user, database } = setting;
-  const reason = firstMatch(text, /(?:FATAL|ERROR|error):\s+(.*)/) ?? oneLine(text).slice(0, 400);
+  const reason = scrub(firstMatch(text, /(?:FATAL|ERROR|error):\s+(.*)/) ?? oneLine(text).slice(0, 400), setting.password);
   if (/password authentication failed|no password supplied|password must be a string|empty password returned/i.test(text)) {
     return failure('postgres_password', { server, user });
   }
@@ -174,7 +180,7 @@ function permission(text: string, setting: ServerSetting): HoldfastError {
   const grant = kind === 'schema'
     ? `GRANT USAGE ON SCHEMA ${named ?? '…'} TO ${role}; or for everything: GRANT pg_read_all_data TO ${role};`
     : `GRANT SELECT ON ${named ?? '…'} TO ${role}; or for everything: GRANT pg_read_all_data TO ${role};`;
-  return failure('postgres_permission', { user, object: named === undefined ? oneLine(text).slice(0, 300) : `${kind} ${named}`, database, grant });
+  return failure('postgres_permission', { user, object: named === undefined ? scrub(oneLine(text).slice(0, 300), setting.password) : `${kind} ${named}`, database, grant });
 }
 
 /** The schema-qualified name in the query a tool quotes after its error. */
