@@ -1,5 +1,5 @@
 import type { Manifest } from '../contract/manifest.ts';
-import { asFailure, failure, type HoldfastError } from '../kernel/errors/failure.ts';
+import { asFailure, failure } from '../kernel/errors/failure.ts';
 import { backupSource } from '../operations/backup.ts';
 import type { OpenedRepository } from '../repository/open.ts';
 import { backupView, type BackupView } from './backup-view.ts';
@@ -11,7 +11,7 @@ import {
   type CommonOptions,
   type Outcome,
 } from './compose.ts';
-import { checkSource } from './check-source.ts';
+import { checkSource, errorOfFinding } from './check-source.ts';
 import { gitInfo } from './git.ts';
 import { chooseSources, prepareSource, type ChosenSource } from './sources.ts';
 import { holdfastVersion } from './version.ts';
@@ -84,7 +84,7 @@ async function run(
     git: await gitInfo(machine.cwd, signal),
   };
   const backups: BackupView[] = [];
-  const failed: { source: string; error: HoldfastError }[] = [];
+  const failed: FailedSource[] = [];
   for (const source of chosen) {
     signal.throwIfAborted();
     try {
@@ -102,10 +102,10 @@ async function run(
         observer.notice({ level: 'warning', message: `${source.name}: ${warning}` });
     } catch (error) {
       if (signal.aborted) throw error;
-      const known = asFailure(error);
+      const known = asFailure(error).toJSON();
       failed.push({ source: source.name, error: known });
       // The only one's error is the whole command's.
-      if (chosen.length > 1) observer.event({ type: 'error', source: source.name, error: known.toJSON() });
+      if (chosen.length > 1) observer.event({ type: 'error', source: source.name, error: known });
     }
   }
   return { ...resultOf(repository, failed, chosen.length), dry_run: false, backups };
@@ -138,36 +138,37 @@ async function plan(
   chosen: readonly ChosenSource[],
 ): Promise<BackupResult> {
   const plans: NonNullable<BackupResult['plan']>[number][] = [];
-  const failed: { source: string; error: HoldfastError }[] = [];
+  const failed: FailedSource[] = [];
   for (const source of chosen) {
     app.signal.throwIfAborted();
-    const { findings, error } = await checkSource(app, source);
+    const findings = await checkSource(app, source);
     plans.push({ source: source.name, kind: source.config.type, findings });
-    if (error !== undefined) failed.push({ source: source.name, error });
+    const [first] = findings.filter(({ level }) => level === 'error');
+    if (first === undefined) continue;
+    const error = errorOfFinding(first) ?? failure('doctor_failed', { checks: first.check }).toJSON();
+    failed.push({ source: source.name, error });
   }
   return { ...resultOf(repository, failed, chosen.length), dry_run: true, backups: [], plan: plans };
 }
 
 function resultOf(
   repository: OpenedRepository,
-  failed: readonly { readonly source: string; readonly error: HoldfastError }[],
+  failed: readonly FailedSource[],
   total: number,
 ): Omit<BackupResult, 'dry_run' | 'backups'> {
   return {
     schema: 1,
     ok: failed.length === 0,
-    ...(failed.length === 0 ? {} : { error: overall(failed, total).toJSON() }),
+    ...(failed.length === 0 ? {} : { error: overall(failed, total) }),
     repository: { id: repository.info.id, location: repository.storage.location },
-    failed: failed.map(({ source, error }) => ({ source, error: error.toJSON() })),
+    failed,
   };
 }
 
-function overall(
-  failed: readonly { readonly source: string; readonly error: HoldfastError }[],
-  total: number,
-): HoldfastError {
+/** When nothing at all succeeded, the first error is the whole command's. */
+function overall(failed: readonly FailedSource[], total: number): Record<string, unknown> {
   const [first] = failed;
   if (first !== undefined && failed.length === total) return first.error;
   const names = failed.map(({ source }) => source).join(', ');
-  return failure('partly_done', { failed: failed.length, total, names });
+  return failure('partly_done', { failed: failed.length, total, names }).toJSON();
 }

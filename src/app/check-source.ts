@@ -1,45 +1,32 @@
-import { asFailure, type HoldfastError } from '../kernel/errors/failure.ts';
+import { catalogue } from '../kernel/errors/catalogue.ts';
+import type { ErrorEntry } from '../kernel/errors/define.ts';
+import { asFailure } from '../kernel/errors/failure.ts';
 import type { Finding } from '../sources/port.ts';
-import { describeHost } from '../sources/postgres-logical/connection.ts';
-import { openSession } from '../sources/postgres-logical/session.ts';
-import { findTools } from '../sources/postgres-logical/tools.ts';
+import { checkPostgres } from '../sources/postgres-logical/check.ts';
 import type { App } from './compose.ts';
 import { connectionOf } from './postgres-source.ts';
 import type { ChosenSource } from './sources.ts';
 
-export interface SourceCheck {
-  readonly findings: readonly Finding[];
-  /** The first error, when the source could not be backed up as it is. */
-  readonly error: HoldfastError | undefined;
-}
-
 /** Connects to a source and looks whether it could be backed up. Nothing is thrown but the signal's reason. */
-export async function checkSource(app: App, { name, config }: ChosenSource): Promise<SourceCheck> {
-  const findings: Finding[] = [];
-  const check = `source ${name}`;
+export async function checkSource(app: App, { name, config }: ChosenSource): Promise<readonly Finding[]> {
   try {
     const connection = await connectionOf(name, config, app.env);
-    await using session = await openSession(connection, app.signal);
-    findings.push({
-      check,
-      level: 'ok',
-      message: `PostgreSQL ${session.serverVersion} answers at ${describeHost(session.host)}`,
-    });
-    const major = Math.floor(session.serverVersionNumber / 10_000);
-    const search = { env: app.env, signal: app.signal, directory: config.client_bin };
-    for (const tool of ['pg_dump', 'pg_restore'] as const) {
-      const tools = await findTools(search, tool, major, `a server of version ${session.serverVersion}`);
-      findings.push({
-        check,
-        level: 'ok',
-        message: `${tool} ${tools.version} in ${tools.directory} serves it`,
-      });
-    }
-    return { findings, error: undefined };
+    if (connection.password !== undefined) app.secrets.push(connection.password);
+    const options = { connection, env: app.env, toolsDirectory: config.client_bin };
+    const findings = await checkPostgres(options, app.signal);
+    return findings.map((finding) => ({ ...finding, check: `${name}: ${finding.check}` }));
   } catch (error) {
     app.signal.throwIfAborted();
-    const known = asFailure(error);
-    findings.push({ check, level: 'error', message: known.message, mend: known.hint, code: known.code });
-    return { findings, error: known };
+    const { message, hint, code } = asFailure(error);
+    return [{ check: name, level: 'error', message, mend: hint, code }];
   }
+}
+
+/** A finding that stands for a coded error, as that error's JSON; undefined for one that has no code. */
+export function errorOfFinding({ code, message, mend }: Finding): Record<string, unknown> | undefined {
+  const [name, entry] =
+    Object.entries<ErrorEntry>(catalogue).find(([, { code: known }]) => known === code) ?? [];
+  if (name === undefined || entry === undefined) return undefined;
+  const { kind, retryable } = entry;
+  return { code, name, kind, message, hint: mend ?? '', retryable };
 }

@@ -2,10 +2,11 @@ import { availableParallelism } from 'node:os';
 import type { Config } from '../contract/config.ts';
 import { describeOrigin } from '../contract/config-layer.ts';
 import type { FlagSetting } from '../contract/config-parse.ts';
-import { failure } from '../kernel/errors/failure.ts';
+import { failure, isFailure } from '../kernel/errors/failure.ts';
 import type { Logger } from '../kernel/log.ts';
 import type { Secret } from '../kernel/secret.ts';
 import type { Compression } from '../pipeline/codec.ts';
+import { keysPrefix } from '../repository/layout.ts';
 import { openRepository, readRepositoryInfo, type OpenedRepository } from '../repository/open.ts';
 import { chooseDefaultDirectory } from '../storage/fs/default-directory.ts';
 import { openStorage } from '../storage/open.ts';
@@ -144,6 +145,7 @@ function warnOfUnknown(settings: Settings, observer: Observer): void {
  * cannot be written, a directory of the user's own takes its place, loudly.
  */
 export async function openPlace(app: App, options: { readonly create: boolean }): Promise<Storage> {
+  if (options.create) await refuseForeignPlace(app);
   const location = await placeOf(app, options);
   return openStorage(location, {
     cwd: app.machine.cwd,
@@ -181,6 +183,30 @@ async function placeOf(app: App, { create }: { readonly create: boolean }): Prom
       message: `there is no repository in ${preferred}; using the one in ${fallback}`,
     });
     return fallback;
+  }
+}
+
+/** Before a place is proved writable by writing to it: a directory of other files must stay as it is. */
+async function refuseForeignPlace(app: App): Promise<void> {
+  const { cwd, home, clock } = app.machine;
+  let storage: Storage;
+  try {
+    storage = await openStorage(app.config.repository, { cwd, home, clock, create: false });
+  } catch (error) {
+    // Not there yet, or in a trouble that making it will meet and name as well.
+    if (isFailure(error)) return;
+    throw error;
+  }
+  try {
+    if ((await readRepositoryInfo(storage)) !== null) return;
+    for await (const { name } of storage.list('', { signal: app.signal })) {
+      // A crashed init leaves keys, and nothing else.
+      if (!name.startsWith(keysPrefix)) {
+        throw failure('repository_foreign', { location: storage.location, example: name });
+      }
+    }
+  } finally {
+    await storage.close();
   }
 }
 

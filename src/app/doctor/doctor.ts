@@ -1,8 +1,6 @@
-import { catalogue } from '../../kernel/errors/catalogue.ts';
-import type { ErrorEntry } from '../../kernel/errors/define.ts';
 import { failure } from '../../kernel/errors/failure.ts';
 import type { Finding } from '../../sources/port.ts';
-import { checkSource } from '../check-source.ts';
+import { checkSource, errorOfFinding } from '../check-source.ts';
 import { withApp, type App, type AppContext, type CommonOptions, type Outcome } from '../compose.ts';
 import { checkConfiguration, checkMachine } from './machine.ts';
 import { checkRepository } from './repository.ts';
@@ -40,7 +38,7 @@ async function checkSources(app: App): Promise<readonly Finding[]> {
     return [{ check: 'sources', level: 'warning', message, mend: hint }];
   }
   const all: Finding[] = [];
-  for (const [name, config] of sources) all.push(...(await checkSource(app, { name, config })).findings);
+  for (const [name, config] of sources) all.push(...(await checkSource(app, { name, config })));
   return all;
 }
 
@@ -54,11 +52,7 @@ function summarize(findings: readonly Finding[]): DoctorResult {
 /** A single error with a code is the command's own; several are `doctor_failed`. */
 function overall(errors: readonly Finding[]): Record<string, unknown> {
   const [first] = errors;
-  const known = Object.entries<ErrorEntry>(catalogue).find(([, { code }]) => code === first?.code);
-  if (first === undefined || errors.length > 1 || known === undefined) {
-    const checks = [...new Set(errors.map(({ check }) => check))].join(', ');
-    return failure('doctor_failed', { checks }).toJSON();
-  }
-  const [name, { code, kind, retryable }] = known;
-  return { code, name, kind, message: first.message, hint: first.mend ?? '', retryable };
+  const single = first === undefined || errors.length > 1 ? undefined : errorOfFinding(first);
+  const checks = [...new Set(errors.map(({ check }) => check))].join(', ');
+  return single ?? failure('doctor_failed', { checks }).toJSON();
 }

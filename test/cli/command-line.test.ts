@@ -1,0 +1,281 @@
+import assert from 'node:assert/strict';
+import { writeFile } from 'node:fs/promises';
+import { describe, it } from 'node:test';
+import type { Command } from 'commander';
+import { createProgram, examplesOf } from '../../src/cli/program.ts';
+import { handlers } from '../../src/cli/verbs/handlers.ts';
+import { sandbox } from './program-runner.ts';
+
+/** Splits a line as a shell would, as far as the examples go. */
+function words(line: string): string[] {
+  const [command = ''] = line.split(' > ', 1);
+  return command.split(' ').slice(1);
+}
+
+function allCommands(command: Command): Command[] {
+  return [command, ...command.commands.flatMap(allCommands)];
+}
+
+async function parse(
+  args: readonly string[],
+): Promise<[string, readonly string[], Readonly<Record<string, unknown>>]> {
+  const seen: [string, readonly string[], Readonly<Record<string, unknown>>][] = [];
+  const program = createProgram('0', async (...call) => void seen.push(call));
+  for (const command of allCommands(program))
+    command.exitOverride().configureOutput({ writeErr: () => {}, writeOut: () => {} });
+  await program.parseAsync([...args], { from: 'user' });
+  const [call] = seen;
+  assert.ok(call !== undefined && seen.length === 1);
+  return call;
+}
+
+describe('the help', () => {
+  const program = createProgram('0', async () => {});
+  const verbs = allCommands(program).filter((command) => examplesOf.has(command));
+
+  it('has examples for every verb, and a handler for it', () => {
+    const names = verbs.map((command) =>
+      command.parent === program ? command.name() : `${command.parent?.name()} ${command.name()}`,
+    );
+    assert.deepEqual(names.toSorted(), Object.keys(handlers).toSorted());
+    for (const command of verbs) assert.ok((examplesOf.get(command) ?? []).length > 0, command.name());
+  });
+
+  for (const command of verbs) {
+    for (const line of examplesOf.get(command) ?? []) {
+      it(`has an example that parses: ${line}`, async () => {
+        const [verb] = await parse(words(line));
+        assert.ok(line.startsWith(`holdfast ${verb}`), verb);
+      });
+    }
+  }
+
+  it('loads every handler', async () => {
+    for (const load of Object.values(handlers)) assert.equal(typeof (await load()), 'function');
+  });
+
+  it('shows the examples', async () => {
+    await using box = await sandbox();
+    const { code, stdout, stderr } = await box.run(['backup', '--help']);
+    assert.equal(code, 0);
+    assert.equal(stderr, '');
+    assert.match(stdout, /Examples:\n {2}holdfast backup /);
+  });
+});
+
+describe('options', () => {
+  it('stand before or after the verb', async () => {
+    for (const args of [
+      ['--json', '--repo', '/r', 'list'],
+      ['list', '--json', '--repo', '/r'],
+    ]) {
+      const [verb, , options] = await parse(args);
+      assert.deepEqual([verb, options['json'], options['repo']], ['list', true, '/r']);
+    }
+  });
+
+  it('are read to what they mean', async () => {
+    const [, args, backup] = await parse([
+      'backup',
+      'a',
+      'b',
+      '--tag',
+      'x=1',
+      '--tag',
+      'y=a=b',
+      '--jobs',
+      '3',
+      '--dry-run',
+    ]);
+    assert.deepEqual(args, ['a', 'b']);
+    assert.deepEqual([backup['tag'], backup['jobs'], backup['dryRun']], [{ x: '1', y: 'a=b' }, 3, true]);
+    const [, , restore] = await parse([
+      'restore',
+      'latest',
+      '--to',
+      't',
+      '--only',
+      'table=a.b',
+      '--only',
+      'schema=c',
+      '--no-owner',
+    ]);
+    assert.deepEqual(
+      [restore['only'], restore['owner'], restore['privileges']],
+      [['table=a.b', 'schema=c'], false, true],
+    );
+    assert.equal((await parse(['verify', '--read-data-subset', '10%']))[2]['readDataSubset'], 0.1);
+    assert.equal((await parse(['init', '--no-encryption']))[2]['encryption'], false);
+  });
+});
+
+describe('a command line that is wrong', () => {
+  for (const [what, args, hint] of [
+    ['an unknown verb', ['bakcup'], /did you mean backup\?/],
+    ['an unknown verb below a verb', ['key', 'lst'], /did you mean list\?/],
+    ['an unknown option', ['list', '--jsn'], /did you mean --json\?/],
+    ['a missing argument', ['info'], /holdfast info --help/],
+    ['a missing option', ['restore', 'latest'], /holdfast restore --help/],
+    ['too many arguments', ['list', 'a'], /holdfast list --help/],
+    ['a verb without its second half', ['config'], /holdfast config --help/],
+    ['a number that is none', ['backup', '--jobs', 'many'], /holdfast backup --help/],
+    ['a share that is none', ['verify', '--read-data-subset', '110%'], /holdfast verify --help/],
+    ['a tag that is none', ['backup', '--tag', 'x'], /holdfast backup --help/],
+    ['an unknown level', ['list', '--log-level', 'loud'], /holdfast list --help/],
+    ['sources beside --from', ['backup', 'a', '--from', 'postgres://h/d'], /one of the two/],
+    ['a target that is no database', ['restore', 'latest', '--to', 'x'], /postgres:\/\//],
+    [
+      'a selection that is none',
+      ['restore', 'latest', '--to', 'postgres://h/d', '--only', 'tables=x'],
+      /table=schema\.name/,
+    ],
+    [
+      'both ways of reading data',
+      ['verify', '--read-data', '--read-data-subset', '5%'],
+      /holdfast verify --help/,
+    ],
+  ] as const) {
+    it(`exits with 2 and a hint: ${what}`, async () => {
+      await using box = await sandbox();
+      const { code, stdout, stderr } = await box.run(args, {
+        env: { DATABASE_URL: 'postgres://localhost:1/d', USER: 'u' },
+      });
+      assert.equal(code, 2, stderr);
+      assert.equal(stdout, '');
+      assert.match(stderr, /^error\[HF-1001\]: .+\nhint: .+\ndocs: docs\/errors\.md#hf-1001\n$/);
+      assert.match(stderr, hint);
+    });
+  }
+
+  for (const args of [
+    ['status'],
+    ['wal', 'push', '/x'],
+    ['serve', '--port', '1'],
+    ['restore', 'x', '--to', 'y', '--at', 'z'],
+    ['restore', 'x', '--to', 'y', '--in-place'],
+    ['restore', 'x', '--to', 'y', '--no-safety-backup'],
+    ['verify', '--repair'],
+    ['backup', '--from', 'sqlite:a.db'],
+  ] as const) {
+    it(`says that it is not in this version: ${args.join(' ')}`, async () => {
+      await using box = await sandbox();
+      const { code, stderr } = await box.run(args);
+      assert.equal(code, 2);
+      assert.match(stderr, /^error\[HF-1121\]: .* is not in this version\nhint: /);
+    });
+  }
+
+  it('prints the help and exits with 2 when there is nothing on it', async () => {
+    await using box = await sandbox();
+    const { code, stdout, stderr } = await box.run([]);
+    assert.deepEqual([code, stdout], [2, '']);
+    assert.match(stderr, /^Usage: holdfast/);
+  });
+});
+
+describe('--json', () => {
+  it('holds only one object, also when it fails', async () => {
+    await using box = await sandbox();
+    for (const [args, status] of [
+      [['list'], 6],
+      [['list', '--nope'], 2],
+      [['config', 'validate', '--config', 'none'], 6],
+    ] as const) {
+      const ran = await box.run([...args, '--json']);
+      assert.equal(ran.code, status);
+      const { schema, ok, error } = ran.json() as {
+        schema: number;
+        ok: boolean;
+        error: { code: string; hint: string };
+      };
+      assert.deepEqual([schema, ok], [1, false]);
+      assert.match(error.code, /^HF-\d{4}$/);
+      assert.ok(error.hint.length > 0);
+    }
+  });
+
+  it('ends with a summary for verbs that run long, also when they fail', async () => {
+    await using box = await sandbox();
+    for (const [args, status] of [
+      [['backup'], 2],
+      [['verify'], 6],
+      [['restore', 'x', '--to', 'postgres://u@h/d'], 6],
+    ] as const) {
+      const ran = await box.run([...args, '--json']);
+      assert.equal(ran.code, status, ran.stderr);
+      const lines = ran.lines();
+      for (const line of lines) assert.equal(typeof line['type'], 'string');
+      const last = lines.at(-1);
+      assert.deepEqual([last?.['type'], last?.['schema'], last?.['ok']], ['summary', 1, false]);
+      if (args[0] === 'backup') assert.deepEqual(last?.['backups'], []);
+    }
+  });
+});
+
+describe('config', () => {
+  it('tells line and column of what is wrong, and exits with 2', async () => {
+    await using box = await sandbox();
+    await writeFile(box.at('holdfast.yaml'), 'jobs: 2\nlog:\n  levle: info\n');
+    const wrong = await box.run(['config', 'validate']);
+    assert.equal(wrong.code, 2);
+    assert.match(
+      wrong.stderr,
+      /^error\[HF-1104\]: holdfast\.yaml:3:3: there is no setting log\.levle\nhint: did you mean log\.level\?/,
+    );
+    await writeFile(box.at('holdfast.yaml'), 'jobs: [2\nx: y\n');
+    assert.match((await box.run(['list'])).stderr, /^error\[HF-1103\]: holdfast\.yaml:2:1: not YAML/);
+  });
+
+  it('shows where each value comes from, and no secret', async () => {
+    await using box = await sandbox();
+    await writeFile(
+      box.at('holdfast.yaml'),
+      'sources:\n  shop: { type: postgres, url: "postgres://u:hunter2@h/d", tags: { a: b } }\n',
+    );
+    const ran = await box.run(['config', 'show', '--json', '--repo', '/r'], {
+      env: { HOLDFAST_PASSPHRASE: 'hunter3', HOLDFAST_JOBS: '3' },
+    });
+    assert.equal(ran.code, 0);
+    const from = Object.fromEntries(
+      (ran.json()['settings'] as { setting: string; value: unknown; from: string }[]).map((s) => [
+        s.setting,
+        [s.value, s.from],
+      ]),
+    );
+    assert.deepEqual(from['repository'], ['/r', '--repo']);
+    assert.deepEqual(from['jobs'], [3, 'HOLDFAST_JOBS']);
+    assert.deepEqual(from['encryption.passphrase'], ['***', 'HOLDFAST_PASSPHRASE']);
+    assert.deepEqual(from['sources.shop.url'], ['postgres://u:***@h/d', 'holdfast.yaml:2:27']);
+    assert.deepEqual(from['log.level'], ['info', 'default']);
+    assert.doesNotMatch(ran.stdout + (await box.run(['config', 'show'])).stdout, /hunter/);
+  });
+
+  it('prints a template that is valid, and a schema', async () => {
+    await using box = await sandbox();
+    const { stdout } = await box.run(['config', 'template']);
+    await writeFile(box.at('holdfast.yaml'), stdout);
+    assert.equal((await box.run(['config', 'validate'])).code, 0);
+    assert.equal((await box.run(['config', 'schema'])).json()['type'], 'object');
+  });
+
+  it('warns of a variable that stands for nothing', async () => {
+    await using box = await sandbox();
+    const { stderr } = await box.run(['config', 'validate'], { env: { HOLDFAST_REPOSITROY: '/x' } });
+    assert.match(stderr, /warning: HOLDFAST_REPOSITROY .* did you mean HOLDFAST_REPOSITORY\?/);
+  });
+});
+
+describe('the program', () => {
+  it('prints its version at once', async (context) => {
+    await using box = await sandbox();
+    const times: number[] = [];
+    for (let round = 0; round < 3; round += 1) {
+      const before = performance.now();
+      const { code, stdout } = await box.run(['--version']);
+      times.push(performance.now() - before);
+      assert.equal(code, 0);
+      assert.match(stdout, /^\d+\.\d+\.\d+\n$/);
+    }
+    context.diagnostic(`--version took ${Math.min(...times).toFixed(0)} ms at best`);
+  });
+});

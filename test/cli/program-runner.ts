@@ -1,0 +1,113 @@
+import { spawn } from 'node:child_process';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { tempDirectory } from '../../testing/temp.ts';
+
+/** Whatever JSON holds; tests look at what they expect of it. */
+// oxlint-disable-next-line typescript/no-explicit-any
+export type Json = Record<string, any>;
+
+export interface Ran {
+  readonly code: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+  /** Standard output as one JSON object. */
+  json(): Json;
+  /** Standard output as lines of JSON. */
+  lines(): Json[];
+}
+
+export interface Running {
+  readonly pid: number;
+  readonly done: Promise<Ran>;
+  /** Resolves when standard error has held `text`. */
+  sees(text: string | RegExp): Promise<void>;
+  kill(signal: NodeJS.Signals): void;
+}
+
+/** The real program in a home directory and current directory of its own. */
+export interface Sandbox extends AsyncDisposable {
+  readonly path: string;
+  readonly home: string;
+  at(...names: string[]): string;
+  run(args: readonly string[], options?: RunOptions): Promise<Ran>;
+  start(args: readonly string[], options?: RunOptions): Running;
+}
+
+export interface RunOptions {
+  readonly env?: Readonly<Record<string, string>>;
+  readonly cwd?: string;
+  readonly input?: string;
+  readonly uid?: number;
+}
+
+const main = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));
+const limitMs = 60_000;
+
+export async function sandbox(): Promise<Sandbox> {
+  const directory = await tempDirectory('holdfast-cli-');
+  const home = join(directory.path, 'home');
+  const start = (args: readonly string[], options: RunOptions = {}): Running => {
+    const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', main, ...args], {
+      cwd: options.cwd ?? directory.path,
+      // Nothing of the machine's own settings: PG*, DATABASE_URL, HOLDFAST_*, XDG_*.
+      env: { PATH: process.env['PATH'] ?? '', HOME: home, LC_ALL: 'C.UTF-8', ...options.env },
+      stdio: ['pipe', 'pipe', 'pipe'],
+      timeout: limitMs,
+      killSignal: 'SIGKILL',
+      ...(options.uid === undefined ? {} : { uid: options.uid, gid: options.uid }),
+    });
+    child.stdin.end(options.input ?? '');
+    let stdout = '';
+    let stderr = '';
+    const watchers = new Set<() => void>();
+    child.stdout.setEncoding('utf8').on('data', (text: string) => (stdout += text));
+    child.stderr.setEncoding('utf8').on('data', (text: string) => {
+      stderr += text;
+      for (const watch of watchers) watch();
+    });
+    const done = new Promise<Ran>((resolve, reject) => {
+      child.on('error', reject);
+      child.on('close', (code) => {
+        resolve({
+          code,
+          stdout,
+          stderr,
+          json: () => JSON.parse(stdout) as Json,
+          lines: () =>
+            stdout
+              .trimEnd()
+              .split('\n')
+              .map((line) => JSON.parse(line) as Json),
+        });
+      });
+    });
+    return {
+      pid: child.pid ?? 0,
+      done,
+      kill: (signal) => child.kill(signal),
+      sees: (text) =>
+        new Promise((resolve, reject) => {
+          const watch = (): void => {
+            if (typeof text === 'string' ? !stderr.includes(text) : !text.test(stderr)) return;
+            watchers.delete(watch);
+            resolve();
+          };
+          watchers.add(watch);
+          watch();
+          void done.then(
+            () => reject(new Error(`it ended without saying ${String(text)}: ${stderr}`)),
+            reject,
+          );
+        }),
+    };
+  };
+  return {
+    path: directory.path,
+    home,
+    at: (...names) => join(directory.path, ...names),
+    start,
+    run: (args, options) => start(args, options).done,
+    [Symbol.asyncDispose]: () => directory[Symbol.asyncDispose](),
+  };
+}
