@@ -1,0 +1,186 @@
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { access, mkdir, readdir, writeFile } from 'node:fs/promises';
+import { PassThrough } from 'node:stream';
+import { describe, it } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { CommandProgress } from '../../src/cli/progress.ts';
+import { runCli } from '../../src/cli/run.ts';
+import type { Terminal } from '../../src/cli/terminal.ts';
+import { ManualClock } from '../../testing/clock.ts';
+import { testMachine, type TestMachine } from '../app/machine.ts';
+import { sandbox } from './program-runner.ts';
+
+interface Played {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** Sits at a terminal and types each answer once its question is there. */
+async function play(
+  test: TestMachine,
+  args: readonly string[],
+  answers: readonly [question: string, keys: string][],
+): Promise<Played> {
+  const stdin = new PassThrough();
+  const stdout = new PassThrough();
+  const stderr = new PassThrough();
+  let out = '';
+  let err = '';
+  let seen = 0;
+  const left = [...answers];
+  const modes: boolean[] = [];
+  stdout.on('data', (chunk: Buffer) => (out += chunk.toString()));
+  stderr.on('data', (chunk: Buffer) => {
+    err += chunk.toString();
+    const [next] = left;
+    if (next === undefined || !err.slice(seen).includes(next[0])) return;
+    left.shift();
+    seen = err.length;
+    setImmediate(() => stdin.write(next[1]));
+  });
+  const terminal = {
+    stdin: Object.assign(stdin, { setRawMode: (on: boolean) => void modes.push(on) }),
+    stdout,
+    stderr,
+    interactive: true,
+    screen: false,
+    colour: false,
+  } as unknown as Terminal;
+  const code = await runCli(args, { machine: test.machine, terminal, onSignal: () => {}, exitNow: () => {} });
+  assert.deepEqual(left, [], `not asked: ${JSON.stringify(left)}; said: ${err}`);
+  assert.equal(modes.filter((on) => on).length, modes.filter((on) => !on).length);
+  return { code, stdout: out, stderr: err };
+}
+
+describe('at a terminal', () => {
+  it('init asks for the passphrase twice, list once, and neither shows it', async () => {
+    await using test = await testMachine();
+    const made = await play(
+      test,
+      ['init', '--repo', 'r'],
+      [
+        ['New passphrase', 'correct horsx\u007fe\r'],
+        ['The same again', 'correct horse\r'],
+      ],
+    );
+    assert.equal(made.code, 0, made.stderr);
+    assert.ok(!made.stderr.includes('horse'));
+    const listed = await play(test, ['list', '--repo', 'r'], [['Passphrase of', 'correct horse\n']]);
+    assert.equal(listed.code, 0, listed.stderr);
+    const wrong = await play(test, ['list', '--repo', 'r'], [['Passphrase of', 'wrong horse\n']]);
+    assert.equal(wrong.code, 10);
+  });
+
+  it('two different passphrases make no repository', async () => {
+    await using test = await testMachine();
+    const { code, stderr } = await play(
+      test,
+      ['init', '--repo', 'r'],
+      [
+        ['New passphrase', 'one good one\r'],
+        ['The same again', 'another one\r'],
+      ],
+    );
+    assert.equal(code, 2);
+    assert.match(stderr, /error\[HF-1117\]/);
+    await assert.rejects(access(test.at('r', 'holdfast.json')));
+  });
+
+  it('Ctrl-C at a question exits with 130', async () => {
+    await using test = await testMachine();
+    const { code, stderr } = await play(test, ['init', '--repo', 'r'], [['New passphrase', 'half\u0003']]);
+    assert.equal(code, 130);
+    assert.match(stderr, /error\[HF-1003\]/);
+  });
+});
+
+describe('without a terminal', () => {
+  it('a question that only a person could answer exits with 2 and names the flag', async () => {
+    await using box = await sandbox();
+    const env = { HOLDFAST_PASSPHRASE: 'correct horse' };
+    assert.equal((await box.run(['init', '--repo', 'r'], { env })).code, 0);
+    const { code, stderr } = await box.run(['key', 'add', '--repo', 'r'], { env });
+    assert.equal(code, 2);
+    assert.match(stderr, /error\[HF-1002\]: .*\nhint: pass --new-passphrase-file FILE/);
+  });
+});
+
+describe('the default place', () => {
+  it('gives way, loudly, to a directory of the user’s own, and later commands find it', async () => {
+    await using box = await sandbox();
+    const env = { HOLDFAST_PASSPHRASE: 'correct horse' };
+    await writeFile(box.at('backups'), 'a file');
+    const made = await box.run(['init'], { env });
+    assert.equal(made.code, 0, made.stderr);
+    assert.match(made.stderr, /^warning: .*backups cannot be used .*\nhint: to use /);
+    assert.ok(
+      (await readdir(box.at('home', '.local', 'share', 'holdfast', 'backups'))).includes('holdfast.json'),
+    );
+    const listed = await box.run(['list'], { env });
+    assert.equal(listed.code, 0);
+    assert.match(listed.stderr, /warning: there is no repository in .*; using the one in /);
+  });
+
+  it('does not, when somebody named the place', async () => {
+    await using box = await sandbox();
+    await writeFile(box.at('backups'), 'a file');
+    const made = await box.run(['init', '--repo', './backups'], {
+      env: { HOLDFAST_PASSPHRASE: 'correct horse' },
+    });
+    assert.equal(made.code, 4, made.stderr);
+    await assert.rejects(access(box.at('home', '.local', 'share')));
+  });
+});
+
+describe('streams', () => {
+  it('a reader who leaves early is no error', async () => {
+    await using box = await sandbox();
+    await mkdir(box.home);
+    const main = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));
+    const child = spawn(process.execPath, [main, 'config', 'template'], {
+      env: { HOME: box.home },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    child.stdout.destroy();
+    let stderr = '';
+    child.stderr.on('data', (chunk: Buffer) => (stderr += chunk.toString()));
+    const [code] = (await once(child, 'close')) as [number];
+    assert.deepEqual([code, stderr], [0, '']);
+  });
+});
+
+describe('progress', () => {
+  it('shows bytes, rate, time left and dedup ratio on a screen, and a line now and then elsewhere', async () => {
+    const clock = new ManualClock();
+    const screen: string[] = [];
+    const lines: string[] = [];
+    const events: Readonly<Record<string, unknown>>[] = [];
+    const progress = new CommandProgress('shop', clock, {
+      screen: (line) => screen.push(line),
+      lines: (line) => lines.push(line),
+      json: (event) => events.push(event),
+    });
+    progress.total(100 * 2 ** 20);
+    progress.phase('dumping public.orders');
+    for (let second = 0; second < 20; second += 1) {
+      await clock.advance(1000);
+      progress.stored(2 ** 19);
+      progress.advance(2 ** 20);
+    }
+    assert.equal(
+      screen.at(-1),
+      'shop · 20.0 MiB of about 100.0 MiB · 1.0 MiB/s · about 80 s left · dedup 2.0x · dumping public.orders',
+    );
+    assert.equal(lines.length, 2);
+    const last = events.at(-1) ?? {};
+    assert.deepEqual(
+      [last['type'], last['bytes_done'], last['bytes_total'], last['eta_seconds']],
+      ['progress', 20 * 2 ** 20, 100 * 2 ** 20, 80],
+    );
+    progress[Symbol.dispose]();
+    assert.equal(screen.at(-1), '');
+  });
+});
