@@ -6,7 +6,7 @@ import type { TocEntry } from './archive/toc.ts';
 import { addBlobTotals, BlobFingerprint, type BlobTotals } from './blob-fingerprint.ts';
 import { startChild, writeTo } from './child.ts';
 import type { ConnectionParameters } from './connection.ts';
-import { quoteLiteral, quoteQualified } from './names.ts';
+import { configurationConditions, copyOut, tableKey } from './copy-out.ts';
 import type { RestoreWork } from './restore-options.ts';
 import { toolFailure } from './server-errors.ts';
 import { childEnvironment, openSession, settingOf } from './session.ts';
@@ -15,22 +15,33 @@ import { toolPath } from './tools.ts';
 
 interface CheckedTable {
   readonly entry: TocEntry;
+  /** Of an extension's configuration table; undefined for every other. */
+  readonly condition: string | undefined;
   readonly rows: number;
   readonly bytes: number;
   readonly fingerprint: string;
 }
 
+export interface CheckResult {
+  /** Tables, and large objects as one. */
+  readonly compared: number;
+  /** One line for each that differs. */
+  readonly differing: readonly string[];
+  /**
+   * Configuration tables of extensions that differ: the extension puts rows of its own into these when it is made,
+   * which another version of it may do otherwise.
+   */
+  readonly warnings: readonly string[];
+}
+
 /**
  * Reads every restored table back, as text under the settings pg_dump uses, and compares rows and fingerprint with the
- * backup's. Returns how many were compared, and one line for each that differs.
+ * backup's.
  */
 export async function checkRestored(
   work: RestoreWork, database: ConnectionParameters, context: RestoreContext, signal: AbortSignal,
-): Promise<{ readonly compared: number; readonly differing: readonly string[] }> {
-  const tables = work.entries.flatMap((entry): CheckedTable[] => {
-    const block = work.archive.blocks.get(entry.dumpId);
-    return block?.kind === 'table' ? [{ entry, ...block.meta }] : [];
-  });
+): Promise<CheckResult> {
+  const tables = await tablesToCheck(work, database, signal);
   const blobs = work.entries.flatMap((entry): BlobTotals[] => {
     const block = work.archive.blocks.get(entry.dumpId);
     return block?.kind === 'blobs' ? [block.meta] : [];
@@ -49,14 +60,46 @@ export async function checkRestored(
   const settled = await Promise.allSettled(running);
   signal.throwIfAborted();
   failed.signal.throwIfAborted();
-  const differing = settled.flatMap((result) => (result.status === 'fulfilled' ? result.value : []));
-  if (blobs.length === 0) return { compared: tables.length, differing };
+  const found = settled.flatMap((result) => (result.status === 'fulfilled' ? result.value : []));
+  const differing = found.filter(({ table }) => table.condition === undefined).map(({ line }) => line);
+  const warnings = found.filter(({ table }) => table.condition !== undefined)
+    .map(({ line }) => `the configuration table of an extension differs from the backup: ${line}`);
+  if (blobs.length > 0) differing.push(...(await compareBlobs(blobs, database, signal)));
+  return { compared: tables.length + (blobs.length > 0 ? 1 : 0), differing, warnings };
+}
+
+async function compareBlobs(blobs: readonly BlobTotals[], database: ConnectionParameters, signal: AbortSignal): Promise<string[]> {
   const wanted = addBlobTotals(blobs);
   const found = await readBlobs(database, signal);
-  if (found.fingerprint !== wanted.fingerprint || found.objects !== wanted.objects) {
-    differing.push(`large objects (${found.objects} of ${found.bytes} bytes instead of ${wanted.objects} of ${wanted.bytes})`);
-  }
-  return { compared: tables.length + 1, differing };
+  if (found.fingerprint === wanted.fingerprint && found.objects === wanted.objects) return [];
+  return [`large objects (${found.objects} of ${found.bytes} bytes instead of ${wanted.objects} of ${wanted.bytes})`];
+}
+
+async function tablesToCheck(work: RestoreWork, database: ConnectionParameters, signal: AbortSignal): Promise<CheckedTable[]> {
+  const defined = new Set(
+    work.archive.toc.entries.filter(({ description }) => description === 'TABLE').map(({ schema, tag }) => tableKey(schema, tag)),
+  );
+  const dumped = work.entries.flatMap((entry) => {
+    const block = work.archive.blocks.get(entry.dumpId);
+    return block?.kind === 'table' ? [{ entry, meta: block.meta }] : [];
+  });
+  // What the archive has rows for and no definition belongs to an extension.
+  const ofExtension = dumped.some(({ entry }) => !defined.has(tableKey(entry.schema, entry.tag)));
+  const conditions = ofExtension ? await readConditions(database, signal) : new Map<string, string>();
+  return dumped.map(({ entry, meta }) => {
+    const key = tableKey(entry.schema, entry.tag);
+    return { entry, ...meta, condition: defined.has(key) ? undefined : (conditions.get(key) ?? '') };
+  });
+}
+
+async function readConditions(database: ConnectionParameters, signal: AbortSignal): Promise<ReadonlyMap<string, string>> {
+  await using session = await openSession(database, signal);
+  return await configurationConditions(session);
+}
+
+interface Difference {
+  readonly table: CheckedTable;
+  readonly line: string;
 }
 
 /** Stands alone on a line between two tables; COPY escapes every backslash of the data, so it is never one of theirs. */
@@ -65,7 +108,7 @@ const mark = Buffer.from('\\.\n');
 /** One psql copies one table after the other to its standard output, which is far faster than rows through the driver. */
 async function checkTables(
   tables: readonly CheckedTable[], work: RestoreWork, database: ConnectionParameters, context: RestoreContext, signal: AbortSignal,
-): Promise<string[]> {
+): Promise<Difference[]> {
   const child = startChild({
     command: toolPath(work.tools, 'psql'),
     args: ['--no-psqlrc', '--quiet', '--no-password', '--set=ON_ERROR_STOP=1', '--file=-'],
@@ -103,7 +146,8 @@ async function checkTables(
   return tables.flatMap((table, index) => {
     const result = results[index];
     if (result === undefined || (result.rows === table.rows && result.fingerprint === table.fingerprint)) return [];
-    return [`${table.entry.schema}.${table.entry.tag} (${result.rows} rows instead of ${table.rows}${result.rows === table.rows ? ', other contents' : ''})`];
+    const what = result.rows === table.rows ? `${result.rows} rows, other contents` : `${result.rows} rows instead of ${table.rows}`;
+    return [{ table, line: `${table.entry.schema}.${table.entry.tag} (${what})` }];
   });
 }
 
@@ -117,18 +161,11 @@ const settings = [
 async function writeScript(stdin: Writable, tables: readonly CheckedTable[], work: RestoreWork): Promise<void> {
   const { encoding } = work.archive.toc;
   let open = await writeTo(stdin, Buffer.from(settings.map((line) => `${line};\n`).join('')));
-  for (const { entry } of tables) {
+  for (const { entry, condition } of tables) {
     if (!open) return;
-    open = await writeTo(stdin, Buffer.from(`${copyOut(entry, encoding)};\n\\echo '\\\\.'\n`));
+    open = await writeTo(stdin, Buffer.from(`${copyOut(entry, encoding, condition)};\n\\echo '\\\\.'\n`));
   }
   if (open) stdin.end();
-}
-
-/** The table's own COPY statement the other way round, with the same columns. */
-export function copyOut({ copyStatement, schema, tag }: TocEntry, encoding: string): string {
-  const start = copyStatement.lastIndexOf(' FROM stdin');
-  const what = start === -1 ? `COPY ${quoteQualified(schema, tag)}` : copyStatement.slice(0, start);
-  return `${what} TO STDOUT (ENCODING ${quoteLiteral(encoding)})`;
 }
 
 interface MarkSink {

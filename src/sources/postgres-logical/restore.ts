@@ -186,9 +186,10 @@ class Restore {
 
   async #check(connection: ConnectionParameters, state: string): Promise<void> {
     if (!this.#plan.summary.check) return;
-    const { compared, differing } = await this.#timed('check', 'comparing with the backup', () =>
+    const { compared, differing, warnings } = await this.#timed('check', 'comparing with the backup', () =>
       checkRestored(this.#work, connection, this.#context, this.#context.signal));
     this.#checked = compared;
+    this.#warnings.push(...warnings);
     if (differing.length === 0) return;
     const names = differing.length > 10 ? `${differing.slice(0, 10).join(', ')} …` : differing.join(', ');
     throw failure('postgres_restore_check', { count: differing.length, total: compared, names, state }, { details: { differing } });

@@ -21,7 +21,8 @@ export interface ServerSetting {
 export function scrub(text: string, password: Secret | undefined): string {
   const value = password?.reveal() ?? '';
   if (value === '') return text;
-  return [value, encodeURIComponent(value)].reduce((clean, form) => {
+  const forms = value.isWellFormed() ? [value, encodeURIComponent(value)] : [value];
+  return forms.reduce((clean, form) => {
     if (form.length >= 8) return clean.replaceAll(form, '***');
     const word = form.replaceAll(/[.*+?^${}()|[\]\\]/g, '\\$&');
     return clean.replaceAll(new RegExp(`(?<![\\p{L}\\p{N}_])${word}(?![\\p{L}\\p{N}_])`, 'gu'), '***');
