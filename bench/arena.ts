@@ -1,4 +1,5 @@
 import { execFile } from 'node:child_process';
+import { rmSync } from 'node:fs';
 import { mkdir, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -49,6 +50,7 @@ export class Arena implements AsyncDisposable {
 
   static async open(gigabytes: number, scratchParent = tmpdir()): Promise<Arena> {
     const scratch = await mkdtemp(join(scratchParent, 'holdfast-bench-'));
+    removeWhenInterrupted(scratch);
     const server = await startBenchServer();
     say(`PostgreSQL ${server.major} on port ${server.port}; making about ${gigabytes} GB of data`);
     const rows = await createData(server, template, gigabytes);
@@ -129,6 +131,16 @@ export class Arena implements AsyncDisposable {
 
   #envIn(place: string): NodeJS.ProcessEnv {
     return { ...environmentFor(place, this.env), TMPDIR: join(place, 'tmp'), TARGET: restored };
+  }
+}
+
+/** Gigabytes would stay behind. The server has a guard of its own. */
+function removeWhenInterrupted(scratch: string): void {
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    process.once(signal, () => {
+      rmSync(scratch, { recursive: true, force: true, maxRetries: 10, retryDelay: 50 });
+      process.exit(130);
+    });
   }
 }
 

@@ -152,14 +152,14 @@ export async function createData(
 }
 
 /** `rows`: every row of the big tables is as likely to change; `tables`: each big table gets the same number of changes. */
-export type Spread = 'rows' | 'tables';
+export type Scatter = 'rows' | 'tables';
 
 /** Changes `count` rows at random places of the four big tables. `round` picks other rows each time. */
 export async function updateScattered(
   server: PostgresServer,
   database: string,
   rows: RowCounts,
-  changes: { readonly count: number; readonly spread: Spread; readonly round: number },
+  changes: { readonly count: number; readonly spread: Scatter; readonly round: number },
 ): Promise<void> {
   const { count, spread, round } = changes;
   const assignments = {

@@ -161,11 +161,16 @@ class Round {
       contestant: name,
       round: this.#round,
       ...sample,
-      stdout: sample.stdout.slice(-4000),
+      stdout: lastLine(sample.stdout),
     });
     const megabytes = Math.round(sample.storedBytes / 1e6);
     say(
       `round ${this.#round}  ${scenario.padEnd(9)} ${name.padEnd(28)} ${sample.wallSeconds.toFixed(2)} s  ${megabytes} MB`,
     );
   }
+}
+
+/** Of our own output: the summary. */
+function lastLine(text: string): string {
+  return text.trimEnd().split('\n').at(-1) ?? '';
 }
