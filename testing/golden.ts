@@ -30,5 +30,8 @@ const text = Buffer.from(Array.from({ length: 3000 }, (_, row) => `${row}\tcusto
 /** Two backups one after the other: what each holds, by path. */
 export const goldenContents: readonly Readonly<Record<string, Buffer>>[] = [
   { empty: Buffer.alloc(0), text, random: patternedBytes(30_000, 42) },
-  { text: Buffer.concat([text, Buffer.from('3000\tone more\t\\N\n')]), unicode: Buffer.from('Grüße, 世界, \u0000') },
+  {
+    text: Buffer.concat([text, Buffer.from('3000\tone more\t\\N\n')]),
+    unicode: Buffer.from('Grüße, 世界, \u0000'),
+  },
 ];

@@ -10,12 +10,18 @@ import type { BackupSource } from '../src/operations/contract.ts';
 import { defaultCompression, type Compression } from '../src/pipeline/codec.ts';
 import type { Chunking } from '../src/pipeline/task.ts';
 import { createRepository } from '../src/repository/create.ts';
-import { type OpenedRepository, openRepository } from '../src/repository/open.ts';
+import { openRepository } from '../src/repository/open.ts';
+import type { Repository } from '../src/repository/repository.ts';
 import type { Storage } from '../src/storage/port.ts';
 
 export const passphrase = new Secret('correct horse battery');
 export const silentProgress = { phase: () => {}, total: () => {}, advance: () => {} };
-export const origin: Manifest['origin'] = { host: 'testhost', user: 'tester', holdfast_version: '0.0.0', git: null };
+export const origin: Manifest['origin'] = {
+  host: 'testhost',
+  user: 'tester',
+  holdfast_version: '0.0.0',
+  git: null,
+};
 
 let caches: string | undefined;
 
@@ -36,13 +42,21 @@ export interface OpenTestOptions {
   readonly passphrase?: Secret | null;
 }
 
-export async function makeRepository(storage: Storage, options: OpenTestOptions = {}): Promise<OpenedRepository> {
+export async function makeRepository(storage: Storage, options: OpenTestOptions = {}): Promise<Repository> {
   const key = options.encrypted === false ? null : { passphrase, label: 'first' };
-  await createRepository(storage, { key, clock: options.clock ?? systemClock, host: 'testhost', user: 'tester' });
+  await createRepository(storage, {
+    key,
+    clock: options.clock ?? systemClock,
+    host: 'testhost',
+    user: 'tester',
+  });
   return await openTestRepository(storage, options);
 }
 
-export async function openTestRepository(storage: Storage, options: OpenTestOptions = {}): Promise<OpenedRepository> {
+export async function openTestRepository(
+  storage: Storage,
+  options: OpenTestOptions = {},
+): Promise<Repository> {
   return await openRepository(storage, {
     passphrase: options.passphrase === undefined ? passphrase : options.passphrase,
     cacheDirectory: options.cache ?? cacheDirectory(),
@@ -80,7 +94,7 @@ export interface BackUpOptions {
 }
 
 export async function backUp(
-  repository: OpenedRepository,
+  repository: Repository,
   source: BackupSource,
   options: BackUpOptions = {},
 ): Promise<Manifest> {
@@ -97,7 +111,7 @@ export async function backUp(
 }
 
 /** Everything a backup holds, by path. */
-export async function readBack(repository: OpenedRepository, manifest: Manifest): Promise<Record<string, Buffer>> {
+export async function readBack(repository: Repository, manifest: Manifest): Promise<Record<string, Buffer>> {
   const contents: Record<string, Buffer> = {};
   for await (const entry of repository.entries(manifest)) {
     const pieces: Uint8Array[] = [];

@@ -1,7 +1,7 @@
 import type { Manifest } from '../contract/manifest.ts';
 import { asFailure, failure } from '../kernel/errors/failure.ts';
 import { backupSource } from '../operations/backup.ts';
-import type { OpenedRepository } from '../repository/open.ts';
+import type { Repository } from '../repository/repository.ts';
 import { backupView, type BackupView } from './backup-view.ts';
 import {
   openConfiguredRepository,
@@ -72,7 +72,7 @@ export async function backup(options: BackupOptions, context: AppContext): Promi
 
 async function run(
   app: App,
-  repository: OpenedRepository,
+  repository: Repository,
   chosen: readonly ChosenSource[],
   options: BackupOptions,
 ): Promise<BackupResult> {
@@ -113,7 +113,7 @@ async function run(
 
 async function one(
   app: App,
-  repository: OpenedRepository,
+  repository: Repository,
   chosen: ChosenSource,
   origin: Manifest['origin'],
   options: BackupOptions,
@@ -134,7 +134,7 @@ async function one(
 
 async function plan(
   app: App,
-  repository: OpenedRepository,
+  repository: Repository,
   chosen: readonly ChosenSource[],
 ): Promise<BackupResult> {
   const plans: NonNullable<BackupResult['plan']>[number][] = [];
@@ -152,7 +152,7 @@ async function plan(
 }
 
 function resultOf(
-  repository: OpenedRepository,
+  repository: Repository,
   failed: readonly FailedSource[],
   total: number,
 ): Omit<BackupResult, 'dry_run' | 'backups'> {

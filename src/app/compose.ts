@@ -7,7 +7,8 @@ import type { Logger } from '../kernel/log.ts';
 import type { Secret } from '../kernel/secret.ts';
 import type { Compression } from '../pipeline/codec.ts';
 import { keysPrefix } from '../repository/layout.ts';
-import { openRepository, readRepositoryInfo, type OpenedRepository } from '../repository/open.ts';
+import { openRepository, readRepositoryInfo } from '../repository/open.ts';
+import type { Repository } from '../repository/repository.ts';
 import { chooseDefaultDirectory } from '../storage/fs/default-directory.ts';
 import { openStorage } from '../storage/open.ts';
 import type { Storage } from '../storage/port.ts';
@@ -224,7 +225,7 @@ async function hasRepository(app: App, location: string): Promise<boolean> {
 }
 
 /** Opens the repository of the configuration, with whatever passphrase can be found. */
-export async function openConfiguredRepository(app: App): Promise<OpenedRepository> {
+export async function openConfiguredRepository(app: App): Promise<Repository> {
   const storage = await openPlace(app, { create: false });
   try {
     const info = await readRepositoryInfo(storage);

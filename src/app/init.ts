@@ -1,7 +1,7 @@
 import { failure } from '../kernel/errors/failure.ts';
 import { createRepository } from '../repository/create.ts';
 import { openRepository, readRepositoryInfo } from '../repository/open.ts';
-import type { RepositoryInfo } from '../repository/repository.ts';
+import type { RepositoryInfo } from '../repository/model.ts';
 import type { Storage } from '../storage/port.ts';
 import {
   openOptions,

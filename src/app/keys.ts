@@ -2,8 +2,8 @@ import { rm } from 'node:fs/promises';
 import { failure, isFailure } from '../kernel/errors/failure.ts';
 import { Secret } from '../kernel/secret.ts';
 import { unlock } from '../repository/keyring.ts';
-import type { OpenedRepository } from '../repository/open.ts';
-import type { KeyInfo } from '../repository/repository.ts';
+import type { Repository } from '../repository/repository.ts';
+import type { KeyInfo } from '../repository/model.ts';
 import {
   openConfiguredRepository,
   withApp,
@@ -81,7 +81,7 @@ async function withRepository(
   options: CommonOptions,
   context: AppContext,
   name: string | null,
-  work: (app: App, repository: OpenedRepository) => Promise<KeysResult>,
+  work: (app: App, repository: Repository) => Promise<KeysResult>,
 ): Promise<KeysResult> {
   return withApp(
     options,
@@ -109,7 +109,7 @@ function labelOf(app: App, { label }: NewKeyOptions): string {
 }
 
 /** A key file whose key is gone opens nothing and would only be taken for one that does. */
-async function dropStaleKeyFile(app: App, repository: OpenedRepository): Promise<void> {
+async function dropStaleKeyFile(app: App, repository: Repository): Promise<void> {
   const path = keyFilePath(app.directories.keys, repository.info.id);
   const secret = await readKeyFile(path, app.machine.uid);
   if (secret === undefined || (await opens(app, repository, secret))) return;
@@ -121,7 +121,7 @@ async function dropStaleKeyFile(app: App, repository: OpenedRepository): Promise
   });
 }
 
-async function opens(app: App, repository: OpenedRepository, secret: Secret): Promise<boolean> {
+async function opens(app: App, repository: Repository, secret: Secret): Promise<boolean> {
   try {
     await unlock(repository.storage, repository.info.id, secret, app.log);
     return true;
@@ -132,7 +132,7 @@ async function opens(app: App, repository: OpenedRepository, secret: Secret): Pr
 }
 
 async function view(
-  repository: OpenedRepository,
+  repository: Repository,
   key?: KeyInfo | { readonly id: string },
 ): Promise<KeysResult> {
   const keys = await repository.keys.list();

@@ -1,7 +1,7 @@
 import { mkdir, open } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { failure, reasonOf } from '../kernel/errors/failure.ts';
-import type { RepositoryInfo } from '../repository/repository.ts';
+import type { RepositoryInfo } from '../repository/model.ts';
 import type { App } from './compose.ts';
 import type { PassphraseSource } from './passphrase.ts';
 import { holdfastVersion } from './version.ts';

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import type { Manifest } from '../contract/manifest.ts';
 import { failure, isFailure } from '../kernel/errors/failure.ts';
 import { restoreBackup } from '../operations/restore.ts';
-import type { OpenedRepository } from '../repository/open.ts';
+import type { Repository } from '../repository/repository.ts';
 import type { Progress, RestoreContext } from '../sources/port.ts';
 import type {
   PostgresRestoreOptions,
@@ -10,7 +10,7 @@ import type {
   RestorePlanSummary,
 } from '../sources/postgres-logical/restore-options.ts';
 import { planRestore } from '../sources/postgres-logical/restore-plan.ts';
-import { runRestore, type RestoreSummary } from '../sources/postgres-logical/restore.ts';
+import { entriesNeeded, runRestore, type RestoreSummary } from '../sources/postgres-logical/restore.ts';
 import { backupView, type BackupView } from './backup-view.ts';
 import {
   openConfiguredRepository,
@@ -83,7 +83,7 @@ export async function restore(options: RestoreOptions, context: AppContext): Pro
 
 async function run(
   app: App,
-  repository: OpenedRepository,
+  repository: Repository,
   manifest: Manifest,
   plan: RestorePlan,
   progress: Progress,
@@ -91,7 +91,10 @@ async function run(
   const restored = await restoreBackup(
     repository,
     manifest,
-    { restore: (context) => runRestore(plan, context, () => app.machine.clock.monotonicNs()) },
+    {
+      needs: entriesNeeded(plan),
+      restore: (context) => runRestore(plan, context, () => app.machine.clock.monotonicNs()),
+    },
     { signal: app.signal, log: app.log, jobs: app.jobs, progress },
   );
   app.log.info('restore done', {
@@ -105,7 +108,7 @@ async function run(
 /** The plan; where the target is not empty and somebody is there, they are asked whether it may be replaced. */
 async function agreedPlan(
   app: App,
-  repository: OpenedRepository,
+  repository: Repository,
   manifest: Manifest,
   postgres: PostgresRestoreOptions,
   options: RestoreOptions,

@@ -1,7 +1,7 @@
 import type { Manifest } from '../contract/manifest.ts';
 import type { Entry } from '../contract/stream.ts';
 import { groupReads, type BlobReader } from '../repository/blob-reader.ts';
-import type { OpenedRepository } from '../repository/open.ts';
+import type { Repository } from '../repository/repository.ts';
 import { type NodeVisitor, walkStream } from '../repository/walk.ts';
 
 export interface CheckOptions {
@@ -24,7 +24,7 @@ const everyNode: NodeVisitor = {
  * Rejects with the first `blob_damaged`, `blob_missing` or `object_missing`.
  */
 export async function checkBackup(
-  repository: OpenedRepository,
+  repository: Repository,
   manifest: Manifest,
   options: CheckOptions,
 ): Promise<void> {
@@ -45,7 +45,11 @@ export async function checkBackup(
   await checkChunks(reader, window, signal);
 }
 
-async function checkChunks(reader: BlobReader, ids: readonly Uint8Array[], signal: AbortSignal): Promise<void> {
+async function checkChunks(
+  reader: BlobReader,
+  ids: readonly Uint8Array[],
+  signal: AbortSignal,
+): Promise<void> {
   const groups = groupReads(ids.map((id) => reader.locate(id))).values();
   const lane = async (): Promise<void> => {
     for (const group of groups) {

@@ -1,5 +1,5 @@
 import type { Manifest } from '../contract/manifest.ts';
-import type { OpenedRepository } from '../repository/open.ts';
+import type { Repository } from '../repository/repository.ts';
 import { checkBackup } from './check-backup.ts';
 import type { OperationContext, Restorer } from './contract.ts';
 
@@ -8,7 +8,7 @@ import type { OperationContext, Restorer } from './contract.ts';
  * touched, so damage is found while the target is still as it was.
  */
 export async function restoreBackup<R>(
-  repository: OpenedRepository,
+  repository: Repository,
   manifest: Manifest,
   restorer: Restorer<R>,
   context: OperationContext,

@@ -1,8 +1,8 @@
 import type { Manifest } from '../contract/manifest.ts';
 import type { StreamRef } from '../contract/stream.ts';
 import { isFailure } from '../kernel/errors/failure.ts';
-import type { OpenedRepository } from '../repository/open.ts';
-import type { BackupName } from '../repository/repository.ts';
+import type { Repository } from '../repository/repository.ts';
+import type { BackupName } from '../repository/model.ts';
 import { walkStream } from '../repository/walk.ts';
 import type { Findings } from './verify-findings.ts';
 
@@ -11,7 +11,7 @@ const entryList = '(list of entries)';
 
 /** Walks every backup once more, passing over nothing, to name those that need a damaged blob and what in them. */
 export async function attributeDamage(
-  repository: OpenedRepository,
+  repository: Repository,
   names: readonly BackupName[],
   findings: Findings,
   signal: AbortSignal,
@@ -28,7 +28,7 @@ export async function attributeDamage(
 }
 
 async function attributeIn(
-  repository: OpenedRepository,
+  repository: Repository,
   manifest: Manifest,
   findings: Findings,
   signal: AbortSignal,

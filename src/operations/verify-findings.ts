@@ -26,7 +26,12 @@ export class Findings {
   #uncounted = 0;
 
   /** A problem with an object, affecting these backups. */
-  add(object: string, error: unknown, backups: readonly string[] = [], entries: readonly string[] = []): void {
+  add(
+    object: string,
+    error: unknown,
+    backups: readonly string[] = [],
+    entries: readonly string[] = [],
+  ): void {
     this.#open(object, error, backups, entries);
   }
 

@@ -4,12 +4,12 @@ import { decodeIndex } from '../repository/index-object.ts';
 import { readKeys } from '../repository/keyring.ts';
 import { indexPrefix } from '../repository/layout.ts';
 import { readManifestWithHash } from '../repository/manifests.ts';
-import type { OpenedRepository } from '../repository/open.ts';
-import type { BackupName } from '../repository/repository.ts';
+import type { Repository } from '../repository/repository.ts';
+import type { BackupName } from '../repository/model.ts';
 import type { Findings } from './verify-findings.ts';
 
 /** Every key object is as it was written. (`holdfast.json` was checked when the repository was opened.) */
-export async function verifyKeys(repository: OpenedRepository, findings: Findings): Promise<void> {
+export async function verifyKeys(repository: Repository, findings: Findings): Promise<void> {
   findings.objectsChecked += 1;
   const { keys, damaged } = await readKeys(repository.storage, repository.info.id);
   findings.objectsChecked += keys.length + damaged.length;
@@ -18,7 +18,7 @@ export async function verifyKeys(repository: OpenedRepository, findings: Finding
 
 /** Every index object hashes to its name and opens. They are caches: damage costs no backup, but it is named. */
 export async function verifyIndexes(
-  repository: OpenedRepository,
+  repository: Repository,
   findings: Findings,
   signal: AbortSignal,
 ): Promise<void> {
@@ -40,7 +40,7 @@ export async function verifyIndexes(
 
 /** Every manifest opens, and every backup that a manifest names as its predecessor is there and the same. */
 export async function verifyHistory(
-  repository: OpenedRepository,
+  repository: Repository,
   names: readonly BackupName[],
   findings: Findings,
   signal: AbortSignal,

@@ -1,8 +1,8 @@
 import { failure } from '../kernel/errors/failure.ts';
 import { packObject } from '../repository/layout.ts';
-import type { OpenedRepository } from '../repository/open.ts';
+import type { Repository } from '../repository/repository.ts';
 import type { Findings } from './verify-findings.ts';
-import type { VerifyOptions } from './verify.ts';
+import type { VerifyOptions } from './verify-options.ts';
 import { tellDamage } from './verify-objects.ts';
 
 /** Whole packs in memory at once. */
@@ -10,7 +10,7 @@ const packsAtOnce = 2;
 
 /** Reads packs whole and checks every byte of them. */
 export async function verifyPacks(
-  repository: OpenedRepository,
+  repository: Repository,
   which: 'needed' | 'listed',
   findings: Findings,
   options: VerifyOptions,
@@ -32,7 +32,7 @@ export async function verifyPacks(
 }
 
 async function verifyPack(
-  repository: OpenedRepository,
+  repository: Repository,
   id: string,
   findings: Findings,
   signal: AbortSignal,

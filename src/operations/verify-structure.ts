@@ -3,7 +3,7 @@ import type { StreamRef } from '../contract/stream.ts';
 import { failure } from '../kernel/errors/failure.ts';
 import { shortId } from '../repository/blob-reader.ts';
 import { packObject } from '../repository/layout.ts';
-import type { OpenedRepository } from '../repository/open.ts';
+import type { Repository } from '../repository/repository.ts';
 import { walkStream } from '../repository/walk.ts';
 import { tellDamage } from './verify-objects.ts';
 import type { Findings } from './verify-findings.ts';
@@ -13,7 +13,7 @@ import type { Findings } from './verify-findings.ts';
  * listed with the right size. What an earlier backup of the same walk has visited is not visited again.
  */
 export async function verifyStructure(
-  repository: OpenedRepository,
+  repository: Repository,
   manifest: Manifest,
   findings: Findings,
   signal: AbortSignal,
@@ -30,7 +30,7 @@ export async function verifyStructure(
 }
 
 async function streamVisitor(
-  repository: OpenedRepository,
+  repository: Repository,
   findings: Findings,
   signal: AbortSignal,
 ): Promise<(stream: StreamRef) => Promise<void>> {

@@ -1,32 +1,24 @@
 import type { Manifest } from '../contract/manifest.ts';
 import { isFailure } from '../kernel/errors/failure.ts';
-import type { OpenedRepository } from '../repository/open.ts';
-import type { BackupName } from '../repository/repository.ts';
+import type { Repository } from '../repository/repository.ts';
+import type { BackupName } from '../repository/model.ts';
 import { attributeDamage } from './verify-attribution.ts';
 import { Findings } from './verify-findings.ts';
 import { verifyHistory, verifyIndexes, verifyKeys } from './verify-objects.ts';
 import { verifyPacks } from './verify-packs.ts';
 import type { VerifyReport } from './verify-report.ts';
 import { verifyStructure } from './verify-structure.ts';
-import type { OperationContext } from './contract.ts';
-
-export interface VerifyOptions extends OperationContext {
-  /** Ids of the backups to check; all, and everything else in the repository, unless given. */
-  readonly backups?: readonly string[];
-  /** Read and check every byte of the packs, too. */
-  readonly readData: boolean;
-  /** With `readData`: only this share of the packs, above 0 and at most 1. */
-  readonly subset?: number;
-  /** Chooses the share; a number from 0 to 1 each time. */
-  readonly random?: () => number;
-}
+import type { VerifyOptions } from './verify-options.ts';
 
 /**
  * Checks a repository: that every manifest, key and index object is as it was written, that everything the backups
  * need is there, that no backup is missing from the history, and with `readData` every byte of the packs.
  * Problems are in the report, not thrown.
  */
-export async function verifyRepository(repository: OpenedRepository, options: VerifyOptions): Promise<VerifyReport> {
+export async function verifyRepository(
+  repository: Repository,
+  options: VerifyOptions,
+): Promise<VerifyReport> {
   const { signal, progress } = options;
   const findings = new Findings();
   progress.phase('checking keys, indexes and history');
@@ -53,12 +45,16 @@ export async function verifyRepository(repository: OpenedRepository, options: Ve
     progress.phase('finding out which backups are affected');
     await attributeDamage(repository, names, findings, signal);
   }
-  const level = options.readData ? (options.subset === undefined ? 'read-data' : 'read-data-subset') : 'structure';
+  const level = options.readData
+    ? options.subset === undefined
+      ? 'read-data'
+      : 'read-data-subset'
+    : 'structure';
   return findings.report(level);
 }
 
 async function* readableManifests(
-  repository: OpenedRepository,
+  repository: Repository,
   names: readonly BackupName[],
   signal: AbortSignal,
 ): AsyncGenerator<Manifest, void, void> {

@@ -60,7 +60,7 @@ export class Channel {
     const id = this.#nextId;
     this.#nextId += 1;
     return new Promise<T>((resolve, reject) => {
-      this.#waiting.set(id, { resolve: resolve as (value: unknown) => void, reject });
+      this.#waiting.set(id, { resolve, reject });
       this.#port.postMessage({ kind: 'call', id, method, payload }, transfer);
     });
   }
@@ -90,7 +90,8 @@ export class Channel {
     const { id } = message;
     answer.then(
       (value) => {
-        if (value instanceof Moved) this.#port.postMessage({ kind: 'answer', id, value: value.value }, value.transfer);
+        if (value instanceof Moved)
+          this.#port.postMessage({ kind: 'answer', id, value: value.value }, value.transfer);
         else this.#port.postMessage({ kind: 'answer', id, value });
       },
       (error: unknown) => this.#port.postMessage({ kind: 'error', id, error: toWire(error) }),
@@ -112,7 +113,9 @@ function toWire(error: unknown): WireError {
 }
 
 function fromWire(wire: WireError): HoldfastError {
-  const name: ErrorName = Object.hasOwn(catalogue, wire.errorName) ? (wire.errorName as ErrorName) : 'internal';
+  const name: ErrorName = Object.hasOwn(catalogue, wire.errorName)
+    ? (wire.errorName as ErrorName)
+    : 'internal';
   const cause = new Error(wire.message);
   if (wire.stack !== undefined) cause.stack = wire.stack;
   return new HoldfastError(name, wire.message, wire.hint, { details: wire.details, cause });

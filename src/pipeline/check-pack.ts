@@ -39,7 +39,9 @@ export function checkPack(keys: PipelineKeys, pack: PackToCheck): PackFindings {
     return [{ id: Buffer.from(blob.id).toString('hex'), reason: result.damage }];
   });
   const whole = hash('sha256', pack.bytes, 'hex') === pack.id;
-  const damage = whole ? frameDamage(keys, pack) : (frameDamage(keys, pack) ?? 'its bytes do not hash to its name');
+  const damage = whole
+    ? frameDamage(keys, pack)
+    : (frameDamage(keys, pack) ?? 'its bytes do not hash to its name');
   return { damage, blobs: damaged, blobsChecked: blobs.length };
 }
 
@@ -55,7 +57,11 @@ function frameDamage(keys: PipelineKeys, pack: PackToCheck): string | null {
     const found = bytes.subarray(blob.offset, blob.offset + recordHeaderBytes);
     if (!same(found, recordHeader(blob))) return `the header of the record at ${blob.offset} is damaged`;
   }
-  const count = Buffer.from(bytes.buffer, bytes.byteOffset + end.footerOffset, footerHeaderBytes).readUInt32LE(4);
+  const count = Buffer.from(
+    bytes.buffer,
+    bytes.byteOffset + end.footerOffset,
+    footerHeaderBytes,
+  ).readUInt32LE(4);
   const stored = bytes.subarray(end.footerOffset + footerHeaderBytes, bytes.length - trailerBytes);
   try {
     const additional = footerHeader(count, end.footerStoredLength);

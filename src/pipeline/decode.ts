@@ -29,7 +29,12 @@ export function decodeBlobs(keys: PipelineKeys, request: DecodeRequest): Decoded
   });
 }
 
-function decodeBlob(hasher: BlobHasher, seal: ObjectSeal, request: DecodeRequest, blob: BlobLocation): Uint8Array {
+function decodeBlob(
+  hasher: BlobHasher,
+  seal: ObjectSeal,
+  request: DecodeRequest,
+  blob: BlobLocation,
+): Uint8Array {
   const start = blob.offset - request.bytesOffset + recordHeaderBytes;
   const stored = request.bytes.subarray(start, start + blob.storedLength);
   if (start < 0 || stored.length !== blob.storedLength) throw new Error('the pack ends before it');

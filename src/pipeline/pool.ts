@@ -45,7 +45,11 @@ export class WorkerPool implements AsyncDisposable {
     try {
       options.signal?.throwIfAborted();
       const member = this.#leastLoaded((other) => other.runs.size === 0);
-      return await this.#runIn<O>(member, { url: task.url.href, exportName: task.exportName, input }, options);
+      return await this.#runIn<O>(
+        member,
+        { url: task.url.href, exportName: task.exportName, input },
+        options,
+      );
     } finally {
       this.#busy -= 1;
       this.#waiting.shift()?.();
@@ -75,7 +79,8 @@ export class WorkerPool implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#closed = true;
-    for (const member of this.#members) member.channel.close(failure('interrupted', { what: 'its worker was ended' }));
+    for (const member of this.#members)
+      member.channel.close(failure('interrupted', { what: 'its worker was ended' }));
     await Promise.all(this.#members.map((member) => member.worker.terminate()));
   }
 
@@ -147,7 +152,8 @@ export class WorkerPool implements AsyncDisposable {
         return new Moved(buffer, [buffer]);
       },
       progress: ({ runId, bytes }: { runId: number; bytes: number }) => runs.get(runId)?.onProgress?.(bytes),
-      message: ({ runId, message }: { runId: number; message: unknown }) => runs.get(runId)?.onMessage?.(message),
+      message: ({ runId, message }: { runId: number; message: unknown }) =>
+        runs.get(runId)?.onMessage?.(message),
     });
     const member: Member = { worker, channel, runs, load: 0 };
     const gone = (reason: string, cause?: unknown): void => {

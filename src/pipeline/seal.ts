@@ -1,4 +1,12 @@
-import { createCipheriv, createDecipheriv, createHmac, hash, hkdfSync, randomBytes, timingSafeEqual } from 'node:crypto';
+import {
+  createCipheriv,
+  createDecipheriv,
+  createHmac,
+  hash,
+  hkdfSync,
+  randomBytes,
+  timingSafeEqual,
+} from 'node:crypto';
 import type { PipelineKeys, SealMode } from './keys.ts';
 
 /** What an object is; bound into its key, so that no object passes for one of another type. */
@@ -44,7 +52,8 @@ export function saltOfHeader(keys: PipelineKeys, type: ObjectType, header: Uint8
   const salt = Uint8Array.from(found.subarray(28, 60));
   const expected = headerWithSalt(keys, type, salt);
   if (found.compare(expected) === 0) return salt;
-  if (found.compare(magic, 0, 8, 0, 8) !== 0) throw new SealError('it does not begin like an object of Holdfast');
+  if (found.compare(magic, 0, 8, 0, 8) !== 0)
+    throw new SealError('it does not begin like an object of Holdfast');
   if (found[8] !== formatVersion) throw new SealError(`its format is ${found[8]}`);
   if (found[9] !== objectTypes[type]) throw new SealError(`it is not of type ${type}`);
   if (found.compare(expected, 12, 28, 12, 28) !== 0) throw new SealError('it belongs to another repository');
@@ -86,7 +95,9 @@ export class ObjectSeal {
       if (timingSafeEqual(tag, this.#plainTag(position, additional, data))) return data;
       throw new SealError('its contents do not match their check value');
     }
-    const decipher = createDecipheriv('aes-256-gcm', this.#key, nonceAt(position), { authTagLength: tagBytes });
+    const decipher = createDecipheriv('aes-256-gcm', this.#key, nonceAt(position), {
+      authTagLength: tagBytes,
+    });
     decipher.setAAD(additional);
     decipher.setAuthTag(tag);
     const opened = decipher.update(data);

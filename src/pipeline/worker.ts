@@ -29,7 +29,8 @@ const running = new Map<number, AbortController>();
 
 const host: BlobHost = {
   claim: (ids) => channel.call<Uint8Array>('claim', ids),
-  storePack: (pack: FinishedPack) => channel.call<ArrayBuffer>('storePack', pack, [pack.buffer, pack.entries.buffer]),
+  storePack: (pack: FinishedPack) =>
+    channel.call<ArrayBuffer>('storePack', pack, [pack.buffer, pack.entries.buffer]),
 };
 const sink = new BlobSink(setup.keys, setup.compression, host);
 const windows = new WindowPool(setup.keys.gearTable);
@@ -85,6 +86,7 @@ async function run(request: RunRequest): Promise<unknown> {
 /** A blob in a buffer of its own, so that it can be moved. */
 function movable(blob: Uint8Array): Uint8Array<ArrayBuffer> {
   const { buffer } = blob;
-  const alone = buffer instanceof ArrayBuffer && blob.byteOffset === 0 && blob.byteLength === buffer.byteLength;
+  const alone =
+    buffer instanceof ArrayBuffer && blob.byteOffset === 0 && blob.byteLength === buffer.byteLength;
   return alone ? (blob as Uint8Array<ArrayBuffer>) : Uint8Array.from(blob);
 }

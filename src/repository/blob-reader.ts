@@ -88,7 +88,13 @@ export function groupReads(blobs: readonly Located[]): ReadGroup[] {
     const last = open.at(-1);
     if (first === undefined || last === undefined) return;
     const length = endOf(last) - first.offset;
-    groups.push({ packId: first.packId, packSalt: first.packSalt, blobs: open, offset: first.offset, length });
+    groups.push({
+      packId: first.packId,
+      packSalt: first.packSalt,
+      blobs: open,
+      offset: first.offset,
+      length,
+    });
     open = [];
   };
   for (const blob of blobs) {

@@ -11,14 +11,19 @@ export function encodeCheckedJson(content: Readonly<Record<string, unknown>>): U
 }
 
 /** Parses and checks such an object. Throws a plain `Error` that says what is wrong with it. */
-export function decodeCheckedJson<T extends Record<string, unknown>>(bytes: Uint8Array, schema: z.ZodType<T>): T {
+export function decodeCheckedJson<T extends Record<string, unknown>>(
+  bytes: Uint8Array,
+  schema: z.ZodType<T>,
+): T {
   const text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
   const parsed: unknown = JSON.parse(text);
-  if (typeof parsed !== 'object' || parsed === null || !('check' in parsed)) throw new Error('it has no check value');
+  if (typeof parsed !== 'object' || parsed === null || !('check' in parsed))
+    throw new Error('it has no check value');
   const { check, ...content } = parsed;
-  if (check !== hash('sha256', canonicalJson(content), 'hex')) throw new Error('it does not match its check value');
+  if (check !== hash('sha256', canonicalJson(content), 'hex'))
+    throw new Error('it does not match its check value');
   // Space, order and escapes are not covered by the check value, but only one text is ever written.
-  if (Buffer.compare(encodeCheckedJson(content as Record<string, unknown>), bytes) !== 0) {
+  if (Buffer.compare(encodeCheckedJson(content), bytes) !== 0) {
     throw new Error('it is not written the way Holdfast writes it');
   }
   return schema.parse(content);

@@ -6,7 +6,7 @@ import { derive } from '../pipeline/keys.ts';
 import type { Storage } from '../storage/port.ts';
 import { canonicalJson, decodeCheckedJson, encodeCheckedJson } from './checked-json.ts';
 import { configObject } from './layout.ts';
-import type { RepositoryInfo } from './repository.ts';
+import type { RepositoryInfo } from './model.ts';
 
 export const formatVersion = 1;
 
@@ -21,13 +21,21 @@ const configSchema = z.strictObject({
   id: z.string().regex(/^[0-9a-f]{32}$/),
   created_at: z.iso.datetime({ precision: 3 }),
   encryption: z.enum(['aes-256-gcm', 'none']),
-  features: z.strictObject({ read: featureList, write: featureList, delete: featureList, check: featureList }),
+  features: z.strictObject({
+    read: featureList,
+    write: featureList,
+    delete: featureList,
+    check: featureList,
+  }),
   /** HMAC-SHA-256 over the canonical text of everything above, under a key derived from the master key. */
   mac: z.string().regex(/^[0-9a-f]{64}$/),
 });
 
 /** Only what tells an old program that it is old; whatever else a newer format has is not looked at. */
-const anyFormatSchema = z.looseObject({ holdfast: z.literal('repository'), format: z.number().int().positive() });
+const anyFormatSchema = z.looseObject({
+  holdfast: z.literal('repository'),
+  format: z.number().int().positive(),
+});
 
 export type RepositoryConfig = z.infer<typeof configSchema>;
 
@@ -51,19 +59,30 @@ export function encodeConfig(config: RepositoryConfig): Uint8Array {
 }
 
 /** Reads `holdfast.json`; undefined when there is none. `repository_newer`, `repository_damaged`. */
-export async function readConfig(storage: Storage, signal?: AbortSignal): Promise<RepositoryConfig | undefined> {
+export async function readConfig(
+  storage: Storage,
+  signal?: AbortSignal,
+): Promise<RepositoryConfig | undefined> {
   const bytes = await readOptional(storage, configObject, signal);
   if (bytes === undefined) return undefined;
   try {
     return decodeCheckedJson(bytes, configSchema);
   } catch (error) {
     refuseNewerFormat(storage.location, bytes);
-    throw failure('repository_damaged', { object: configObject, location: storage.location, reason: reasonOf(error) });
+    throw failure('repository_damaged', {
+      object: configObject,
+      location: storage.location,
+      reason: reasonOf(error),
+    });
   }
 }
 
 /** Refuses a repository that asks for features this program does not know, for the kinds of thing it will do. */
-export function requireFeatures(config: RepositoryConfig, location: string, kinds: readonly OperationKind[]): void {
+export function requireFeatures(
+  config: RepositoryConfig,
+  location: string,
+  kinds: readonly OperationKind[],
+): void {
   for (const operation of kinds) {
     const unknown = config.features[operation].filter((feature) => !knownFeatures.has(feature));
     if (unknown.length > 0) {
@@ -90,7 +109,11 @@ export function infoOf(config: RepositoryConfig): RepositoryInfo {
   };
 }
 
-async function readOptional(storage: Storage, name: string, signal?: AbortSignal): Promise<Uint8Array | undefined> {
+async function readOptional(
+  storage: Storage,
+  name: string,
+  signal?: AbortSignal,
+): Promise<Uint8Array | undefined> {
   try {
     return await storage.get(name, { signal });
   } catch (error) {
@@ -117,5 +140,7 @@ function refuseNewerFormat(location: string, bytes: Uint8Array): void {
 }
 
 function macOf(content: Omit<RepositoryConfig, 'mac'>, id: RepositoryId, master: Uint8Array): string {
-  return createHmac('sha256', derive(master, id, 'config', 32)).update(canonicalJson(content)).digest('hex');
+  return createHmac('sha256', derive(master, id, 'config', 32))
+    .update(canonicalJson(content))
+    .digest('hex');
 }

@@ -7,7 +7,7 @@ import { encodeConfig, formatVersion, newConfig, readConfig } from './config-obj
 import { wrapMaster } from './key-object.ts';
 import { keyInfoOf, storeKey } from './keyring.ts';
 import { configObject, keyObject, keysPrefix } from './layout.ts';
-import type { KeyInfo, NewKey, RepositoryInfo } from './repository.ts';
+import type { KeyInfo, NewKey, RepositoryInfo } from './model.ts';
 
 export interface CreateOptions {
   /** The first passphrase; null for a repository that is authenticated but not encrypted. */

@@ -1,6 +1,6 @@
 import type { Manifest } from '../contract/manifest.ts';
 import { failure } from '../kernel/errors/failure.ts';
-import type { BackupName } from './repository.ts';
+import type { BackupName } from './model.ts';
 
 const fullId = /^[0-9a-f]{32}$/;
 const idPrefix = /^[0-9a-f]{4,31}$/;
@@ -14,7 +14,11 @@ type Read = (name: BackupName) => Promise<Manifest>;
  * at or before it; without an offset it is local time), `latest`, or `latest:SOURCE`.
  * `backup_unknown`, `backup_ambiguous`, `backup_reference`.
  */
-export async function findBackup(names: readonly BackupName[], reference: string, read: Read): Promise<Manifest> {
+export async function findBackup(
+  names: readonly BackupName[],
+  reference: string,
+  read: Read,
+): Promise<Manifest> {
   if (reference === 'latest') return await read(lastOf(names, reference));
   if (reference.startsWith('latest:')) return await latestOfSource(names, reference, read);
   if (fullId.test(reference) || idPrefix.test(reference)) return await read(byPrefix(names, reference));
@@ -22,7 +26,11 @@ export async function findBackup(names: readonly BackupName[], reference: string
   throw failure('backup_reference', { reference });
 }
 
-async function latestOfSource(names: readonly BackupName[], reference: string, read: Read): Promise<Manifest> {
+async function latestOfSource(
+  names: readonly BackupName[],
+  reference: string,
+  read: Read,
+): Promise<Manifest> {
   const source = reference.slice('latest:'.length);
   for (const name of names.toReversed()) {
     const manifest = await read(name);
@@ -35,7 +43,11 @@ function byPrefix(names: readonly BackupName[], prefix: string): BackupName {
   const matching = names.filter((name) => name.id.startsWith(prefix));
   if (matching.length > 1) {
     const examples = matching.slice(0, 3).map((name) => name.id.slice(0, prefix.length + 4));
-    throw failure('backup_ambiguous', { reference: prefix, count: matching.length, examples: examples.join(', ') });
+    throw failure('backup_ambiguous', {
+      reference: prefix,
+      count: matching.length,
+      examples: examples.join(', '),
+    });
   }
   return lastOf(matching, prefix);
 }

@@ -46,7 +46,9 @@ export class IndexCache implements Disposable {
     const database = new DatabaseSync(path, { timeout: 60_000 });
     try {
       // 16 MiB of pages; temporary tables (what this session stores) in a file, too.
-      database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA cache_size = -16384; PRAGMA temp_store = FILE;');
+      database.exec(
+        'PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA cache_size = -16384; PRAGMA temp_store = FILE;',
+      );
       createTables(database);
       return new IndexCache(database);
     } catch (error) {
@@ -108,7 +110,9 @@ export class IndexCache implements Disposable {
 
   /** Packs in the listing that no index has told of. */
   unindexed(): { id: string; sizeBytes: number }[] {
-    return this.#statements.unindexed.all().map((row) => ({ id: hex(row['id']), sizeBytes: Number(row['size']) }));
+    return this.#statements.unindexed
+      .all()
+      .map((row) => ({ id: hex(row['id']), sizeBytes: Number(row['size']) }));
   }
 
   /** Where a blob is; the copy in a pack that is present when there are several. */
@@ -238,10 +242,27 @@ function createTables(database: DatabaseSync): void {
   `);
 }
 
-function prepare(database: DatabaseSync): Record<
-  | 'hasIndex' | 'addIndex' | 'packNumber' | 'addPack' | 'addBlob' | 'listed' | 'unindexed' | 'locate'
-  | 'presentPack' | 'claim' | 'depend' | 'missingDependencies' | 'visit' | 'need' | 'neededPacks' | 'listedPacks'
-  | 'pack' | 'packBlobs',
+function prepare(
+  database: DatabaseSync,
+): Record<
+  | 'hasIndex'
+  | 'addIndex'
+  | 'packNumber'
+  | 'addPack'
+  | 'addBlob'
+  | 'listed'
+  | 'unindexed'
+  | 'locate'
+  | 'presentPack'
+  | 'claim'
+  | 'depend'
+  | 'missingDependencies'
+  | 'visit'
+  | 'need'
+  | 'neededPacks'
+  | 'listedPacks'
+  | 'pack'
+  | 'packBlobs',
   StatementSync
 > {
   return {

@@ -19,7 +19,10 @@ export interface IndexedPack {
 const packRecordBytes = 72;
 
 /** One index object for some packs: its name is the hash of its bytes. */
-export function encodeIndex(keys: PipelineKeys, packs: readonly IndexedPack[]): { id: string; bytes: Uint8Array } {
+export function encodeIndex(
+  keys: PipelineKeys,
+  packs: readonly IndexedPack[],
+): { id: string; bytes: Uint8Array } {
   const parts: Uint8Array[] = [];
   for (const pack of packs) {
     const record = Buffer.alloc(packRecordBytes);
@@ -38,8 +41,9 @@ export function decodeIndex(keys: PipelineKeys, name: string, bytes: Uint8Array)
   const contents = openObject(keys, 'index', name, bytes, '');
   const view = Buffer.from(contents.buffer, contents.byteOffset, contents.byteLength);
   const packs: IndexedPack[] = [];
-  for (let at = 0; at < view.length; ) {
-    if (at + packRecordBytes > view.length) throw failure('object_damaged', { name, reason: 'it ends in a pack' });
+  for (let at = 0; at < view.length;) {
+    if (at + packRecordBytes > view.length)
+      throw failure('object_damaged', { name, reason: 'it ends in a pack' });
     const entriesEnd = at + packRecordBytes + view.readUInt32LE(at + 68) * footerEntryBytes;
     if (entriesEnd > view.length) throw failure('object_damaged', { name, reason: 'it ends in a pack' });
     packs.push({

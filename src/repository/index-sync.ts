@@ -54,7 +54,9 @@ async function readIndexes(
 ): Promise<void> {
   for await (const { name } of storage.list(indexPrefix, { signal })) {
     if (cache.hasIndex(name)) continue;
-    const packs = await tolerate(name, problems, async () => decodeIndex(keys, name, await storage.get(name, { signal })));
+    const packs = await tolerate(name, problems, async () =>
+      decodeIndex(keys, name, await storage.get(name, { signal })),
+    );
     if (packs !== undefined) cache.transaction(() => cache.add(name, packs));
   }
 }
@@ -74,14 +76,20 @@ async function recoverPacks(
   };
   for (const { id, sizeBytes } of cache.unindexed()) {
     signal?.throwIfAborted();
-    const pack = await tolerate(packObject(id), problems, () => indexFromPack(storage, keys, id, sizeBytes, signal));
+    const pack = await tolerate(packObject(id), problems, () =>
+      indexFromPack(storage, keys, id, sizeBytes, signal),
+    );
     if (pack !== undefined) group.push(pack);
     if (group.length >= recoveryGroup) store();
   }
   if (group.length > 0) store();
 }
 
-async function tolerate<T>(object: string, problems: IndexProblem[], read: () => Promise<T>): Promise<T | undefined> {
+async function tolerate<T>(
+  object: string,
+  problems: IndexProblem[],
+  read: () => Promise<T>,
+): Promise<T | undefined> {
   try {
     return await read();
   } catch (error) {

@@ -5,7 +5,7 @@ import { failure } from '../kernel/errors/failure.ts';
 import { newKeyId, type RepositoryId } from '../kernel/ids.ts';
 import type { Secret } from '../kernel/secret.ts';
 import { canonicalJson } from './checked-json.ts';
-import type { NewKey } from './repository.ts';
+import type { NewKey } from './model.ts';
 
 const base64 = z.base64();
 

@@ -6,7 +6,7 @@ import type { Storage } from '../storage/port.ts';
 import { decodeCheckedJson, encodeCheckedJson } from './checked-json.ts';
 import { keyObjectSchema, unwrapMaster, wrapMaster, type KeyObject, type KeyOrigin } from './key-object.ts';
 import { keyObject, keysPrefix } from './layout.ts';
-import type { KeyInfo, Keyring, NewKey } from './repository.ts';
+import type { KeyInfo, Keyring, NewKey } from './model.ts';
 
 export async function storeKey(storage: Storage, key: KeyObject): Promise<void> {
   await storage.put(keyObject(key.id), encodeCheckedJson(key));
@@ -85,7 +85,8 @@ export class StoredKeyring implements Keyring {
   async add(key: NewKey): Promise<KeyInfo> {
     const object = await wrapMaster(this.#master, this.#repository, key, this.#origin());
     // Read the wrapping back before anyone relies on it.
-    if ((await unwrapMaster(object, key.passphrase)) === undefined) throw new Error('the new key does not open');
+    if ((await unwrapMaster(object, key.passphrase)) === undefined)
+      throw new Error('the new key does not open');
     await storeKey(this.#storage, object);
     return keyInfoOf(object, this.#current);
   }

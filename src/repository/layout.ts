@@ -1,5 +1,5 @@
 import type { BackupId } from '../kernel/ids.ts';
-import type { BackupName } from './repository.ts';
+import type { BackupName } from './model.ts';
 
 /** Where everything lies in a repository. docs/format.md describes each. */
 export const configObject = 'holdfast.json';

@@ -4,7 +4,7 @@ import { failure, isFailure, reasonOf } from '../kernel/errors/failure.ts';
 import type { PipelineKeys } from '../pipeline/keys.ts';
 import type { Storage } from '../storage/port.ts';
 import { parseSnapshotObject, snapshotObject, snapshotsPrefix } from './layout.ts';
-import type { BackupName } from './repository.ts';
+import type { BackupName } from './model.ts';
 import { openObject, sealObject } from './sealed-object.ts';
 
 /** Every backup there is, oldest first by sequence, from one listing. */
@@ -48,7 +48,8 @@ async function getManifest(storage: Storage, name: BackupName, signal?: AbortSig
   try {
     return await storage.get(name.objectName, { signal });
   } catch (error) {
-    if (isFailure(error, 'object_missing')) throw failure('backup_unknown', { reference: name.id }, { cause: error });
+    if (isFailure(error, 'object_missing'))
+      throw failure('backup_unknown', { reference: name.id }, { cause: error });
     throw error;
   }
 }

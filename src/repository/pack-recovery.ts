@@ -81,7 +81,7 @@ async function walkRecords(
 ): Promise<PackContents> {
   const salt = saltFromEither(keys, name, await storage.get(name, { length: headerBytes, signal }), tail);
   const blobs: BlobLocation[] = [];
-  for (let at = headerBytes; at + recordHeaderBytes <= sizeBytes; ) {
+  for (let at = headerBytes; at + recordHeaderBytes <= sizeBytes;) {
     const head = await storage.get(name, { offset: at, length: recordHeaderBytes, signal });
     const blob = head.length === recordHeaderBytes ? parseRecordHeader(head, at) : undefined;
     if (blob === undefined || at + recordHeaderBytes + blob.storedLength > sizeBytes) break;

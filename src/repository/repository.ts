@@ -1,83 +1,177 @@
 import type { Manifest } from '../contract/manifest.ts';
-import type { Entry, StreamRef } from '../contract/stream.ts';
-import type { BackupId, KeyId, RepositoryId } from '../kernel/ids.ts';
+import { entrySchema, type Entry, type StreamRef } from '../contract/stream.ts';
+import type { Clock } from '../kernel/clock.ts';
+import { failure, reasonOf } from '../kernel/errors/failure.ts';
+import { splitLines } from '../kernel/lines.ts';
+import type { Logger } from '../kernel/log.ts';
 import type { Secret } from '../kernel/secret.ts';
-import type { Compression } from '../pipeline/codec.ts';
+import { defaultCompression } from '../pipeline/codec.ts';
+import { deriveKeys, type PipelineKeys } from '../pipeline/keys.ts';
+import { WorkerPool } from '../pipeline/pool.ts';
 import type { Storage } from '../storage/port.ts';
-import type { WriteSession } from './write-session.ts';
+import { BlobReader } from './blob-reader.ts';
+import { infoOf, requireFeatures, type RepositoryConfig } from './config-object.ts';
+import { findBackup } from './find-backup.ts';
+import { IndexCache } from './index-cache.ts';
+import { syncIndex, type IndexProblem } from './index-sync.ts';
+import { NoKeyring, StoredKeyring, type Unlocked } from './keyring.ts';
+import { listManifests, readManifest } from './manifests.ts';
+import type { BackupName, CallContext, Keyring, RepositoryInfo, SessionOptions } from './model.ts';
+import { readStream } from './stream-reader.ts';
+import { WriteSession } from './write-session.ts';
 
-/** What `holdfast.json` says; readable without any key. */
-export interface RepositoryInfo {
-  readonly id: RepositoryId;
-  readonly format: number;
-  readonly encrypted: boolean;
-  readonly createdAt: string;
-}
-
-/** A backup as its manifest's name tells it, without reading the manifest. */
-export interface BackupName {
-  readonly id: BackupId;
-  readonly sequence: number;
-  /** When the backup started: milliseconds since 1970. */
-  readonly startedAtMs: number;
-  readonly objectName: string;
-}
-
-export interface KeyInfo {
-  readonly id: KeyId;
-  readonly label: string;
-  readonly createdAt: string;
+export interface OpenOptions {
+  /** Null when none was given; that is enough for a repository that is not encrypted. */
+  readonly passphrase: Secret | null;
+  /** Where the local index cache may be kept. */
+  readonly cacheDirectory: string;
+  readonly clock: Clock;
+  readonly log: Logger;
   readonly host: string;
   readonly user: string;
-  /** True for the key this repository was opened with. */
-  readonly current: boolean;
-}
-
-export interface NewKey {
-  readonly passphrase: Secret;
-  readonly label: string;
-}
-
-/** The passphrases of a repository: each wraps the same master key. */
-export interface Keyring {
-  list(): Promise<readonly KeyInfo[]>;
-  add(key: NewKey): Promise<KeyInfo>;
-  /** Refuses to remove the last key (`key_last`) and an unknown one (`key_unknown`). */
-  remove(id: KeyId): Promise<void>;
-  /** Adds the new passphrase, then removes the current one; a crash between leaves both, never none. */
-  change(key: NewKey): Promise<KeyInfo>;
-}
-
-export interface CallContext {
-  readonly signal?: AbortSignal | undefined;
+  /** Worker threads for reading; 2 unless given. */
+  readonly readJobs?: number;
 }
 
 /** An open repository. Several programs may have it open and write to it at once. */
-export interface Repository extends AsyncDisposable {
+export class Repository implements AsyncDisposable {
   readonly info: RepositoryInfo;
   readonly storage: Storage;
   readonly keys: Keyring;
+  readonly pipelineKeys: PipelineKeys;
+  readonly #config: RepositoryConfig;
+  readonly #options: OpenOptions;
+  #cache: Promise<IndexCache> | undefined;
+  #pool: WorkerPool | undefined;
+  #reader: Promise<BlobReader> | undefined;
+  #indexProblems: readonly IndexProblem[] = [];
+
+  constructor(
+    storage: Storage,
+    config: RepositoryConfig,
+    options: OpenOptions,
+    master: Uint8Array,
+    unlocked: Unlocked | undefined,
+  ) {
+    this.info = infoOf(config);
+    this.storage = storage;
+    this.#config = config;
+    this.#options = options;
+    this.pipelineKeys = deriveKeys(master, this.info.id, this.info.encrypted ? 'aes-256-gcm' : 'plain');
+    const { host, user, clock } = options;
+    const origin = () => ({ nowMs: clock.now(), host, user });
+    this.keys =
+      unlocked === undefined
+        ? new NoKeyring(storage.location)
+        : new StoredKeyring(storage, this.info.id, unlocked, origin);
+  }
 
   /** Every backup there is, oldest first, from one listing. */
-  names(context?: CallContext): Promise<readonly BackupName[]>;
+  async names(context: CallContext = {}): Promise<readonly BackupName[]> {
+    return await listManifests(this.storage, context.signal);
+  }
+
   /** Reads, authenticates and parses one manifest. */
-  manifest(name: BackupName, context?: CallContext): Promise<Manifest>;
+  async manifest(name: BackupName, context: CallContext = {}): Promise<Manifest> {
+    return await readManifest(this.storage, this.pipelineKeys, name, context.signal);
+  }
+
   /**
    * Finds the backup meant by an id, a unique prefix of one (at least 4 digits), a timestamp (the newest backup that
    * started at or before it), `latest` or `latest:SOURCE`. `backup_unknown`, `backup_ambiguous`, `backup_reference`.
    */
-  find(reference: string, context?: CallContext): Promise<Manifest>;
+  async find(reference: string, context: CallContext = {}): Promise<Manifest> {
+    return await findBackup(await this.names(context), reference, (name) => this.manifest(name, context));
+  }
+
   /** The entries of a backup in their order, streamed. */
-  entries(manifest: Manifest, context?: CallContext): AsyncIterable<Entry>;
+  async *entries(manifest: Manifest, context: CallContext = {}): AsyncGenerator<Entry, void, void> {
+    let count = 0;
+    for await (const line of splitLines(this.open(manifest.entries.stream, context))) {
+      count += 1;
+      yield parseEntry(line, manifest.id);
+    }
+    if (count !== manifest.entries.count) {
+      const reason = `its list has ${count} entries instead of ${manifest.entries.count}`;
+      throw failure('object_damaged', { name: `the entries of backup ${manifest.id}`, reason });
+    }
+  }
+
   /** The bytes of a stored stream in order, each piece checked before it is handed out. */
-  open(stream: StreamRef, context?: CallContext): AsyncIterable<Uint8Array>;
+  async *open(stream: StreamRef, context: CallContext = {}): AsyncGenerator<Uint8Array, void, void> {
+    yield* readStream(await this.reader(context.signal), stream, context.signal);
+  }
+
   /** Begins a backup. One session at a time for an open repository; open it again for another. */
-  beginSession(options: SessionOptions): Promise<WriteSession>;
+  async beginSession({ signal, compression, jobs }: SessionOptions): Promise<WriteSession> {
+    requireFeatures(this.#config, this.storage.location, ['read', 'write']);
+    const cache = await this.cache(signal);
+    return new WriteSession({
+      storage: this.storage,
+      keys: this.pipelineKeys,
+      cache,
+      compression,
+      jobs,
+      signal,
+    });
+  }
+
+  /** The blob reader, with the index brought up to date when it is first asked for. */
+  async reader(signal?: AbortSignal): Promise<BlobReader> {
+    this.#reader ??= this.cache(signal).then((cache) => new BlobReader(this.storage, cache, this.workers()));
+    return await this.#reader;
+  }
+
+  /** The local index, brought up to date when it is first asked for. */
+  async cache(signal?: AbortSignal): Promise<IndexCache> {
+    this.#cache ??= this.#openCache(signal);
+    return await this.#cache;
+  }
+
+  /** Index objects and packs that could not be used when the index was brought up to date. */
+  get indexProblems(): readonly IndexProblem[] {
+    return this.#indexProblems;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#pool?.[Symbol.asyncDispose]();
+    await this.#cache?.then(
+      (cache) => cache[Symbol.dispose](),
+      () => {}, // It was never opened; whoever asked for it was told.
+    );
+    await this.storage.close();
+  }
+
+  async #openCache(signal?: AbortSignal): Promise<IndexCache> {
+    const cache = IndexCache.open(this.#options.cacheDirectory, this.info.id);
+    try {
+      this.#indexProblems = await syncIndex(
+        this.storage,
+        this.pipelineKeys,
+        cache,
+        this.#options.log,
+        signal,
+      );
+      return cache;
+    } catch (error) {
+      cache[Symbol.dispose]();
+      throw error;
+    }
+  }
+
+  /** The threads that open and check blobs. */
+  workers(): WorkerPool {
+    const setup = { keys: this.pipelineKeys, compression: defaultCompression };
+    this.#pool ??= new WorkerPool(setup, this.#options.readJobs ?? 2);
+    return this.#pool;
+  }
 }
 
-export interface SessionOptions {
-  readonly signal: AbortSignal;
-  readonly compression: Compression;
-  /** Tasks, and so worker threads, at once. */
-  readonly jobs: number;
+function parseEntry(line: Uint8Array, backup: string): Entry {
+  try {
+    return entrySchema.parse(JSON.parse(Buffer.from(line).toString()));
+  } catch (error) {
+    const name = `the entries of backup ${backup}`;
+    throw failure('object_damaged', { name, reason: reasonOf(error) }, { cause: error });
+  }
 }

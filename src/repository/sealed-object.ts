@@ -13,7 +13,12 @@ const maximumRawBytes = 256 * 1024 * 1024;
  * Seals a whole object with one section: header (64), section header (12), sealed and compressed contents.
  * `binding` is what else must be the same when it is opened: the object's name where the name is not a hash of it.
  */
-export function sealObject(keys: PipelineKeys, type: ObjectType, contents: Uint8Array, binding: string): Uint8Array {
+export function sealObject(
+  keys: PipelineKeys,
+  type: ObjectType,
+  contents: Uint8Array,
+  binding: string,
+): Uint8Array {
   const header = newHeader(keys, type);
   const packed = zstdCompressSync(contents, { params: { [constants.ZSTD_c_compressionLevel]: 3 } });
   const section = Buffer.alloc(sectionHeaderBytes);
@@ -39,8 +44,10 @@ export function openObject(
     const section = Buffer.from(bytes.buffer, bytes.byteOffset + headerBytes, sectionHeaderBytes);
     const rawLength = section.readUInt32LE(4);
     const expectedLength = headerBytes + sectionHeaderBytes + section.readUInt32LE(8) + 16;
-    if (section[0] !== sectionKind || rawLength > maximumRawBytes) throw new Error('its section header is damaged');
-    if (bytes.length !== expectedLength) throw new Error(`it has ${bytes.length} bytes instead of ${expectedLength}`);
+    if (section[0] !== sectionKind || rawLength > maximumRawBytes)
+      throw new Error('its section header is damaged');
+    if (bytes.length !== expectedLength)
+      throw new Error(`it has ${bytes.length} bytes instead of ${expectedLength}`);
     const additional = Buffer.concat([section, Buffer.from(binding)]);
     const stored = bytes.subarray(headerBytes + sectionHeaderBytes);
     const packed = new ObjectSeal(keys, bytes.subarray(0, headerBytes)).open(headerBytes, additional, stored);

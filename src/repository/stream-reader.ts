@@ -38,7 +38,11 @@ async function* extentsBelow(
       return;
     }
   } catch (error) {
-    throw failure('blob_damaged', { blob: shortId(node), name: 'a map', reason: reasonOf(error) }, { cause: error });
+    throw failure(
+      'blob_damaged',
+      { blob: shortId(node), name: 'a map', reason: reasonOf(error) },
+      { cause: error },
+    );
   }
   for (const child of readNodeReferences(bytes)) yield* extentsBelow(reader, child.id, depth - 1, signal);
 }

@@ -63,7 +63,9 @@ export class WriteSession implements AsyncDisposable {
     this.#sink = new BlobSink(keys, compression, host);
     this.#windows = new WindowPool(keys.gearTable);
     this.#hasher = new BlobHasher(keys.blobIdKey);
-    this.#entries = new EntryWriter(this.#openStream({ type: 'content', averageBytes: 65_536 }, blobTypes.list));
+    this.#entries = new EntryWriter(
+      this.#openStream({ type: 'content', averageBytes: 65_536 }, blobTypes.list),
+    );
   }
 
   /** Runs a task in a worker; it ends when the session's signal aborts, too. */
@@ -82,7 +84,10 @@ export class WriteSession implements AsyncDisposable {
 
   /** Makes everything durable, checks that all it relies on is there, and writes the manifest. */
   async commit(
-    describe: (counts: SessionCounts, entries: Manifest['entries']) => Omit<Manifest, 'sequence' | 'previous'>,
+    describe: (
+      counts: SessionCounts,
+      entries: Manifest['entries'],
+    ) => Omit<Manifest, 'sequence' | 'previous'>,
   ): Promise<Manifest> {
     const { storage, keys, signal } = this.#parts;
     const entries = await this.#entries.finish();
@@ -100,7 +105,13 @@ export class WriteSession implements AsyncDisposable {
   }
 
   #openStream(chunking: Chunking, blobType: 1 | 3): StreamWriter {
-    return new ChunkedStreamWriter({ hasher: this.#hasher, sink: this.#sink, windows: this.#windows, chunking, blobType });
+    return new ChunkedStreamWriter({
+      hasher: this.#hasher,
+      sink: this.#sink,
+      windows: this.#windows,
+      chunking,
+      blobType,
+    });
   }
 
   async #storePack(pack: FinishedPack): Promise<ArrayBuffer> {
@@ -132,7 +143,8 @@ export class WriteSession implements AsyncDisposable {
     await listPacks(storage, cache, signal);
     const missing = cache.missingDependencies();
     const [first] = missing;
-    if (first !== undefined) throw failure('pack_lost', { count: missing.length, name: packObject(first.id) });
+    if (first !== undefined)
+      throw failure('pack_lost', { count: missing.length, name: packObject(first.id) });
   }
 
   #total(all: readonly SinkCounts[]): SessionCounts {

@@ -57,7 +57,10 @@ test(
       const visible = await listed(holdfast);
       for (const id of finished) assert.ok(visible.includes(id), `finished backup ${id} is not there`);
       // A backup killed between its manifest and its summary is whole, and there.
-      assert.ok(visible.length - finished.length <= 1, `${visible.length} backups, ${finished.length} finished`);
+      assert.ok(
+        visible.length - finished.length <= 1,
+        `${visible.length} backups, ${finished.length} finished`,
+      );
       finished.splice(0, finished.length, ...visible);
       assert.equal((await holdfast('verify'))['ok'], true);
     }
@@ -81,8 +84,8 @@ test(
 );
 
 function idIn(stdout: string): string {
-  const summary = JSON.parse(stdout.trimEnd().split('\n').at(-1) ?? '{}') as Json;
-  return String(summary['backups'][0].id);
+  const summary = JSON.parse(stdout.trimEnd().split('\n').at(-1) ?? '{}') as { backups: { id: string }[] };
+  return summary.backups[0]?.id ?? '';
 }
 
 async function listed(holdfast: (...args: string[]) => Promise<Json>): Promise<string[]> {

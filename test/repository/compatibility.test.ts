@@ -5,10 +5,14 @@ import { encodeCheckedJson } from '../../src/repository/checked-json.ts';
 import { MemoryStorage } from '../../src/storage/memory/memory-storage.ts';
 import { makeRepository, openTestRepository } from '../../testing/repository.ts';
 
-async function withConfig(change: (config: Record<string, unknown>) => Record<string, unknown>): Promise<MemoryStorage> {
+async function withConfig(
+  change: (config: Record<string, unknown>) => Record<string, unknown>,
+): Promise<MemoryStorage> {
   const storage = new MemoryStorage(systemClock);
   await (await makeRepository(storage, { encrypted: false }))[Symbol.asyncDispose]();
-  const { check: _, ...config } = JSON.parse(Buffer.from(await storage.get('holdfast.json')).toString());
+  const { check: _, ...config } = JSON.parse(
+    Buffer.from(await storage.get('holdfast.json')).toString(),
+  ) as Record<string, unknown>;
   await storage.delete('holdfast.json');
   await storage.put('holdfast.json', encodeCheckedJson(change(config)));
   return storage;
@@ -22,7 +26,10 @@ test('a repository of a newer format is refused as newer, not as damaged', async
 test('a feature that reading needs is refused by name', async () => {
   const features = { read: ['erasure-codes'], write: [], delete: [], check: [] };
   const storage = await withConfig((config) => ({ ...config, features }));
-  await assert.rejects(openTestRepository(storage), { errorName: 'repository_newer', message: /erasure-codes/ });
+  await assert.rejects(openTestRepository(storage), {
+    errorName: 'repository_newer',
+    message: /erasure-codes/,
+  });
 });
 
 test('a configuration changed by somebody without the key is refused even with a right check value', async () => {

@@ -5,7 +5,7 @@ import { asFailure } from '../../src/kernel/errors/failure.ts';
 import { silentLogger } from '../../src/kernel/log.ts';
 import { verifyRepository } from '../../src/operations/verify.ts';
 import type { VerifyProblem } from '../../src/operations/verify-report.ts';
-import type { OpenedRepository } from '../../src/repository/open.ts';
+import type { Repository } from '../../src/repository/repository.ts';
 import { MemoryStorage } from '../../src/storage/memory/memory-storage.ts';
 import {
   backUp,
@@ -26,7 +26,7 @@ const options = {
   readData: true,
 };
 
-async function problemsOf(repository: OpenedRepository): Promise<readonly VerifyProblem[]> {
+async function problemsOf(repository: Repository): Promise<readonly VerifyProblem[]> {
   return (await verifyRepository(repository, options)).problems;
 }
 
@@ -108,8 +108,8 @@ test('a flipped bit costs at most the chunk it hit', async () => {
 });
 
 async function readEach(
-  repository: OpenedRepository,
-  manifest: Awaited<ReturnType<OpenedRepository['find']>>,
+  repository: Repository,
+  manifest: Awaited<ReturnType<Repository['find']>>,
 ): Promise<Record<string, string>> {
   const found: Record<string, string> = {};
   try {
@@ -151,7 +151,10 @@ test('swapped, truncated, missing and transplanted objects are named, with the b
     ['missing', (name) => storage.delete(name)],
     ['of another repository', async (name) => replace(storage, name, await other.get(foreignPack))],
     ['of another type', async (name) => replace(storage, name, await storage.get(indexName))],
-    ['another pack', async (name) => replace(storage, name, await storage.get(packs.find((pack) => pack !== name) ?? ''))],
+    [
+      'another pack',
+      async (name) => replace(storage, name, await storage.get(packs.find((pack) => pack !== name) ?? '')),
+    ],
   ];
   for (const name of packs) {
     const good = await storage.get(name);
@@ -162,7 +165,10 @@ test('swapped, truncated, missing and transplanted objects are named, with the b
       const ofPack = problems.filter((problem) => problem.object === name);
       assert.ok(ofPack.length > 0, `${what}: ${name}: ${JSON.stringify(problems).slice(0, 500)}`);
       const hurt = new Set(problems.flatMap((problem) => problem.backups));
-      assert.ok(hurt.size === 1 && (hurt.has(first.id) || hurt.has(second.id)), `${what}: ${[...hurt].join()}`);
+      assert.ok(
+        hurt.size === 1 && (hurt.has(first.id) || hurt.has(second.id)),
+        `${what}: ${[...hurt].join()}`,
+      );
       const unhurt = hurt.has(first.id) ? second : first;
       await readBack(reopened, unhurt);
       await storage.delete(name);
@@ -180,6 +186,9 @@ test('a removed backup shows in the history', async () => {
   const name = (await objectsUnder(storage, 'snapshots/')).find((object) => object.endsWith(removed.id));
   await storage.delete(name ?? '');
   const problems = await problemsOf(repository);
-  assert.deepEqual(problems.map((problem) => problem.code), ['HF-3015']);
+  assert.deepEqual(
+    problems.map((problem) => problem.code),
+    ['HF-3015'],
+  );
   assert.ok(problems[0]?.message.includes(removed.id));
 });

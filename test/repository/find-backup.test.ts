@@ -4,7 +4,7 @@ import type { Manifest } from '../../src/contract/manifest.ts';
 import type { BackupId } from '../../src/kernel/ids.ts';
 import { findBackup } from '../../src/repository/find-backup.ts';
 import { parseSnapshotObject, snapshotObject } from '../../src/repository/layout.ts';
-import type { BackupName } from '../../src/repository/repository.ts';
+import type { BackupName } from '../../src/repository/model.ts';
 
 const at = (iso: string): number => Date.parse(iso);
 const backups = [
@@ -19,9 +19,13 @@ const names = backups.map(({ id, startedAtMs }, index) => {
 });
 const read = (name: BackupName): Promise<Manifest> => {
   const index = name.sequence - 1;
-  return Promise.resolve({ id: name.id, source: { name: backups[index]?.source, kind: 'test' } } as unknown as Manifest);
+  return Promise.resolve({
+    id: name.id,
+    source: { name: backups[index]?.source, kind: 'test' },
+  } as unknown as Manifest);
 };
-const find = async (reference: string): Promise<string> => (await findBackup(names, reference, read)).id.slice(0, 8);
+const find = async (reference: string): Promise<string> =>
+  (await findBackup(names, reference, read)).id.slice(0, 8);
 
 test('ids, prefixes, times and names find the backup that is meant', async () => {
   assert.equal(await find('aaaa1111'.padEnd(32, '0')), 'aaaa1111');
@@ -38,7 +42,11 @@ test('what matches nothing, too much, or is no reference is told apart', async (
   await assert.rejects(find('cccc'), { errorName: 'backup_unknown', exitCode: 6 });
   await assert.rejects(find('2025-12-31T00:00:00Z'), { errorName: 'backup_unknown' });
   await assert.rejects(find('latest:nobody'), { errorName: 'backup_unknown' });
-  await assert.rejects(find('aaaa'), { errorName: 'backup_ambiguous', exitCode: 2, message: /aaaa1111.*aaaa2222/ });
+  await assert.rejects(find('aaaa'), {
+    errorName: 'backup_ambiguous',
+    exitCode: 2,
+    message: /aaaa1111.*aaaa2222/,
+  });
   for (const reference of ['', 'aa', 'LATEST', '../x', '2026-13-77', 'yesterday']) {
     await assert.rejects(find(reference), { errorName: 'backup_reference', exitCode: 2 }, reference);
   }

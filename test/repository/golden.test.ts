@@ -9,7 +9,13 @@ import { silentLogger } from '../../src/kernel/log.ts';
 import { verifyRepository } from '../../src/operations/verify.ts';
 import { openFsStorage } from '../../src/storage/fs/open.ts';
 import { goldenContents, goldenVariants } from '../../testing/golden.ts';
-import { backUp, bytesSource, openTestRepository, readBack, silentProgress } from '../../testing/repository.ts';
+import {
+  backUp,
+  bytesSource,
+  openTestRepository,
+  readBack,
+  silentProgress,
+} from '../../testing/repository.ts';
 
 const signal = new AbortController().signal;
 const verifyOptions = { signal, log: silentLogger, jobs: 1, progress: silentProgress, readData: true };
@@ -18,7 +24,9 @@ for (const variant of goldenVariants) {
   test(`a repository written by the first version opens, verifies, restores and takes more: ${variant.name}`, async (t) => {
     const directory = mkdtempSync(join(tmpdir(), 'holdfast-golden-'));
     t.after(() => rmSync(directory, { recursive: true, force: true }));
-    cpSync(fileURLToPath(new URL(`../golden/${variant.name}`, import.meta.url)), directory, { recursive: true });
+    cpSync(fileURLToPath(new URL(`../golden/${variant.name}`, import.meta.url)), directory, {
+      recursive: true,
+    });
     const storage = await openFsStorage(directory, { create: false, clock: systemClock });
     await using repository = await openTestRepository(storage, { encrypted: variant.encrypted });
     const names = await repository.names();
@@ -29,7 +37,9 @@ for (const variant of goldenVariants) {
     }
     assert.deepEqual((await verifyRepository(repository, verifyOptions)).problems, []);
     const [first = {}] = goldenContents;
-    const again = await backUp(repository, bytesSource(first, variant.chunking), { compression: variant.compression });
+    const again = await backUp(repository, bytesSource(first, variant.chunking), {
+      compression: variant.compression,
+    });
     // Chunk boundaries and ids are part of the format's promise: the same bytes are found again.
     assert.ok(again.stats.bytes_added < 4_000, `${again.stats.bytes_added} bytes`);
   });

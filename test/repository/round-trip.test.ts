@@ -3,7 +3,13 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { systemClock } from '../../src/kernel/clock.ts';
 import { MemoryStorage } from '../../src/storage/memory/memory-storage.ts';
-import { backUp, bytesSource, makeRepository, openTestRepository, readBack } from '../../testing/repository.ts';
+import {
+  backUp,
+  bytesSource,
+  makeRepository,
+  openTestRepository,
+  readBack,
+} from '../../testing/repository.ts';
 import { patternedBytes } from '../../testing/bytes.ts';
 
 const newStorage = (): MemoryStorage => new MemoryStorage(systemClock);
@@ -68,10 +74,14 @@ test('any bytes, cut into any chunks, come back', async () => {
     { type: 'fixed', sizeBytes: 8192 } as const,
     { type: 'fixed', sizeBytes: 512 } as const,
   );
-  const streams = fc.array(fc.record({ size: fc.integer({ min: 0, max: 400_000 }), seed: fc.nat(3) }), { maxLength: 4 });
+  const streams = fc.array(fc.record({ size: fc.integer({ min: 0, max: 400_000 }), seed: fc.nat(3) }), {
+    maxLength: 4,
+  });
   await fc.assert(
     fc.asyncProperty(streams, chunkings, async (specs, chunking) => {
-      const contents = Object.fromEntries(specs.map(({ size, seed }, i) => [`s${i}`, patternedBytes(size, seed)]));
+      const contents = Object.fromEntries(
+        specs.map(({ size, seed }, i) => [`s${i}`, patternedBytes(size, seed)]),
+      );
       const manifest = await backUp(repository, bytesSource(contents, chunking));
       assert.deepEqual(await readBack(repository, manifest), contents);
     }),

@@ -1,5 +1,6 @@
 import { configErrors } from './config.ts';
 import { coreErrors } from './core.ts';
+import { demoErrors } from './demo.ts';
 import { keyErrors } from './keys.ts';
 import { postgresErrors } from './postgres.ts';
 import { repositoryErrors } from './repository.ts';
@@ -12,6 +13,7 @@ import { storageErrors } from './storage.ts';
  */
 export const catalogue = {
   ...coreErrors,
+  ...demoErrors,
   ...configErrors,
   ...storageErrors,
   ...repositoryErrors,

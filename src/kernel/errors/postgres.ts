@@ -291,8 +291,10 @@ export const postgresErrors = defineErrors({
     code: 'HF-5042',
     kind: 'refused',
     retryable: false,
-    message: 'pg_restore {found} cannot restore into an existing database of PostgreSQL {target} in one transaction',
+    message:
+      'pg_restore {found} cannot restore into an existing database of PostgreSQL {target} in one transaction',
     hint: 'install the client tools of PostgreSQL {wanted}: {install}; or restore into a database that does not exist yet',
-    explain: 'pg_restore 17 and newer sets a parameter that older servers do not know, which ends a transaction. Nothing was changed.',
+    explain:
+      'pg_restore 17 and newer sets a parameter that older servers do not know, which ends a transaction. Nothing was changed.',
   },
 });

@@ -56,7 +56,8 @@ export const repositoryErrors = defineErrors({
     retryable: false,
     message: 'chunk {blob} in {name} is damaged: {reason}',
     hint: 'run holdfast verify --read-data to see which tables and files need it; everything else restores',
-    explain: 'One chunk of a pack does not authenticate or does not hold what its id says. Other chunks of the same pack are not affected.',
+    explain:
+      'One chunk of a pack does not authenticate or does not hold what its id says. Other chunks of the same pack are not affected.',
   },
   blob_missing: {
     code: 'HF-3008',
@@ -96,7 +97,8 @@ export const repositoryErrors = defineErrors({
     retryable: true,
     message: 'cannot use the local index cache {path}: {reason}',
     hint: 'remove the file or name another place with cache_directory; it holds nothing that cannot be made again',
-    explain: 'The local cache of the repository index could not be opened or made. The repository is not affected.',
+    explain:
+      'The local cache of the repository index could not be opened or made. The repository is not affected.',
   },
   pack_lost: {
     code: 'HF-3014',
@@ -104,7 +106,8 @@ export const repositoryErrors = defineErrors({
     retryable: true,
     message: '{count} packs that this backup relies on disappeared while it ran, for instance {name}',
     hint: 'run the backup again; what is missing will be stored anew. Then find out who deletes objects in the repository',
-    explain: 'Before the manifest is written Holdfast checks that everything it refers to is there. The backup was not committed.',
+    explain:
+      'Before the manifest is written Holdfast checks that everything it refers to is there. The backup was not committed.',
   },
   history_broken: {
     code: 'HF-3015',

@@ -1,10 +1,12 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { Entry } from '../../contract/stream.ts';
 import { failure, isFailure, reasonOf } from '../../kernel/errors/failure.ts';
 import type { RestoreContext } from '../port.ts';
 import { phasesOf } from './archive/phases.ts';
 import { withDatabase, type ConnectionParameters } from './connection.ts';
 import { quoteIdentifier } from './names.ts';
+import { entryKinds } from './metadata.ts';
 import { PgRestore } from './pg-restore.ts';
 import { checkRestored } from './restore-check.ts';
 import { applyDatabaseProperties, createDatabase, dropDatabase, renameIntoPlace, swapIntoPlace } from './restore-database.ts';
@@ -46,6 +48,13 @@ export async function runRestore(plan: RestorePlan, context: RestoreContext, now
   } finally {
     await rm(directory, { recursive: true, force: true });
   }
+}
+
+/** Tells which entries of the backup a restore by this plan will read. */
+export function entriesNeeded({ work }: RestorePlan): (entry: Entry) => boolean {
+  const streams = work.entries.flatMap(({ dumpId }) => work.archive.blocks.get(dumpId)?.stream ?? []);
+  const roots = new Set(streams.map(({ root }) => root));
+  return ({ kind, stream }) => (kind !== entryKinds.table && kind !== entryKinds.blobs) || roots.has(stream?.root ?? null);
 }
 
 class Restore {
