@@ -14,6 +14,8 @@ export const objectTypes = { pack: 1, index: 2, manifest: 3 } as const;
 export type ObjectType = keyof typeof objectTypes;
 
 export const headerBytes = 64;
+/** The rest of the header is the beginning of their SHA-256: a damaged copy is known as such without opening anything. */
+const checkedBytes = 60;
 export const tagBytes = 16;
 
 const magic = Buffer.from('HOLDFAST', 'latin1');
@@ -26,7 +28,7 @@ export class SealError extends Error {
 }
 
 /**
- * The 64-byte header of a new object: magic, format, type, seal mode, repository id, a random salt.
+ * The 64-byte header of a new object: magic, format, type, seal mode, repository id, a random salt, a check value.
  * Every object has a key of its own derived from the salt and the header, so nonces may simply count.
  */
 export function newHeader(keys: PipelineKeys, type: ObjectType): Uint8Array {
@@ -42,6 +44,7 @@ export function headerWithSalt(keys: PipelineKeys, type: ObjectType, salt: Uint8
   header[10] = sealModes[keys.mode];
   header.set(Buffer.from(keys.repositoryId, 'hex'), 12);
   header.set(salt, 28);
+  header.set(hash('sha256', header.subarray(0, checkedBytes), 'buffer').subarray(0, 4), checkedBytes);
   return header;
 }
 
