@@ -6,7 +6,7 @@ import type { Storage } from '../storage/port.ts';
 import type { IndexCache, Located } from './index-cache.ts';
 import { packObject } from './layout.ts';
 
-/** Neighbouring blobs are read together up to this, over gaps up to `gapBytes`. */
+/** Neighbouring blobs are read together up to this (stored, and unpacked), over gaps up to `gapBytes`. */
 const readBytes = 4 * 1024 * 1024;
 const gapBytes = 64 * 1024;
 
@@ -83,35 +83,31 @@ function damaged(group: ReadGroup, index: number, reason: string): Error {
 export function groupReads(blobs: readonly Located[]): ReadGroup[] {
   const groups: ReadGroup[] = [];
   let open: Located[] = [];
+  let rawBytes = 0;
   const close = (): void => {
     const [first] = open;
     const last = open.at(-1);
     if (first === undefined || last === undefined) return;
-    const length = endOf(last) - first.offset;
-    groups.push({
-      packId: first.packId,
-      packSalt: first.packSalt,
-      blobs: open,
-      offset: first.offset,
-      length,
-    });
+    const { packId, packSalt, offset } = first;
+    groups.push({ packId, packSalt, blobs: open, offset, length: endOf(last) - offset });
     open = [];
+    rawBytes = 0;
   };
   for (const blob of blobs) {
-    const [first] = open;
-    const last = open.at(-1);
-    const joins =
-      first !== undefined &&
-      last !== undefined &&
-      blob.packId === last.packId &&
-      blob.offset >= endOf(last) &&
-      blob.offset - endOf(last) <= gapBytes &&
-      endOf(blob) - first.offset <= readBytes;
-    if (!joins) close();
+    if (!joins(open, blob) || rawBytes + blob.rawLength > readBytes) close();
     open.push(blob);
+    rawBytes += blob.rawLength;
   }
   close();
   return groups;
+}
+
+function joins(open: readonly Located[], blob: Located): boolean {
+  const [first] = open;
+  const last = open.at(-1);
+  if (first === undefined || last === undefined || blob.packId !== last.packId) return false;
+  const gap = blob.offset - endOf(last);
+  return gap >= 0 && gap <= gapBytes && endOf(blob) - first.offset <= readBytes;
 }
 
 function endOf(blob: Located): number {
