@@ -24,15 +24,22 @@ export class MemoryBackup {
     const signal = options.signal ?? new AbortController().signal;
     const workers = new Semaphore(jobs);
     return {
-      signal, jobs, log: silentLogger, progress: this.#progress(),
+      signal,
+      jobs,
+      log: silentLogger,
+      progress: this.#progress(),
       openStream: () => this.#writer(),
       addEntry: async (entry) => {
-        if (this.entries.some(({ path }) => path === entry.path)) throw new Error(`two entries are called ${entry.path}`);
+        if (this.entries.some(({ path }) => path === entry.path))
+          throw new Error(`two entries are called ${entry.path}`);
         this.entries.push(structuredClone(entry));
       },
       run: async <I, O>(module: TaskModule<I, O>, input: I, run: RunOptions = {}): Promise<O> => {
         using _worker = await workers.acquire();
-        const task = ((await import(module.url.href)) as Record<string, unknown>)[module.exportName] as Task<I, O>;
+        const task = ((await import(module.url.href)) as Record<string, unknown>)[module.exportName] as Task<
+          I,
+          O
+        >;
         const signals = run.signal === undefined ? signal : AbortSignal.any([signal, run.signal]);
         const output = await task(structuredClone(input), {
           signal: signals,
@@ -51,8 +58,11 @@ export class MemoryBackup {
   ): RestoreContext {
     const { entries } = this;
     return {
-      metadata, jobs: options.jobs ?? 1, signal: options.signal ?? new AbortController().signal,
-      log: silentLogger, progress: this.#progress(),
+      metadata,
+      jobs: options.jobs ?? 1,
+      signal: options.signal ?? new AbortController().signal,
+      log: silentLogger,
+      progress: this.#progress(),
       entries: async function* () {
         yield* structuredClone(entries);
       },
@@ -62,7 +72,8 @@ export class MemoryBackup {
 
   entry(path: string): Entry {
     const found = this.entries.find((entry) => entry.path === path);
-    if (found === undefined) throw new Error(`no entry ${path}; there are: ${this.entries.map((entry) => entry.path).join(' ')}`);
+    if (found === undefined)
+      throw new Error(`no entry ${path}; there are: ${this.entries.map((entry) => entry.path).join(' ')}`);
     return found;
   }
 

@@ -131,10 +131,7 @@ async function opens(app: App, repository: Repository, secret: Secret): Promise<
   }
 }
 
-async function view(
-  repository: Repository,
-  key?: KeyInfo | { readonly id: string },
-): Promise<KeysResult> {
+async function view(repository: Repository, key?: KeyInfo | { readonly id: string }): Promise<KeysResult> {
   const keys = await repository.keys.list();
   return {
     schema: 1,

@@ -6,7 +6,10 @@ import { z } from 'zod';
  */
 export const streamRefSchema = z.strictObject({
   size_bytes: z.number().int().nonnegative(),
-  root: z.string().regex(/^[0-9a-f]{64}$/).nullable(),
+  root: z
+    .string()
+    .regex(/^[0-9a-f]{64}$/)
+    .nullable(),
   depth: z.number().int().min(0).max(8),
 });
 

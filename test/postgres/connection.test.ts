@@ -5,7 +5,10 @@ import fc from 'fast-check';
 import { HoldfastError } from '../../src/kernel/errors/failure.ts';
 import { Secret } from '../../src/kernel/secret.ts';
 import {
-  connectionFromEnvironment, connectionFromFields, connectionFromUrl, describeServer,
+  connectionFromEnvironment,
+  connectionFromFields,
+  connectionFromUrl,
+  describeServer,
 } from '../../src/sources/postgres-logical/connection.ts';
 import { childEnvironment } from '../../src/sources/postgres-logical/session.ts';
 
@@ -13,12 +16,21 @@ const none = { USER: 'me' };
 
 describe('a PostgreSQL connection', () => {
   it('is read from a URL with everything in it', () => {
-    const found = connectionFromUrl('postgresql://us%40er:p%2F%3A%25w@db.example:6543/my%20db?sslmode=verify-full&sslrootcert=/ca.pem&connect_timeout=3&options=-c%20a%3Db', {});
+    const found = connectionFromUrl(
+      'postgresql://us%40er:p%2F%3A%25w@db.example:6543/my%20db?sslmode=verify-full&sslrootcert=/ca.pem&connect_timeout=3&options=-c%20a%3Db',
+      {},
+    );
     assert.equal(found.password?.reveal(), 'p/:%w');
     const { password: _, ...rest } = found;
     assert.deepEqual(rest, {
-      hosts: [{ host: 'db.example', port: 6543 }], user: 'us@er', database: 'my db', sslMode: 'verify-full',
-      targetSessionAttributes: 'any', connectTimeoutSeconds: 3, options: '-c a=b', extra: { sslrootcert: '/ca.pem' },
+      hosts: [{ host: 'db.example', port: 6543 }],
+      user: 'us@er',
+      database: 'my db',
+      sslMode: 'verify-full',
+      targetSessionAttributes: 'any',
+      connectTimeoutSeconds: 3,
+      options: '-c a=b',
+      extra: { sslrootcert: '/ca.pem' },
     });
   });
 
@@ -39,16 +51,39 @@ describe('a PostgreSQL connection', () => {
   }
 
   it('takes what the URL leaves open from PG* variables, and the URL before these', () => {
-    const env = { PGHOST: 'e', PGPORT: '99', PGUSER: 'eu', PGPASSWORD: 'ep', PGDATABASE: 'ed', PGSSLMODE: 'require' };
+    const env = {
+      PGHOST: 'e',
+      PGPORT: '99',
+      PGUSER: 'eu',
+      PGPASSWORD: 'ep',
+      PGDATABASE: 'ed',
+      PGSSLMODE: 'require',
+    };
     const found = connectionFromUrl('postgres://u@h/d', env);
     assert.equal(describeServer(found), 'h:99');
-    assert.deepEqual([found.user, found.database, found.password?.reveal(), found.sslMode], ['u', 'd', 'ep', 'require']);
+    assert.deepEqual(
+      [found.user, found.database, found.password?.reveal(), found.sslMode],
+      ['u', 'd', 'ep', 'require'],
+    );
     assert.deepEqual(describeServer(connectionFromEnvironment(env)), 'e:99');
   });
 
   it('is put together from fields', () => {
-    const found = connectionFromFields({ host: '/s', port: 1, user: 'u', password: new Secret('x'), database: 'd', parameters: { sslmode: 'disable' } }, {});
-    assert.deepEqual([describeServer(found), found.user, found.database, found.sslMode], ['/s/.s.PGSQL.1', 'u', 'd', 'disable']);
+    const found = connectionFromFields(
+      {
+        host: '/s',
+        port: 1,
+        user: 'u',
+        password: new Secret('x'),
+        database: 'd',
+        parameters: { sslmode: 'disable' },
+      },
+      {},
+    );
+    assert.deepEqual(
+      [describeServer(found), found.user, found.database, found.sslMode],
+      ['/s/.s.PGSQL.1', 'u', 'd', 'disable'],
+    );
   });
 
   it('names the database after the user when nobody names one', () => {
@@ -56,7 +91,10 @@ describe('a PostgreSQL connection', () => {
   });
 
   it('passes over what object-relational mappers add, and reads ssl=true', () => {
-    const found = connectionFromUrl('postgres://u@h/d?schema=public&connection_limit=5&pgbouncer=true&ssl=true', {});
+    const found = connectionFromUrl(
+      'postgres://u@h/d?schema=public&connection_limit=5&pgbouncer=true&ssl=true',
+      {},
+    );
     assert.equal(found.sslMode, 'require');
   });
 
@@ -77,32 +115,53 @@ describe('a PostgreSQL connection', () => {
   ];
   for (const [url, reason] of refused) {
     it(`refuses ${url}, without its password`, () => {
-      assert.throws(() => connectionFromUrl(url, {}), (error: unknown) => {
-        assert.ok(error instanceof HoldfastError);
-        assert.equal(error.code, 'HF-5018');
-        assert.match(error.message, reason);
-        assert.doesNotMatch(JSON.stringify(error) + inspect(error, { depth: 9 }).split('\n    at ')[0], /secret|ret=x/);
-        return true;
-      });
+      assert.throws(
+        () => connectionFromUrl(url, {}),
+        (error: unknown) => {
+          assert.ok(error instanceof HoldfastError);
+          assert.equal(error.code, 'HF-5018');
+          assert.match(error.message, reason);
+          assert.doesNotMatch(
+            JSON.stringify(error) + inspect(error, { depth: 9 }).split('\n    at ')[0],
+            /secret|ret=x/,
+          );
+          return true;
+        },
+      );
     });
   }
 
   it('carries any name and password through a URL, and shows the password nowhere', () => {
-    const text = fc.string({ minLength: 1, unit: 'grapheme' }).filter((value) => !value.includes('\0') && value.isWellFormed());
-    fc.assert(fc.property(text, text, text, (user, password, database) => {
-      const [u, p, d] = [user, password, database].map(encodeURIComponent);
-      const found = connectionFromUrl(`postgres://${u}:${p}@h/${d}`, {});
-      assert.deepEqual([found.user, found.password?.reveal(), found.database], [user, password, database]);
-      assert.equal(JSON.parse(JSON.stringify(found)).password, '***');
-    }));
+    const text = fc
+      .string({ minLength: 1, unit: 'grapheme' })
+      .filter((value) => !value.includes('\0') && value.isWellFormed());
+    fc.assert(
+      fc.property(text, text, text, (user, password, database) => {
+        const [u, p, d] = [user, password, database].map(encodeURIComponent);
+        const found = connectionFromUrl(`postgres://${u}:${p}@h/${d}`, {});
+        assert.deepEqual([found.user, found.password?.reveal(), found.database], [user, password, database]);
+        assert.equal(JSON.parse(JSON.stringify(found)).password, '***');
+      }),
+    );
   });
 
   it('gives child processes its own PG* variables and none of ours', () => {
-    const child = childEnvironment(
-      connectionFromUrl('postgres://u:pw@h:1/d?sslmode=disable', {}),
-      { PATH: '/bin', PGDATABASE: 'other', PGSERVICE: 'x', AWS_SECRET_ACCESS_KEY: 'y', HOME: '/root' },
+    const child = childEnvironment(connectionFromUrl('postgres://u:pw@h:1/d?sslmode=disable', {}), {
+      PATH: '/bin',
+      PGDATABASE: 'other',
+      PGSERVICE: 'x',
+      AWS_SECRET_ACCESS_KEY: 'y',
+      HOME: '/root',
+    });
+    assert.deepEqual(
+      Object.keys(child)
+        .filter((name) => !name.startsWith('PG'))
+        .sort(),
+      ['HOME', 'LC_ALL', 'PATH'],
     );
-    assert.deepEqual(Object.keys(child).filter((name) => !name.startsWith('PG')).sort(), ['HOME', 'LC_ALL', 'PATH']);
-    assert.deepEqual([child['PGDATABASE'], child['PGPASSWORD'], child['PGTZ'], child['PGSERVICE']], ['d', 'pw', 'UTC', undefined]);
+    assert.deepEqual(
+      [child['PGDATABASE'], child['PGPASSWORD'], child['PGTZ'], child['PGSERVICE']],
+      ['d', 'pw', 'UTC', undefined],
+    );
   });
 });

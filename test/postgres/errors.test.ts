@@ -23,7 +23,8 @@ describe('a backup that cannot be made says why', () => {
       `CREATE SCHEMA app; CREATE TABLE app.big AS SELECT g AS id, repeat('x', 200) AS t FROM generate_series(1, 100000) g;
        CREATE TABLE app."od.d" (a integer); CREATE TABLE app.second AS SELECT generate_series(1, 5000) AS id;
        CREATE ROLE reader LOGIN PASSWORD 'reader pw'; GRANT USAGE ON SCHEMA app TO reader; GRANT SELECT ON app.big, app.second TO reader;
-       CREATE ROLE busy LOGIN PASSWORD 'busy pw' CONNECTION LIMIT 0; CREATE ROLE kept_out LOGIN PASSWORD 'x'`, 'shop',
+       CREATE ROLE busy LOGIN PASSWORD 'busy pw' CONNECTION LIMIT 0; CREATE ROLE kept_out LOGIN PASSWORD 'x'`,
+      'shop',
     );
   });
   after(() => server[Symbol.asyncDispose]());
@@ -33,36 +34,63 @@ describe('a backup that cannot be made says why', () => {
     await new Promise((resolve) => listener.once('listening', resolve));
     const { port } = listener.address() as { port: number };
     await new Promise((resolve) => listener.close(resolve));
-    await assert.rejects(takeBackup(`postgres://u:hidden@127.0.0.1:${port}/d`), failing('postgres_refused', (error) => {
-      assert.equal(error.exitCode, 8);
-      assert.match(error.hint, new RegExp(`pg_isready -h 127.0.0.1 -p ${port}`));
-    }));
+    await assert.rejects(
+      takeBackup(`postgres://u:hidden@127.0.0.1:${port}/d`),
+      failing('postgres_refused', (error) => {
+        assert.equal(error.exitCode, 8);
+        assert.match(error.hint, new RegExp(`pg_isready -h 127.0.0.1 -p ${port}`));
+      }),
+    );
   });
 
   it('the host has no address', async () => {
-    await assert.rejects(takeBackup('postgres://u@no-such-host.invalid/d'), failing('postgres_host_unknown', ({ message }) => assert.match(message, /no-such-host\.invalid/)));
+    await assert.rejects(
+      takeBackup('postgres://u@no-such-host.invalid/d'),
+      failing('postgres_host_unknown', ({ message }) => assert.match(message, /no-such-host\.invalid/)),
+    );
   });
 
   it('the password is wrong, or there is none', async () => {
-    await assert.rejects(takeBackup(server.url('shop', 'postgres', 'not the one')), failing('postgres_password', ({ exitCode }) => assert.equal(exitCode, 4)));
-    await assert.rejects(takeBackup(`postgres://postgres@127.0.0.1:${server.port}/shop`), failing('postgres_password'));
+    await assert.rejects(
+      takeBackup(server.url('shop', 'postgres', 'not the one')),
+      failing('postgres_password', ({ exitCode }) => assert.equal(exitCode, 4)),
+    );
+    await assert.rejects(
+      takeBackup(`postgres://postgres@127.0.0.1:${server.port}/shop`),
+      failing('postgres_password'),
+    );
   });
 
   it('there is no such database', async () => {
-    await assert.rejects(takeBackup(server.url('shopp')), failing('postgres_database_missing', ({ message }) => assert.match(message, /shopp/)));
-    await assert.rejects(takeBackup(server.url('shop'), { databases: ['shop', 'gone'] }), failing('postgres_database_missing', ({ message }) => assert.match(message, /gone/)));
-    await assert.rejects(takeBackup(server.url('shop'), { databases: [] }), failing('postgres_nothing_to_back_up'));
+    await assert.rejects(
+      takeBackup(server.url('shopp')),
+      failing('postgres_database_missing', ({ message }) => assert.match(message, /shopp/)),
+    );
+    await assert.rejects(
+      takeBackup(server.url('shop'), { databases: ['shop', 'gone'] }),
+      failing('postgres_database_missing', ({ message }) => assert.match(message, /gone/)),
+    );
+    await assert.rejects(
+      takeBackup(server.url('shop'), { databases: [] }),
+      failing('postgres_nothing_to_back_up'),
+    );
   });
 
   it('pg_hba.conf keeps the user out', async () => {
     const file = join(server.dataDirectory, 'pg_hba.conf');
     await writeFile(file, `host all kept_out all reject\n${await readFile(file, 'utf8')}`);
     await server.psql('SELECT pg_reload_conf()');
-    await assert.rejects(takeBackup(server.url('shop', 'kept_out', 'x')), failing('postgres_hba', ({ hint }) => assert.match(hint, /pg_hba\.conf/)));
+    await assert.rejects(
+      takeBackup(server.url('shop', 'kept_out', 'x')),
+      failing('postgres_hba', ({ hint }) => assert.match(hint, /pg_hba\.conf/)),
+    );
   });
 
   it('no connection is left', async () => {
-    await assert.rejects(takeBackup(server.url('shop', 'busy', 'busy pw')), failing('postgres_too_many_connections', ({ retryable }) => assert.ok(retryable)));
+    await assert.rejects(
+      takeBackup(server.url('shop', 'busy', 'busy pw')),
+      failing('postgres_too_many_connections', ({ retryable }) => assert.ok(retryable)),
+    );
   });
 
   for (const jobs of [1, 2]) {
@@ -71,7 +99,10 @@ describe('a backup that cannot be made says why', () => {
         takeBackup(server.url('shop', 'reader', 'reader pw'), everythingApart, { jobs }),
         failing('postgres_permission', (error) => {
           assert.match(error.message, /user reader may not read table app\."od\.d" in database shop/);
-          assert.match(error.hint, /GRANT SELECT ON app\."od\.d" TO "reader"; .*GRANT pg_read_all_data TO "reader"/);
+          assert.match(
+            error.hint,
+            /GRANT SELECT ON app\."od\.d" TO "reader"; .*GRANT pg_read_all_data TO "reader"/,
+          );
         }),
       );
     });
@@ -82,11 +113,17 @@ describe('a backup that cannot be made says why', () => {
       try {
         await client.query('BEGIN; LOCK TABLE app.second IN ACCESS EXCLUSIVE MODE');
         const { rows } = await client.query<{ pid: number }>('SELECT pg_backend_pid() AS pid');
-        await assert.rejects(takeBackup(server.url('shop'), { ...everythingApart, lockWaitMs: 300 }, { jobs }), failing('postgres_lock_timeout', (error) => {
-          assert.match(error.message, /lock on app\.second in database shop, which process \d+ of user postgres \(migration\) holds/);
-          assert.match(error.hint, new RegExp(`pg_terminate_backend\\(${rows[0]?.pid}\\)`));
-          assert.equal(error.exitCode, 7);
-        }));
+        await assert.rejects(
+          takeBackup(server.url('shop'), { ...everythingApart, lockWaitMs: 300 }, { jobs }),
+          failing('postgres_lock_timeout', (error) => {
+            assert.match(
+              error.message,
+              /lock on app\.second in database shop, which process \d+ of user postgres \(migration\) holds/,
+            );
+            assert.match(error.hint, new RegExp(`pg_terminate_backend\\(${rows[0]?.pid}\\)`));
+            assert.equal(error.exitCode, 7);
+          }),
+        );
       } finally {
         await client.end();
       }
@@ -94,22 +131,32 @@ describe('a backup that cannot be made says why', () => {
   }
 
   it('row-level security would hide rows', async () => {
-    await server.psql(
-      `CREATE DATABASE rls`);
+    await server.psql(`CREATE DATABASE rls`);
     await server.psql(
       `CREATE TABLE secret (a integer); INSERT INTO secret VALUES (1); ALTER TABLE secret ENABLE ROW LEVEL SECURITY;
-       CREATE ROLE watcher LOGIN PASSWORD 'w'; GRANT SELECT ON secret TO watcher`, 'rls');
-    await assert.rejects(takeBackup(server.url('rls', 'watcher', 'w')), failing('postgres_row_security', (error) => {
-      assert.match(error.message, /secret/);
-      assert.match(error.hint, /ALTER ROLE "watcher" BYPASSRLS/);
-    }));
+       CREATE ROLE watcher LOGIN PASSWORD 'w'; GRANT SELECT ON secret TO watcher`,
+      'rls',
+    );
+    await assert.rejects(
+      takeBackup(server.url('rls', 'watcher', 'w')),
+      failing('postgres_row_security', (error) => {
+        assert.match(error.message, /secret/);
+        assert.match(error.hint, /ALTER ROLE "watcher" BYPASSRLS/);
+      }),
+    );
   });
 
   it('the tools are missing', async () => {
     await using empty = await tempDirectory();
-    await assert.rejects(takeBackup(server.url('shop'), { toolsDirectory: empty.path }), failing('postgres_tool_missing', (error) => {
-      assert.match(error.hint, /apt install postgresql-client-15 .*dnf install postgresql15 .*brew install postgresql@15/);
-    }));
+    await assert.rejects(
+      takeBackup(server.url('shop'), { toolsDirectory: empty.path }),
+      failing('postgres_tool_missing', (error) => {
+        assert.match(
+          error.hint,
+          /apt install postgresql-client-15 .*dnf install postgresql15 .*brew install postgresql@15/,
+        );
+      }),
+    );
   });
 
   it('pg_dump is older than the server', { skip: withoutPostgres(18) }, async () => {
@@ -117,15 +164,23 @@ describe('a backup that cannot be made says why', () => {
     await using directory = await tempDirectory();
     const fake = join(directory.path, 'pg_dump');
     await writeFile(fake, '#!/bin/sh\necho "pg_dump (PostgreSQL) 15.3"\n', { mode: 0o755 });
-    await assert.rejects(takeBackup(newer.url(), { toolsDirectory: directory.path }), failing('postgres_tool_too_old', (error) => {
-      assert.match(error.message, /pg_dump 15\.3 is too old: version 18 or newer/);
-      assert.match(error.hint, /postgresql-client-18/);
-    }));
+    await assert.rejects(
+      takeBackup(newer.url(), { toolsDirectory: directory.path }),
+      failing('postgres_tool_too_old', (error) => {
+        assert.match(error.message, /pg_dump 15\.3 is too old: version 18 or newer/);
+        assert.match(error.hint, /postgresql-client-18/);
+      }),
+    );
   });
 
   it('pg_dump itself says that it is too old', () => {
-    const stderr = 'pg_dump: error: aborting because of server version mismatch\npg_dump: detail: server version: 18.1; pg_dump version: 15.18\n';
-    const error = toolFailure('pg_dump', { code: 1, signal: null, stderr }, { server: 's', user: 'u', database: 'd', password: undefined });
+    const stderr =
+      'pg_dump: error: aborting because of server version mismatch\npg_dump: detail: server version: 18.1; pg_dump version: 15.18\n';
+    const error = toolFailure(
+      'pg_dump',
+      { code: 1, signal: null, stderr },
+      { server: 's', user: 'u', database: 'd', password: undefined },
+    );
     assert.equal(error.errorName, 'postgres_tool_too_old');
   });
 
@@ -136,7 +191,10 @@ describe('a backup that cannot be made says why', () => {
       if (bytes > 3_000_000) await (stopped ??= server.stop('immediate'));
     };
     try {
-      await assert.rejects(takeBackup(server.url('shop'), everythingApart, { jobs: 1 }, memory), failing('postgres_server_gone', ({ exitCode }) => assert.equal(exitCode, 8)));
+      await assert.rejects(
+        takeBackup(server.url('shop'), everythingApart, { jobs: 1 }, memory),
+        failing('postgres_server_gone', ({ exitCode }) => assert.equal(exitCode, 8)),
+      );
       assert.deepEqual(memory.entries, [], 'nothing was added to the backup');
     } finally {
       await server.start();
@@ -150,8 +208,16 @@ describe('a backup that cannot be made says why', () => {
     memory.interrupt = (bytes) => {
       if (bytes > 1_000_000) controller.abort(reason);
     };
-    await assert.rejects(takeBackup(server.url('shop'), everythingApart, { jobs: 2, signal: controller.signal }, memory), reason);
-    assert.equal(await server.psql(`SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'holdfast%' AND pg_terminate_backend(pid, 5000)`), '0');
+    await assert.rejects(
+      takeBackup(server.url('shop'), everythingApart, { jobs: 2, signal: controller.signal }, memory),
+      reason,
+    );
+    assert.equal(
+      await server.psql(
+        `SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'holdfast%' AND pg_terminate_backend(pid, 5000)`,
+      ),
+      '0',
+    );
   });
 });
 
@@ -159,13 +225,31 @@ describe('errors without a server to provoke them', () => {
   const setting = { server: 'db:5432', user: 'u', database: 'd', password: new Secret('p ss/word') };
 
   for (const [stderr, name] of [
-    ['pg_restore: error: could not execute query: ERROR:  could not extend file "base/1/2": No space left on device', 'postgres_disk_full'],
-    ['pg_dump: error: connection to server at "db" (::1), port 5432 failed: FATAL:  unsupported startup parameter: options', 'postgres_pooler'],
-    ['pg_dump: error: connection to server at "db" (::1), port 5432 failed: FATAL:  sorry, too many clients already', 'postgres_too_many_connections'],
-    ['pg_dump: error: connection to server at "db" failed: server does not support SSL, but SSL was required', 'postgres_tls'],
-    ['pg_dump: error: could not translate host name "nowhere" to address: Name or service not known', 'postgres_host_unknown'],
+    [
+      'pg_restore: error: could not execute query: ERROR:  could not extend file "base/1/2": No space left on device',
+      'postgres_disk_full',
+    ],
+    [
+      'pg_dump: error: connection to server at "db" (::1), port 5432 failed: FATAL:  unsupported startup parameter: options',
+      'postgres_pooler',
+    ],
+    [
+      'pg_dump: error: connection to server at "db" (::1), port 5432 failed: FATAL:  sorry, too many clients already',
+      'postgres_too_many_connections',
+    ],
+    [
+      'pg_dump: error: connection to server at "db" failed: server does not support SSL, but SSL was required',
+      'postgres_tls',
+    ],
+    [
+      'pg_dump: error: could not translate host name "nowhere" to address: Name or service not known',
+      'postgres_host_unknown',
+    ],
     ['pg_dump: error: query failed: server closed the connection unexpectedly', 'postgres_server_gone'],
-    ['pg_dump: error: connection to server on socket "/tmp/.s.PGSQL.5432" failed: FATAL:  Peer authentication failed for user "u"', 'postgres_hba'],
+    [
+      'pg_dump: error: connection to server on socket "/tmp/.s.PGSQL.5432" failed: FATAL:  Peer authentication failed for user "u"',
+      'postgres_hba',
+    ],
     ['pg_dump: error: something nobody has seen', 'postgres_tool_failed'],
   ] as const) {
     it(`${name} is told from what a tool prints`, () => {
@@ -174,7 +258,10 @@ describe('errors without a server to provoke them', () => {
   }
 
   it('an error of the server keeps its SQLSTATE, and loses the password', () => {
-    const error = serverFailure(Object.assign(new Error('syntax error near p ss/word'), { code: '42601' }), setting);
+    const error = serverFailure(
+      Object.assign(new Error('syntax error near p ss/word'), { code: '42601' }),
+      setting,
+    );
     assert.ok(error instanceof HoldfastError);
     assert.match(error.message, /near \*\*\*/);
     assert.match(error.hint, /42601/);

@@ -27,7 +27,10 @@ describe('a database with every kind of object', () => {
 
   it('comes back the same from archives written side by side', async () => {
     const [database] = parallel.metadata.databases;
-    assert.deepEqual(database?.archives.map(({ content }) => content), ['all', 'data', 'data']);
+    assert.deepEqual(
+      database?.archives.map(({ content }) => content),
+      ['all', 'data', 'data'],
+    );
     await restore(parallel, server.url('from parallel'), {}, { jobs: 3 });
     await assertSame('every', 'from parallel');
   });
@@ -40,20 +43,28 @@ describe('a database with every kind of object', () => {
   });
 
   it('has the same tables, rows and fingerprints however many archives were written', () => {
-    const facts = (taken: Taken) => taken.memory.entries
-      .filter(({ kind }) => kind === 'pg.table')
-      .map(({ path, stream, meta: { rows, bytes, fingerprint } }) => ({ path, root: stream?.root, rows, bytes, fingerprint }))
-      .sort((a, b) => (a.path < b.path ? -1 : 1));
+    const facts = (taken: Taken) =>
+      taken.memory.entries
+        .filter(({ kind }) => kind === 'pg.table')
+        .map(({ path, stream, meta: { rows, bytes, fingerprint } }) => ({
+          path,
+          root: stream?.root,
+          rows,
+          bytes,
+          fingerprint,
+        }))
+        .sort((a, b) => (a.path < b.path ? -1 : 1));
     assert.deepEqual(facts(parallel), facts(single));
     assert.equal(facts(single).length, single.metadata.databases[0]?.tables);
   });
 
   it('keeps the settings, comment and grants of the database itself', async () => {
-    const properties = async (name: string) => await server.psql(
-      `SELECT datconnlimit, ARRAY(SELECT a::text FROM unnest(datacl) a ORDER BY 1), pg_get_userbyid(datdba), shobj_description(oid, 'pg_database'),
+    const properties = async (name: string) =>
+      await server.psql(
+        `SELECT datconnlimit, ARRAY(SELECT a::text FROM unnest(datacl) a ORDER BY 1), pg_get_userbyid(datdba), shobj_description(oid, 'pg_database'),
               ARRAY(SELECT coalesce(setrole::regrole::text, '') || array_to_string(setconfig, ' ') FROM pg_db_role_setting s WHERE s.setdatabase = d.oid ORDER BY 1)
          FROM pg_database d WHERE datname = '${name}'`,
-    );
+      );
     const source = await properties('every');
     assert.match(source, /77\|.*ho_owner=C.*semicolon.*application\.tenant/);
     assert.equal(await properties('"new" db'), source);
@@ -62,13 +73,23 @@ describe('a database with every kind of object', () => {
   });
 
   it('leaves no temporary database behind', async () => {
-    assert.deepEqual(await databaseNames(server), ['"new" db', 'every', 'filled', 'from parallel', 'postgres']);
+    assert.deepEqual(await databaseNames(server), [
+      '"new" db',
+      'every',
+      'filled',
+      'from parallel',
+      'postgres',
+    ]);
   });
 
   async function assertSame(source: string, target: string): Promise<void> {
-    const [schemaBefore, schemaAfter] = await Promise.all([source, target].map((name) => plainDump(server, name, '--schema-only')));
+    const [schemaBefore, schemaAfter] = await Promise.all(
+      [source, target].map((name) => plainDump(server, name, '--schema-only')),
+    );
     assert.deepEqual(schemaAfter, schemaBefore);
-    const [dataBefore, dataAfter] = await Promise.all([source, target].map((name) => plainDump(server, name, '--data-only')));
+    const [dataBefore, dataAfter] = await Promise.all(
+      [source, target].map((name) => plainDump(server, name, '--data-only')),
+    );
     // Rows of a table have no order of their own; the lines around them are the same in number and text.
     assert.deepEqual(dataAfter?.toSorted(), dataBefore?.toSorted());
   }

@@ -16,7 +16,8 @@ describe('a restore elsewhere', () => {
     await server.psql(
       `CREATE ROLE shop_owner; CREATE ROLE clerk; CREATE ROLE limited LOGIN PASSWORD 'l'; GRANT clerk TO limited;
        CREATE TABLE items AS SELECT g AS id, repeat('x', 100) AS t FROM generate_series(1, 4000) g;
-       ALTER TABLE items ADD PRIMARY KEY (id); ALTER TABLE items OWNER TO shop_owner; GRANT SELECT ON items TO clerk`, 'shop',
+       ALTER TABLE items ADD PRIMARY KEY (id); ALTER TABLE items OWNER TO shop_owner; GRANT SELECT ON items TO clerk`,
+      'shop',
     );
     taken = await takeBackup(server.url('shop'), { globals: true });
   });
@@ -24,15 +25,27 @@ describe('a restore elsewhere', () => {
 
   it('refuses roles that are missing, makes them when asked, and restores without owners too', async () => {
     await using other = await startPostgres();
-    await assert.rejects(restore(taken, other.url('shop')), failing('postgres_restore_role_missing', ({ message }) => assert.match(message, /clerk, shop_owner/)));
+    await assert.rejects(
+      restore(taken, other.url('shop')),
+      failing('postgres_restore_role_missing', ({ message }) => assert.match(message, /clerk, shop_owner/)),
+    );
     assert.deepEqual(await databaseNames(other), ['postgres']);
     await restore(taken, other.url('without'), { noOwner: true, noPrivileges: true });
-    assert.equal(await other.psql(`SELECT pg_get_userbyid(relowner) FROM pg_class WHERE relname = 'items'`, 'without'), 'postgres');
+    assert.equal(
+      await other.psql(`SELECT pg_get_userbyid(relowner) FROM pg_class WHERE relname = 'items'`, 'without'),
+      'postgres',
+    );
     await other.psql('CREATE ROLE clerk CREATEDB');
     const summary = await restore(taken, other.url('with'), { globals: true });
     assert.deepEqual([...summary.roles_created].sort(), ['limited', 'shop_owner']);
-    assert.match(summary.warnings.join('\n'), /role clerk exists and differs from the backup \(there: NOCREATEDB\)/);
-    assert.equal(await other.psql(`SELECT pg_get_userbyid(relowner) FROM pg_class WHERE relname = 'items'`, 'with'), 'shop_owner');
+    assert.match(
+      summary.warnings.join('\n'),
+      /role clerk exists and differs from the backup \(there: NOCREATEDB\)/,
+    );
+    assert.equal(
+      await other.psql(`SELECT pg_get_userbyid(relowner) FROM pg_class WHERE relname = 'items'`, 'with'),
+      'shop_owner',
+    );
     assert.equal(await other.psql(`SELECT pg_has_role('limited', 'clerk', 'MEMBER')`, 'with'), 't');
     const client = new Client({ connectionString: other.url('with', 'limited', 'l') });
     await client.connect(); // the password came along
@@ -47,18 +60,31 @@ describe('a restore elsewhere', () => {
   });
 
   it('keeps another encoding and locale', async () => {
-    await server.psql(`CREATE DATABASE latin TEMPLATE template0 ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C'`);
-    await server.psql(`CREATE TABLE "größe" ("für" text); INSERT INTO "größe" VALUES ('Zürich'), (E'\\\\'), (NULL)`, 'latin');
-    await server.psql(`CREATE DATABASE icu TEMPLATE template0 ENCODING 'UTF8' LOCALE_PROVIDER icu ICU_LOCALE 'de'`);
+    await server.psql(
+      `CREATE DATABASE latin TEMPLATE template0 ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C'`,
+    );
+    await server.psql(
+      `CREATE TABLE "größe" ("für" text); INSERT INTO "größe" VALUES ('Zürich'), (E'\\\\'), (NULL)`,
+      'latin',
+    );
+    await server.psql(
+      `CREATE DATABASE icu TEMPLATE template0 ENCODING 'UTF8' LOCALE_PROVIDER icu ICU_LOCALE 'de'`,
+    );
     await server.psql(`CREATE TABLE t AS SELECT 'ä' AS a`, 'icu');
     for (const name of ['latin', 'icu']) {
       const summary = await restore(await takeBackup(server.url(name)), server.url(`${name}_again`));
       assert.equal(summary.checked, 1);
-      const facts = (database: string) => server.psql(`SELECT encoding, datcollate, datctype, datlocprovider, daticulocale FROM pg_database WHERE datname = '${database}'`);
+      const facts = (database: string) =>
+        server.psql(
+          `SELECT encoding, datcollate, datctype, datlocprovider, daticulocale FROM pg_database WHERE datname = '${database}'`,
+        );
       assert.equal(await facts(`${name}_again`), await facts(name));
       assert.deepEqual(await plainDump(server, `${name}_again`), await plainDump(server, name));
     }
-    assert.equal(await server.psql(`SELECT "für" FROM "größe" WHERE "für" LIKE 'Z%'`, 'latin_again'), 'Zürich');
+    assert.equal(
+      await server.psql(`SELECT "für" FROM "größe" WHERE "für" LIKE 'Z%'`, 'latin_again'),
+      'Zürich',
+    );
   });
 
   it('reads text that the settings of a database would otherwise change', async () => {
@@ -67,7 +93,9 @@ describe('a restore elsewhere', () => {
       `CREATE TABLE t AS SELECT '\\x00ff'::bytea AS b, 12.5::money AS m, '1 day 2 hours'::interval AS i, now() AS n, 0.1::float8 AS f;
        ALTER DATABASE settings SET bytea_output = 'escape'; ALTER DATABASE settings SET timezone = 'Asia/Tokyo';
        ALTER DATABASE settings SET datestyle = 'German'; ALTER DATABASE settings SET intervalstyle = 'sql_standard';
-       ALTER DATABASE settings SET extra_float_digits = -10; ALTER DATABASE settings SET default_transaction_read_only = on`, 'settings');
+       ALTER DATABASE settings SET extra_float_digits = -10; ALTER DATABASE settings SET default_transaction_read_only = on`,
+      'settings',
+    );
     const summary = await restore(await takeBackup(server.url('settings')), server.url('settings_again'));
     assert.deepEqual([summary.checked, summary.warnings], [1, []]);
     assert.equal(await server.psql(`SHOW bytea_output`, 'settings_again'), 'escape');
@@ -77,16 +105,26 @@ describe('a restore elsewhere', () => {
 describe('an extension with configuration tables', () => {
   it('comes back with the rows that users added to them', { skip: withoutPostgres(15) }, async (t) => {
     await using server = await startPostgres({ major: 15 });
-    const share = server.origin === 'system' ? '/usr/share/postgresql/15' : join(server.binDirectory, '..', 'share', 'postgresql');
+    const share =
+      server.origin === 'system'
+        ? '/usr/share/postgresql/15'
+        : join(server.binDirectory, '..', 'share', 'postgresql');
     const name = `holdfast_test_${process.pid}`;
     const files = [join(share, 'extension', `${name}.control`), join(share, 'extension', `${name}--1.0.sql`)];
     t.after(() => Promise.all(files.map((file) => rm(file, { force: true }))));
     await writeFile(files[0] ?? '', `default_version = '1.0'\nrelocatable = true\n`);
-    await writeFile(files[1] ?? '', `CREATE TABLE conf (k text, v text); INSERT INTO conf VALUES ('built in', '1');
-      SELECT pg_catalog.pg_extension_config_dump('conf', 'WHERE k <> ''built in''');`);
+    await writeFile(
+      files[1] ?? '',
+      `CREATE TABLE conf (k text, v text); INSERT INTO conf VALUES ('built in', '1');
+      SELECT pg_catalog.pg_extension_config_dump('conf', 'WHERE k <> ''built in''');`,
+    );
     await server.psql('CREATE DATABASE source');
     await server.psql(`CREATE EXTENSION ${name}; INSERT INTO conf VALUES ('mine', '2')`, 'source');
-    const taken = await takeBackup(server.url('source'), { bigTableBytes: 1, smallDatabaseBytes: 0 }, { jobs: 2 });
+    const taken = await takeBackup(
+      server.url('source'),
+      { bigTableBytes: 1, smallDatabaseBytes: 0 },
+      { jobs: 2 },
+    );
     const summary = await restore(taken, server.url('target'));
     assert.equal(summary.tables, 1);
     assert.equal(await server.psql('SELECT k FROM conf ORDER BY 1', 'target'), 'built in\nmine');

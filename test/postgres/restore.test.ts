@@ -20,9 +20,14 @@ describe('a restore', () => {
        CREATE TABLE prices AS SELECT g AS id, g * 2.5 AS price FROM generate_series(1, 1000) g;
        ALTER TABLE items ADD PRIMARY KEY (id); ALTER TABLE items OWNER TO shop_owner; GRANT SELECT ON prices TO clerk;
        CREATE VIEW cheap AS SELECT * FROM prices WHERE price < 10; CREATE EXTENSION hstore;
-       SELECT lo_from_bytea(4711, 'large')`, 'shop',
+       SELECT lo_from_bytea(4711, 'large')`,
+      'shop',
     );
-    taken = await takeBackup(server.url('shop'), { globals: true, bigTableBytes: 8192, smallDatabaseBytes: 0 }, { jobs: 2 });
+    taken = await takeBackup(
+      server.url('shop'),
+      { globals: true, bigTableBytes: 8192, smallDatabaseBytes: 0 },
+      { jobs: 2 },
+    );
   });
   after(() => server[Symbol.asyncDispose]());
   beforeEach(async () => {
@@ -32,7 +37,13 @@ describe('a restore', () => {
   it('says beforehand what it would do, and a plan changes nothing', async () => {
     const { summary } = await plan(taken, server.url('planned'));
     assert.equal(summary.mode, 'create');
-    assert.deepEqual(summary.tables.map(({ table, rows }) => [table, rows]), [['items', 40000], ['prices', 1000]]);
+    assert.deepEqual(
+      summary.tables.map(({ table, rows }) => [table, rows]),
+      [
+        ['items', 40000],
+        ['prices', 1000],
+      ],
+    );
     assert.equal(summary.rows, 41000);
     assert.doesNotMatch(JSON.stringify(summary), /password|test-/);
     assert.deepEqual(await databaseNames(server), namesBefore);
@@ -41,11 +52,17 @@ describe('a restore', () => {
   it('refuses a database that is not empty, and leaves it as it was', async () => {
     await server.psql('CREATE DATABASE used');
     await server.psql('CREATE FUNCTION f() RETURNS integer LANGUAGE sql AS $$ SELECT 1 $$', 'used');
-    await assert.rejects(restore(taken, server.url('used')), failing('postgres_restore_not_empty', (error) => {
-      assert.equal(error.exitCode, 7);
-      assert.match(error.message, /1 functions/);
-    }));
-    assert.equal(await server.psql(`SELECT count(*) FROM pg_class WHERE relnamespace = 'public'::regnamespace`, 'used'), '0');
+    await assert.rejects(
+      restore(taken, server.url('used')),
+      failing('postgres_restore_not_empty', (error) => {
+        assert.equal(error.exitCode, 7);
+        assert.match(error.message, /1 functions/);
+      }),
+    );
+    assert.equal(
+      await server.psql(`SELECT count(*) FROM pg_class WHERE relnamespace = 'public'::regnamespace`, 'used'),
+      '0',
+    );
   });
 
   it('with force puts the restored database in the place of the old one, which is kept and usable', async () => {
@@ -70,27 +87,50 @@ describe('a restore', () => {
     const root = entry.stream?.root ?? '';
     const content = damaged.memory.streams.get(root) ?? Buffer.alloc(0);
     damaged.memory.streams.set(root, content.subarray(content.indexOf('\n') + 1));
-    await assert.rejects(restore(damaged, server.url('wrong')), failing('postgres_restore_check', (error) => {
-      assert.equal(error.exitCode, 9);
-      assert.match(error.message, /1 of 3: public\.prices \(999 rows instead of 1000\)/);
-    }));
+    await assert.rejects(
+      restore(damaged, server.url('wrong')),
+      failing('postgres_restore_check', (error) => {
+        assert.equal(error.exitCode, 9);
+        assert.match(error.message, /1 of 3: public\.prices \(999 rows instead of 1000\)/);
+      }),
+    );
     // The same number of rows, one value changed.
-    damaged.memory.streams.set(root, Buffer.from(content.toString('latin1').replace('\n7\t17.5\n', '\n7\t17.6\n'), 'latin1'));
-    await assert.rejects(restore(damaged, server.url('wrong')), failing('postgres_restore_check', ({ message }) => assert.match(message, /public\.prices .*other contents/)));
+    damaged.memory.streams.set(
+      root,
+      Buffer.from(content.toString('latin1').replace('\n7\t17.5\n', '\n7\t17.6\n'), 'latin1'),
+    );
+    await assert.rejects(
+      restore(damaged, server.url('wrong')),
+      failing('postgres_restore_check', ({ message }) =>
+        assert.match(message, /public\.prices .*other contents/),
+      ),
+    );
     damaged.memory.streams.set(root, content);
     const blobs = damaged.memory.entry('shop/0/blobs-0').stream?.root ?? '';
     const object = damaged.memory.streams.get(blobs) ?? Buffer.alloc(0);
-    damaged.memory.streams.set(blobs, Buffer.from(object.toString('latin1').replace('large', 'LARGE'), 'latin1'));
-    await assert.rejects(restore(damaged, server.url('wrong')), failing('postgres_restore_check', ({ message }) => assert.match(message, /large objects/)));
+    damaged.memory.streams.set(
+      blobs,
+      Buffer.from(object.toString('latin1').replace('large', 'LARGE'), 'latin1'),
+    );
+    await assert.rejects(
+      restore(damaged, server.url('wrong')),
+      failing('postgres_restore_check', ({ message }) => assert.match(message, /large objects/)),
+    );
     assert.deepEqual(await databaseNames(server), namesBefore);
   });
 
   it('refuses a backup that lacks the data of a table', async () => {
     const { memory, ...rest } = await takeBackup(server.url('shop'));
-    memory.entries.splice(memory.entries.findIndex(({ path }) => path === 'shop/tables/public.items'), 1);
-    await assert.rejects(restore({ memory, ...rest }, server.url('incomplete')), failing('postgres_restore_backup_damaged', (error) => {
-      assert.match(error.message, /data of public\.items are missing/);
-    }));
+    memory.entries.splice(
+      memory.entries.findIndex(({ path }) => path === 'shop/tables/public.items'),
+      1,
+    );
+    await assert.rejects(
+      restore({ memory, ...rest }, server.url('incomplete')),
+      failing('postgres_restore_backup_damaged', (error) => {
+        assert.match(error.message, /data of public\.items are missing/);
+      }),
+    );
     assert.deepEqual(await databaseNames(server), namesBefore);
   });
 
@@ -99,9 +139,12 @@ describe('a restore', () => {
     const { memory, ...rest } = await takeBackup(server.url('shop'));
     const root = memory.entry('shop/tables/public.items').stream?.root ?? '';
     memory.streams.set(root, Buffer.from('1\tx\n1\tx\n\\.\n\n\n')); // the primary key cannot be made
-    await assert.rejects(restore({ memory, ...rest }, server.url('broken'), { temporaryDirectory: directory.path }), failing('postgres_tool_failed', (error) => {
-      assert.match(error.message, /items_pkey/);
-    }));
+    await assert.rejects(
+      restore({ memory, ...rest }, server.url('broken'), { temporaryDirectory: directory.path }),
+      failing('postgres_tool_failed', (error) => {
+        assert.match(error.message, /items_pkey/);
+      }),
+    );
     assert.deepEqual(await databaseNames(server), namesBefore);
     assert.deepEqual(await readdir(directory.path), []);
   });
@@ -109,16 +152,35 @@ describe('a restore', () => {
   it('leaves an existing empty database empty when it fails', async () => {
     await server.psql('CREATE DATABASE still_empty');
     const { memory, ...rest } = await takeBackup(server.url('shop'));
-    memory.streams.set(memory.entry('shop/tables/public.items').stream?.root ?? '', Buffer.from('1\tx\n1\tx\n\\.\n\n\n'));
-    await assert.rejects(restore({ memory, ...rest }, server.url('still_empty')), failing('postgres_tool_failed'));
-    assert.equal(await server.psql(`SELECT count(*) FROM pg_class WHERE relnamespace = 'public'::regnamespace`, 'still_empty'), '0');
+    memory.streams.set(
+      memory.entry('shop/tables/public.items').stream?.root ?? '',
+      Buffer.from('1\tx\n1\tx\n\\.\n\n\n'),
+    );
+    await assert.rejects(
+      restore({ memory, ...rest }, server.url('still_empty')),
+      failing('postgres_tool_failed'),
+    );
+    assert.equal(
+      await server.psql(
+        `SELECT count(*) FROM pg_class WHERE relnamespace = 'public'::regnamespace`,
+        'still_empty',
+      ),
+      '0',
+    );
   });
 
-  for (const [mode, jobs] of [['create', 2], ['fill', 1]] as const) {
+  for (const [mode, jobs] of [
+    ['create', 2],
+    ['fill', 1],
+  ] as const) {
     it(`stops when it is aborted, and takes everything back (${mode})`, async () => {
       if (mode === 'fill') await server.psql('CREATE DATABASE aborted');
       const names = await databaseNames(server);
-      const aborting = await takeBackup(server.url('shop'), { bigTableBytes: 8192, smallDatabaseBytes: 0 }, { jobs });
+      const aborting = await takeBackup(
+        server.url('shop'),
+        { bigTableBytes: 8192, smallDatabaseBytes: 0 },
+        { jobs },
+      );
       const controller = new AbortController();
       const reason = new Error('the user has had enough');
       let start = Infinity;
@@ -126,9 +188,15 @@ describe('a restore', () => {
         start = Math.min(start, bytes);
         if (bytes - start > 1_500_000) controller.abort(reason);
       };
-      await assert.rejects(restore(aborting, server.url('aborted'), {}, { jobs, signal: controller.signal }), reason);
+      await assert.rejects(
+        restore(aborting, server.url('aborted'), {}, { jobs, signal: controller.signal }),
+        reason,
+      );
       assert.deepEqual(await databaseNames(server), names);
-      assert.equal(await server.psql(`SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'holdfast%'`), '0');
+      assert.equal(
+        await server.psql(`SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'holdfast%'`),
+        '0',
+      );
       if (mode === 'fill') await server.psql('DROP DATABASE aborted');
     });
   }
@@ -136,17 +204,29 @@ describe('a restore', () => {
   it('tells of a database that an interrupted restore left behind', async () => {
     await server.psql('CREATE DATABASE holdfast_restoring_0badcafe');
     const { summary } = await plan(taken, server.url('planned'));
-    assert.match(summary.warnings.join('\n'), /holdfast_restoring_0badcafe behind; drop it with DROP DATABASE "holdfast_restoring_0badcafe"/);
+    assert.match(
+      summary.warnings.join('\n'),
+      /holdfast_restoring_0badcafe behind; drop it with DROP DATABASE "holdfast_restoring_0badcafe"/,
+    );
     await server.psql('DROP DATABASE holdfast_restoring_0badcafe');
   });
 
   it('refuses a user who may not create databases', async () => {
-    await assert.rejects(restore(taken, server.url('mine', 'limited', 'l')), failing('postgres_restore_create', ({ hint }) => assert.match(hint, /ALTER ROLE "limited" CREATEDB/)));
+    await assert.rejects(
+      restore(taken, server.url('mine', 'limited', 'l')),
+      failing('postgres_restore_create', ({ hint }) => assert.match(hint, /ALTER ROLE "limited" CREATEDB/)),
+    );
   });
 
   it('refuses an older server, unless forced', { skip: withoutPostgres(15) }, async () => {
-    const newer: Taken = { ...taken, metadata: { ...taken.metadata, server_version_number: 170_002, server_version: '17.2' } };
-    await assert.rejects(restore(newer, server.url('older')), failing('postgres_restore_older_server', ({ exitCode }) => assert.equal(exitCode, 4)));
+    const newer: Taken = {
+      ...taken,
+      metadata: { ...taken.metadata, server_version_number: 170_002, server_version: '17.2' },
+    };
+    await assert.rejects(
+      restore(newer, server.url('older')),
+      failing('postgres_restore_older_server', ({ exitCode }) => assert.equal(exitCode, 4)),
+    );
     const { summary } = await plan(newer, server.url('older'), { force: true });
     assert.match(summary.warnings.join('\n'), /older/);
   });
@@ -158,7 +238,7 @@ describe('a restore', () => {
     const bytes = memory.streams.get(toc) ?? Buffer.alloc(0);
     memory.streams.set(toc, Buffer.from(bytes.toString('latin1').replaceAll('hstore', 'hsturm'), 'latin1'));
     await assert.rejects(
-      restore({ memory, metadata: (await single(metadata)), warnings: [] }, server.url('ext')),
+      restore({ memory, metadata: await single(metadata), warnings: [] }, server.url('ext')),
       failing('postgres_restore_extension_missing', ({ message }) => assert.match(message, /hsturm/)),
     );
   });
@@ -167,11 +247,17 @@ describe('a restore', () => {
     await server.psql('CREATE DATABASE second');
     await server.psql('CREATE TABLE only_here AS SELECT 1 AS a', 'second');
     const both = await takeBackup(server.url('postgres'), { databases: ['shop', 'second'] });
-    await assert.rejects(restore(both, server.url('third')), failing('postgres_restore_database', ({ message }) => assert.match(message, /shop, second/)));
+    await assert.rejects(
+      restore(both, server.url('third')),
+      failing('postgres_restore_database', ({ message }) => assert.match(message, /shop, second/)),
+    );
     await restore(both, server.url('third'), { database: 'second' });
     assert.equal(await server.psql('SELECT a FROM only_here', 'third'), '1');
     const all = await takeBackup(server.url('postgres'), { databases: 'all' });
-    assert.deepEqual(all.metadata.databases.map(({ name }) => name), await databaseNames(server));
+    assert.deepEqual(
+      all.metadata.databases.map(({ name }) => name),
+      await databaseNames(server),
+    );
   });
 
   async function single(metadata: Taken['metadata']): Promise<Taken['metadata']> {

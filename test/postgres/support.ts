@@ -7,8 +7,14 @@ import type { HoldfastError } from '../../src/kernel/errors/failure.ts';
 import { isFailure } from '../../src/kernel/errors/failure.ts';
 import { backupPostgres, type PostgresBackupOptions } from '../../src/sources/postgres-logical/backup.ts';
 import { connectionFromUrl } from '../../src/sources/postgres-logical/connection.ts';
-import { postgresMetadataSchema, type PostgresMetadata } from '../../src/sources/postgres-logical/metadata.ts';
-import type { PostgresRestoreOptions, RestorePlan } from '../../src/sources/postgres-logical/restore-options.ts';
+import {
+  postgresMetadataSchema,
+  type PostgresMetadata,
+} from '../../src/sources/postgres-logical/metadata.ts';
+import type {
+  PostgresRestoreOptions,
+  RestorePlan,
+} from '../../src/sources/postgres-logical/restore-options.ts';
 import { planRestore } from '../../src/sources/postgres-logical/restore-plan.ts';
 import { runRestore, type RestoreSummary } from '../../src/sources/postgres-logical/restore.ts';
 import { MemoryBackup } from '../../testing/memory-backup.ts';
@@ -29,28 +35,46 @@ export interface RunSettings {
 export const env = { PATH: process.env['PATH'] };
 
 export async function takeBackup(
-  url: string, options: Partial<PostgresBackupOptions> = {}, settings: RunSettings = {}, memory = new MemoryBackup(),
+  url: string,
+  options: Partial<PostgresBackupOptions> = {},
+  settings: RunSettings = {},
+  memory = new MemoryBackup(),
 ): Promise<Taken> {
   const outcome = await backupPostgres(
-    { connection: connectionFromUrl(url, {}), env, globals: false, ...options }, memory.backupContext(settings),
+    { connection: connectionFromUrl(url, {}), env, globals: false, ...options },
+    memory.backupContext(settings),
   );
   return { memory, metadata: postgresMetadataSchema.parse(outcome.metadata), warnings: outcome.warnings };
 }
 
 export async function plan(
-  taken: Taken, url: string, options: Partial<PostgresRestoreOptions> = {}, settings: RunSettings = {},
+  taken: Taken,
+  url: string,
+  options: Partial<PostgresRestoreOptions> = {},
+  settings: RunSettings = {},
 ): Promise<RestorePlan> {
-  return await planRestore({
-    target: connectionFromUrl(url, {}), env, temporaryDirectory: tmpdir(),
-    randomHex: (bytes) => randomBytes(bytes).toString('hex'), ...options,
-  }, taken.memory.restoreContext(taken.metadata, settings));
+  return await planRestore(
+    {
+      target: connectionFromUrl(url, {}),
+      env,
+      temporaryDirectory: tmpdir(),
+      randomHex: (bytes) => randomBytes(bytes).toString('hex'),
+      ...options,
+    },
+    taken.memory.restoreContext(taken.metadata, settings),
+  );
 }
 
 export async function restore(
-  taken: Taken, url: string, options: Partial<PostgresRestoreOptions> = {}, settings: RunSettings = {},
+  taken: Taken,
+  url: string,
+  options: Partial<PostgresRestoreOptions> = {},
+  settings: RunSettings = {},
 ): Promise<RestoreSummary> {
   const planned = await plan(taken, url, options, settings);
-  return await runRestore(planned, taken.memory.restoreContext(taken.metadata, settings), () => process.hrtime.bigint());
+  return await runRestore(planned, taken.memory.restoreContext(taken.metadata, settings), () =>
+    process.hrtime.bigint(),
+  );
 }
 
 export async function fixture(): Promise<string> {
@@ -58,23 +82,38 @@ export async function fixture(): Promise<string> {
 }
 
 /** pg_dump's own text of a database, as lines, without the parts that are random or name the database. */
-export async function plainDump(server: PostgresServer, database: string, ...args: string[]): Promise<string[]> {
+export async function plainDump(
+  server: PostgresServer,
+  database: string,
+  ...args: string[]
+): Promise<string[]> {
   const url = server.url(database);
-  const { stdout } = await promisify(execFile)('/usr/lib/postgresql/15/bin/pg_dump', [...args, `--dbname=${url}`], {
-    maxBuffer: 256 * 1024 * 1024, encoding: 'utf8',
-  });
+  const { stdout } = await promisify(execFile)(
+    '/usr/lib/postgresql/15/bin/pg_dump',
+    [...args, `--dbname=${url}`],
+    {
+      maxBuffer: 256 * 1024 * 1024,
+      encoding: 'utf8',
+    },
+  );
   return stdout.split('\n').filter((line) => !/^\\(?:un)?restrict /.test(line));
 }
 
 export async function databaseNames(server: PostgresServer): Promise<string[]> {
-  return (await server.psql(`SELECT datname FROM pg_database WHERE datname NOT LIKE 'template%' ORDER BY 1`)).split('\n');
+  return (
+    await server.psql(`SELECT datname FROM pg_database WHERE datname NOT LIKE 'template%' ORDER BY 1`)
+  ).split('\n');
 }
 
 /** For `assert.rejects`: the error of that name, with nothing in it that must be secret. */
-export function failing(name: HoldfastError['errorName'], check: (error: HoldfastError) => void = () => undefined) {
+export function failing(
+  name: HoldfastError['errorName'],
+  check: (error: HoldfastError) => void = () => undefined,
+) {
   return (error: unknown): boolean => {
     if (!isFailure(error)) throw error;
-    if (error.errorName !== name) throw new Error(`expected ${name}, got ${error.errorName}: ${error.message}`, { cause: error });
+    if (error.errorName !== name)
+      throw new Error(`expected ${name}, got ${error.errorName}: ${error.message}`, { cause: error });
     check(error);
     return true;
   };

@@ -16,7 +16,10 @@ for (const entry of ['Documents/', '.bashrc', 'IMG 0001.jpg', 'notes.txt']) {
     if (entry.endsWith('/')) await mkdir(join(directory, entry));
     else await writeFile(join(directory, entry), 'mine');
     const storage = await openFsStorage(directory, { create: true, clock: systemClock });
-    await assert.rejects(createRepository(storage, options), { errorName: 'repository_foreign', exitCode: 4 });
+    await assert.rejects(createRepository(storage, options), {
+      errorName: 'repository_foreign',
+      exitCode: 4,
+    });
     assert.equal(await storage.foreign(), entry === 'notes.txt' ? undefined : entry.replace('/', ''));
   });
 }

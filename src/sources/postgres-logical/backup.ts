@@ -5,8 +5,19 @@ import { withDatabase } from './connection.ts';
 import { planArchives, dumpArguments, type ArchivePlan, type DumpSettings } from './dump-plan.ts';
 import { dumpTaskModule, type DumpMessage, type DumpOutput } from './dump-task.ts';
 import { backupGlobals } from './globals.ts';
-import { findLockHolder, listBigTables, listDatabases, readDatabaseFacts, type SizedTable } from './inventory.ts';
-import { entryKinds, type ArchiveMetadata, type DatabaseMetadata, type PostgresMetadata } from './metadata.ts';
+import {
+  findLockHolder,
+  listBigTables,
+  listDatabases,
+  readDatabaseFacts,
+  type SizedTable,
+} from './inventory.ts';
+import {
+  entryKinds,
+  type ArchiveMetadata,
+  type DatabaseMetadata,
+  type PostgresMetadata,
+} from './metadata.ts';
 import { blobsPath, tablePath, tocPath } from './names.ts';
 import { childEnvironment, openSession, pinned, settingOf, type Session } from './session.ts';
 import { shareSnapshot } from './snapshot.ts';
@@ -38,7 +49,10 @@ const mostBigTables = 256;
  * Backs up databases by pg_dump, each from one consistent snapshot, and stores every table as a stream of its own.
  * Throws the coded errors of kernel/errors/postgres.ts; nothing is skipped without a warning.
  */
-export async function backupPostgres(options: PostgresBackupOptions, context: BackupContext): Promise<BackupOutcome> {
+export async function backupPostgres(
+  options: PostgresBackupOptions,
+  context: BackupContext,
+): Promise<BackupOutcome> {
   await using session = await openSession(options.connection, context.signal);
   const major = Math.floor(session.serverVersionNumber / 10_000);
   const search = { env: options.env, signal: context.signal, directory: options.toolsDirectory };
@@ -46,9 +60,10 @@ export async function backupPostgres(options: PostgresBackupOptions, context: Ba
   const names = await chooseDatabases(options, session);
   const server = pinned(session);
   const warnings: string[] = [];
-  const globals = options.globals === false
-    ? { path: null, passwords: false, warnings: [] }
-    : await backupGlobals(session, tools, options.env, context);
+  const globals =
+    options.globals === false
+      ? { path: null, passwords: false, warnings: [] }
+      : await backupGlobals(session, tools, options.env, context);
   warnings.push(...globals.warnings);
 
   const databases: DatabaseMetadata[] = [];
@@ -75,10 +90,12 @@ async function chooseDatabases(options: PostgresBackupOptions, session: Session)
   const existing = await listDatabases(session);
   const server = session.setting.server;
   if (databases === 'all') {
-    if (existing.length === 0) throw failure('postgres_nothing_to_back_up', { server, reason: 'it has none' });
+    if (existing.length === 0)
+      throw failure('postgres_nothing_to_back_up', { server, reason: 'it has none' });
     return existing;
   }
-  if (databases.length === 0) throw failure('postgres_nothing_to_back_up', { server, reason: 'the list of databases is empty' });
+  if (databases.length === 0)
+    throw failure('postgres_nothing_to_back_up', { server, reason: 'the list of databases is empty' });
   for (const database of databases) {
     if (!existing.includes(database)) throw failure('postgres_database_missing', { database, server });
   }
@@ -94,7 +111,12 @@ class DatabaseBackup {
   readonly #context: BackupContext;
   readonly #lockWaitMs: number;
 
-  constructor(connection: ConnectionParameters, tools: Tools, options: PostgresBackupOptions, context: BackupContext) {
+  constructor(
+    connection: ConnectionParameters,
+    tools: Tools,
+    options: PostgresBackupOptions,
+    context: BackupContext,
+  ) {
     this.#connection = connection;
     this.#tools = tools;
     this.#options = options;
@@ -123,7 +145,11 @@ class DatabaseBackup {
     return await listBigTables(session, this.#options.bigTableBytes ?? 64 * mebibyte, mostBigTables);
   }
 
-  async #dumpAll(session: Session, sizeBytes: number, bigTables: readonly SizedTable[]): Promise<[ArchivePlan, DumpOutput][]> {
+  async #dumpAll(
+    session: Session,
+    sizeBytes: number,
+    bigTables: readonly SizedTable[],
+  ): Promise<[ArchivePlan, DumpOutput][]> {
     const bigBytes = bigTables.reduce((sum, { bytes }) => sum + bytes, 0);
     let plans = planArchives(bigTables, Math.max(0, sizeBytes - bigBytes), this.#context.jobs);
     const elsewhere = plans.slice(1).flatMap(({ tables }) => tables);
@@ -133,9 +159,12 @@ class DatabaseBackup {
       plans = planArchives([], 0, 1);
     }
     const settings: DumpSettings = {
-      snapshot: snapshot?.id, lockWaitMs: this.#lockWaitMs, withoutUnlogged: session.inRecovery,
+      snapshot: snapshot?.id,
+      lockWaitMs: this.#lockWaitMs,
+      withoutUnlogged: session.inRecovery,
     };
-    if (session.inRecovery) this.warnings.push('taken from a standby: unlogged tables are there without their rows');
+    if (session.inRecovery)
+      this.warnings.push('taken from a standby: unlogged tables are there without their rows');
     const outputs = await this.#runTogether(plans, settings, pinned(session));
     await snapshot?.release();
     return outputs;
@@ -143,7 +172,9 @@ class DatabaseBackup {
 
   /** All archives at once; the first failure stops the others and is the one reported. */
   async #runTogether(
-    plans: readonly ArchivePlan[], settings: DumpSettings, connection: ConnectionParameters,
+    plans: readonly ArchivePlan[],
+    settings: DumpSettings,
+    connection: ConnectionParameters,
   ): Promise<[ArchivePlan, DumpOutput][]> {
     const failed = new AbortController();
     const signal = AbortSignal.any([this.#context.signal, failed.signal]);
@@ -164,7 +195,10 @@ class DatabaseBackup {
   }
 
   async #runDump(
-    plan: ArchivePlan, settings: DumpSettings, connection: ConnectionParameters, signal: AbortSignal,
+    plan: ArchivePlan,
+    settings: DumpSettings,
+    connection: ConnectionParameters,
+    signal: AbortSignal,
   ): Promise<DumpOutput> {
     const { password, ...setting } = settingOf(connection, this.#lockWaitMs);
     const { progress } = this.#context;
@@ -185,7 +219,8 @@ class DatabaseBackup {
   }
 
   async #addEntries(
-    database: string, outputs: readonly [ArchivePlan, DumpOutput][],
+    database: string,
+    outputs: readonly [ArchivePlan, DumpOutput][],
   ): Promise<Pick<DatabaseMetadata, 'tables' | 'rows' | 'bytes' | 'archives'>> {
     const sums = { tables: 0, rows: 0, bytes: 0 };
     const archives: ArchiveMetadata[] = [];
@@ -194,7 +229,9 @@ class DatabaseBackup {
       this.warnings.push(...output.warnings);
       const toc = tocPath(database, archive);
       await this.#context.addEntry({
-        path: toc, kind: entryKinds.toc, stream: output.toc,
+        path: toc,
+        kind: entryKinds.toc,
+        stream: output.toc,
         meta: { database, archive, encoding: output.encoding, entries: output.tocEntries },
       });
       let tables = 0;
@@ -203,14 +240,18 @@ class DatabaseBackup {
         if (block.kind === 'blobs') {
           const { dumpId: dump_id, objects, bytes, fingerprint, stream } = block;
           await this.#context.addEntry({
-            path: blobsPath(database, archive, blobs), kind: entryKinds.blobs, stream,
+            path: blobsPath(database, archive, blobs),
+            kind: entryKinds.blobs,
+            stream,
             meta: { database, archive, dump_id, objects, bytes, fingerprint },
           });
           blobs += 1;
         } else {
           const { dumpId: dump_id, schema, table, rows, bytes, fingerprint, stream } = block;
           await this.#context.addEntry({
-            path: tablePath(database, schema, table), kind: entryKinds.table, stream,
+            path: tablePath(database, schema, table),
+            kind: entryKinds.table,
+            stream,
             meta: { database, archive, dump_id, schema, table, rows, bytes, fingerprint },
           });
           tables += 1;
@@ -230,9 +271,15 @@ class DatabaseBackup {
       await using session = await openSession(this.#connection, this.#context.signal);
       const found = await findLockHolder(session);
       if (found === undefined) return error;
-      return failure('postgres_lock_timeout', {
-        ...found, seconds: Math.round(this.#lockWaitMs / 1000), database: this.#connection.database,
-      }, { cause: error });
+      return failure(
+        'postgres_lock_timeout',
+        {
+          ...found,
+          seconds: Math.round(this.#lockWaitMs / 1000),
+          database: this.#connection.database,
+        },
+        { cause: error },
+      );
     } catch {
       return error; // looking was a courtesy; what stopped the backup is the lock
     }

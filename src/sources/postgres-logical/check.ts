@@ -24,10 +24,15 @@ export async function checkPostgres(options: PostgresCheckOptions, signal: Abort
   }
   await using open = session;
   const findings: Finding[] = [
-    { check: 'connection', level: 'ok', message: `connected to ${open.setting.server} as ${options.connection.user}` },
+    {
+      check: 'connection',
+      level: 'ok',
+      message: `connected to ${open.setting.server} as ${options.connection.user}`,
+    },
     versionFinding(open),
   ];
-  for (const tool of ['pg_dump', 'pg_dumpall', 'pg_restore', 'psql'] as const) findings.push(await toolFinding(tool, options, open, signal));
+  for (const tool of ['pg_dump', 'pg_dumpall', 'pg_restore', 'psql'] as const)
+    findings.push(await toolFinding(tool, options, open, signal));
   for (const question of [readability, rowSecurity, largeObjects, globals, size, standby, leftovers]) {
     try {
       findings.push(...(await question(open)));
@@ -49,13 +54,18 @@ function versionFinding({ serverVersionNumber, serverVersion }: Session): Findin
   const message = `PostgreSQL ${serverVersion}`;
   if (major >= 14 && major <= 18) return { check: 'version', level: 'ok', message };
   return {
-    check: 'version', level: 'warning', message: `${message} is outside of 14 to 18, the releases Holdfast is tested with`,
+    check: 'version',
+    level: 'warning',
+    message: `${message} is outside of 14 to 18, the releases Holdfast is tested with`,
     mend: 'try a drill (holdfast drill) before you rely on it',
   };
 }
 
 async function toolFinding(
-  tool: ToolName, options: PostgresCheckOptions, session: Session, signal: AbortSignal,
+  tool: ToolName,
+  options: PostgresCheckOptions,
+  session: Session,
+  signal: AbortSignal,
 ): Promise<Finding> {
   const major = Math.floor(session.serverVersionNumber / 10_000);
   try {
@@ -82,14 +92,22 @@ async function readability(session: Session): Promise<Finding[]> {
                                     ELSE pg_catalog.has_table_privilege(c.oid, 'SELECT') END)
       ORDER BY 1`,
   );
-  if (rows.length === 0) return [{ check: 'permissions', level: 'ok', message: 'every table and sequence can be read' }];
-  const names = rows.slice(0, 5).map(({ name }) => name).join(', ');
+  if (rows.length === 0)
+    return [{ check: 'permissions', level: 'ok', message: 'every table and sequence can be read' }];
+  const names = rows
+    .slice(0, 5)
+    .map(({ name }) => name)
+    .join(', ');
   const user = quoteIdentifier(session.parameters.user);
-  return [{
-    check: 'permissions', level: 'error', code: 'HF-5007',
-    message: `${rows.length} tables or sequences cannot be read: ${names}${rows.length > 5 ? ' …' : ''}`,
-    mend: `GRANT pg_read_all_data TO ${user};`,
-  }];
+  return [
+    {
+      check: 'permissions',
+      level: 'error',
+      code: 'HF-5007',
+      message: `${rows.length} tables or sequences cannot be read: ${names}${rows.length > 5 ? ' …' : ''}`,
+      mend: `GRANT pg_read_all_data TO ${user};`,
+    },
+  ];
 }
 
 async function rowSecurity(session: Session): Promise<Finding[]> {
@@ -99,11 +117,15 @@ async function rowSecurity(session: Session): Promise<Finding[]> {
       WHERE c.relkind IN ('r', 'p') AND c.relrowsecurity AND pg_catalog.row_security_active(c.oid) ORDER BY 1`,
   );
   if (rows.length === 0) return [];
-  return [{
-    check: 'row-level security', level: 'error', code: 'HF-5013',
-    message: `row-level security hides rows of ${rows.map(({ name }) => name).join(', ')}; a dump would be refused`,
-    mend: `ALTER ROLE ${quoteIdentifier(session.parameters.user)} BYPASSRLS;`,
-  }];
+  return [
+    {
+      check: 'row-level security',
+      level: 'error',
+      code: 'HF-5013',
+      message: `row-level security hides rows of ${rows.map(({ name }) => name).join(', ')}; a dump would be refused`,
+      mend: `ALTER ROLE ${quoteIdentifier(session.parameters.user)} BYPASSRLS;`,
+    },
+  ];
 }
 
 async function largeObjects(session: Session): Promise<Finding[]> {
@@ -115,42 +137,65 @@ async function largeObjects(session: Session): Promise<Finding[]> {
         AND NOT (SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user)`,
   );
   if (row === undefined || row.count === '0') return [];
-  return [{
-    check: 'large objects', level: 'error', code: 'HF-5007', message: `${row.count} large objects cannot be read`,
-    mend: 'GRANT SELECT ON LARGE OBJECT … for each of them, or back up as their owner or as a superuser',
-  }];
+  return [
+    {
+      check: 'large objects',
+      level: 'error',
+      code: 'HF-5007',
+      message: `${row.count} large objects cannot be read`,
+      mend: 'GRANT SELECT ON LARGE OBJECT … for each of them, or back up as their owner or as a superuser',
+    },
+  ];
 }
 
 async function globals(session: Session): Promise<Finding[]> {
   const [row] = await session.query<{ readable: boolean }>(
     `SELECT pg_catalog.has_table_privilege('pg_catalog.pg_authid', 'SELECT') AS readable`,
   );
-  if (row?.readable === true) return [{ check: 'roles', level: 'ok', message: 'roles can be saved with their passwords' }];
-  return [{
-    check: 'roles', level: 'warning', message: 'the passwords of roles cannot be saved by this user',
-    mend: 'back up as a superuser to have them, or keep the passwords elsewhere',
-  }];
+  if (row?.readable === true)
+    return [{ check: 'roles', level: 'ok', message: 'roles can be saved with their passwords' }];
+  return [
+    {
+      check: 'roles',
+      level: 'warning',
+      message: 'the passwords of roles cannot be saved by this user',
+      mend: 'back up as a superuser to have them, or keep the passwords elsewhere',
+    },
+  ];
 }
 
 async function size(session: Session): Promise<Finding[]> {
   const [row] = await session.query<{ size: string }>(
     'SELECT pg_catalog.pg_size_pretty(pg_catalog.pg_database_size(pg_catalog.current_database())) AS size',
   );
-  return [{ check: 'size', level: 'ok', message: `database ${session.parameters.database} has ${row?.size ?? 'an unknown size'}` }];
+  return [
+    {
+      check: 'size',
+      level: 'ok',
+      message: `database ${session.parameters.database} has ${row?.size ?? 'an unknown size'}`,
+    },
+  ];
 }
 
 async function standby(session: Session): Promise<Finding[]> {
   if (!session.inRecovery) return [];
-  return [{
-    check: 'standby', level: 'warning', message: 'the server is a standby: unlogged tables are saved without rows, and long dumps may be cancelled by replay',
-    mend: 'set hot_standby_feedback = on or a larger max_standby_streaming_delay there',
-  }];
+  return [
+    {
+      check: 'standby',
+      level: 'warning',
+      message:
+        'the server is a standby: unlogged tables are saved without rows, and long dumps may be cancelled by replay',
+      mend: 'set hot_standby_feedback = on or a larger max_standby_streaming_delay there',
+    },
+  ];
 }
 
 async function leftovers(session: Session): Promise<Finding[]> {
   const names = await leftoverDatabases(session);
   return names.map((name): Finding => ({
-    check: 'leftovers', level: 'warning', message: `an interrupted restore left database ${name} behind`,
+    check: 'leftovers',
+    level: 'warning',
+    message: `an interrupted restore left database ${name} behind`,
     mend: `DROP DATABASE ${quoteIdentifier(name)};`,
   }));
 }

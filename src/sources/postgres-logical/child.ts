@@ -59,9 +59,15 @@ export function startChild(options: ChildOptions): Child {
   };
 
   const ended = new Promise<ChildExit>((resolve, reject) => {
-    child.once('error', (error) => reject(failure('postgres_tool_failed', {
-      tool: toolName(options.command), status: 'could not be started', reason: error.message,
-    })));
+    child.once('error', (error) =>
+      reject(
+        failure('postgres_tool_failed', {
+          tool: toolName(options.command),
+          status: 'could not be started',
+          reason: error.message,
+        }),
+      ),
+    );
     child.once('close', (code, signal) => resolve({ code, signal, stderr: stderr() }));
   });
   options.signal.addEventListener('abort', stop, { once: true });
@@ -93,7 +99,10 @@ export function startChild(options: ChildOptions): Child {
     exit,
     stop: async () => {
       stop();
-      await ended.then(() => undefined, () => undefined);
+      await ended.then(
+        () => undefined,
+        () => undefined,
+      );
     },
   };
 }
@@ -111,7 +120,9 @@ export async function runChild(
       size += piece.length;
       if (size > limitBytes) {
         throw failure('postgres_tool_failed', {
-          tool: toolName(options.command), status: 'stopped', reason: `it printed more than ${limitBytes} bytes`,
+          tool: toolName(options.command),
+          status: 'stopped',
+          reason: `it printed more than ${limitBytes} bytes`,
         });
       }
       pieces.push(piece);

@@ -71,7 +71,8 @@ function decode(text: string, what: string): string {
   try {
     return decodeURIComponent(text);
   } catch (error) {
-    if (error instanceof URIError) throw refuse(`${what} has a % that is not followed by two hexadecimal digits of UTF-8`);
+    if (error instanceof URIError)
+      throw refuse(`${what} has a % that is not followed by two hexadecimal digits of UTF-8`);
     throw error;
   }
 }

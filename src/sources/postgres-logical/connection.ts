@@ -144,7 +144,11 @@ function fromKeywords(given: Readonly<Record<string, string>>, env: Environment)
     database: database === undefined || database === '' ? user : database,
     password: password === undefined || password === '' ? undefined : new Secret(password),
     sslMode: choice('sslmode', keywords['sslmode'] ?? 'prefer', sslModes),
-    targetSessionAttributes: choice('target_session_attrs', keywords['target_session_attrs'] ?? 'any', sessionAttributes),
+    targetSessionAttributes: choice(
+      'target_session_attrs',
+      keywords['target_session_attrs'] ?? 'any',
+      sessionAttributes,
+    ),
     connectTimeoutSeconds: wholeNumber('connect_timeout', keywords['connect_timeout'] ?? '15'),
     options: keywords['options'] ?? '',
     extra,

@@ -14,7 +14,10 @@ export function copyOut({ copyStatement, schema, tag }: TocEntry, encoding: stri
   if (condition === '') return `${what} ${options}`;
   const [statement] = splitStatements(what);
   const open = statement?.tokens.find(({ value }) => value === '(');
-  const columns = open === undefined || statement === undefined ? '*' : statement.text.slice(open.end, statement.text.lastIndexOf(')'));
+  const columns =
+    open === undefined || statement === undefined
+      ? '*'
+      : statement.text.slice(open.end, statement.text.lastIndexOf(')'));
   return `COPY (SELECT ${columns} FROM ${quoteQualified(schema, tag)} ${condition}) ${options}`;
 }
 

@@ -14,11 +14,17 @@ export interface ArchivePlan {
  * of the big tables. Biggest first into the least filled, so that all end at about the same time; the first archive
  * starts with what the small tables weigh.
  */
-export function planArchives(bigTables: readonly SizedTable[], restBytes: number, jobs: number): ArchivePlan[] {
+export function planArchives(
+  bigTables: readonly SizedTable[],
+  restBytes: number,
+  jobs: number,
+): ArchivePlan[] {
   const whole: ArchivePlan = { number: 0, content: 'all', tables: [] };
   if (jobs < 2 || bigTables.length === 0) return [whole];
   const shares = Array.from({ length: jobs }, (_, number) => ({
-    number, bytes: number === 0 ? restBytes : 0, tables: [] as SizedTable[],
+    number,
+    bytes: number === 0 ? restBytes : 0,
+    tables: [] as SizedTable[],
   }));
   for (const table of bigTables.toSorted((a, b) => b.bytes - a.bytes)) {
     const least = shares.reduce((best, share) => (share.bytes < best.bytes ? share : best));
@@ -43,7 +49,12 @@ export interface DumpSettings {
 
 /** Arguments for pg_dump; never a secret, never the name of the database (PGDATABASE carries it). */
 export function dumpArguments(plan: ArchivePlan, settings: DumpSettings): string[] {
-  const args = ['--format=custom', '--compress=0', '--no-password', `--lock-wait-timeout=${settings.lockWaitMs}`];
+  const args = [
+    '--format=custom',
+    '--compress=0',
+    '--no-password',
+    `--lock-wait-timeout=${settings.lockWaitMs}`,
+  ];
   if (settings.snapshot !== undefined) args.push(`--snapshot=${settings.snapshot}`);
   if (settings.withoutUnlogged) args.push('--no-unlogged-table-data');
   const option = plan.content === 'all' ? '--exclude-table-data' : '--table';

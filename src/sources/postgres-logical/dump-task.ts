@@ -3,7 +3,13 @@ import { Secret } from '../../kernel/secret.ts';
 import type { StreamRef } from '../../contract/stream.ts';
 import { CopyScanner } from '../../pipeline/copy-scanner.ts';
 import type { Chunking, StreamWriter, Task, TaskContext, TaskModule } from '../../pipeline/task.ts';
-import { BlobScanner, blockHeaderBytes, blockTypes, decodeBlockHeader, type BlockHeader } from './archive/blocks.ts';
+import {
+  BlobScanner,
+  blockHeaderBytes,
+  blockTypes,
+  decodeBlockHeader,
+  type BlockHeader,
+} from './archive/blocks.ts';
 import { encodeToc, type ArchiveToc, type TocEntry } from './archive/toc.ts';
 import { TocReader } from './archive/toc-reader.ts';
 import { BlobFingerprint, type BlobTotals } from './blob-fingerprint.ts';
@@ -68,7 +74,12 @@ export const dumpTask: Task<DumpInput, DumpOutput> = async (input, context) => {
   const password = input.setting.password === undefined ? undefined : new Secret(input.setting.password);
   const setting: ServerSetting = { ...input.setting, password };
   const child = startChild({
-    command: input.command, args: input.args, env: input.env, signal: context.signal, stdin: 'ignore', stdout: 'pipe',
+    command: input.command,
+    args: input.args,
+    env: input.env,
+    signal: context.signal,
+    stdin: 'ignore',
+    stdout: 'pipe',
   });
   const splitter = new ArchiveSplitter(context, input.setting.database);
   try {
@@ -79,7 +90,9 @@ export const dumpTask: Task<DumpInput, DumpOutput> = async (input, context) => {
   } catch (error) {
     await child.stop();
     context.signal.throwIfAborted();
-    throw isFailure(error) ? error : failure('postgres_archive_unknown', { reason: reasonOf(error) }, { cause: error });
+    throw isFailure(error)
+      ? error
+      : failure('postgres_archive_unknown', { reason: reasonOf(error) }, { cause: error });
   }
   const exit = await child.exit;
   if (exit.code !== 0) throw toolFailure('pg_dump', exit, setting);
@@ -112,24 +125,33 @@ class ArchiveSplitter {
       await this.#beginData(toc);
       rest = this.#reader.rest;
     }
-    while (rest.length > 0) rest = this.#block === undefined ? this.#takeHeader(rest) : await this.#takeContent(rest, this.#block);
+    while (rest.length > 0)
+      rest = this.#block === undefined ? this.#takeHeader(rest) : await this.#takeContent(rest, this.#block);
   }
 
   /** Everything stored; throws `postgres_archive_truncated` unless the archive is whole. */
   finish(): Omit<DumpOutput, 'warnings'> {
-    if (this.#toc === undefined || this.#tocStream === undefined) throw this.#truncated('inside the table of contents');
+    if (this.#toc === undefined || this.#tocStream === undefined)
+      throw this.#truncated('inside the table of contents');
     if (this.#block !== undefined) throw this.#truncated(`inside the data of ${nameOf(this.#block.entry)}`);
     if (this.#headerBytes.length > 0) throw this.#truncated('inside the header of a data block');
     for (const entry of this.#expected.values()) throw this.#truncated(`before the data of ${nameOf(entry)}`);
     const { header, entries, encoding } = this.#toc;
     return {
-      toc: this.#tocStream, tocEntries: entries.length, encoding, dumpVersion: header.dumpVersion, blocks: this.#blocks,
+      toc: this.#tocStream,
+      tocEntries: entries.length,
+      encoding,
+      dumpVersion: header.dumpVersion,
+      blocks: this.#blocks,
     };
   }
 
   async #beginData(toc: ArchiveToc): Promise<void> {
     const { compression, intSize } = toc.header;
-    if (compression !== 0) throw failure('postgres_archive_unknown', { reason: 'its data are compressed although -Z0 was asked for' });
+    if (compression !== 0)
+      throw failure('postgres_archive_unknown', {
+        reason: 'its data are compressed although -Z0 was asked for',
+      });
     for (const entry of toc.entries) if (entry.hasData) this.#expected.set(entry.dumpId, entry);
     this.#toc = toc;
     this.#scanner = new CopyScanner({ intSize });
@@ -151,7 +173,9 @@ class ArchiveSplitter {
   #openBlock(header: BlockHeader, intSize: number): OpenBlock {
     const entry = this.#expected.get(header.dumpId);
     if (entry === undefined) {
-      throw failure('postgres_archive_unknown', { reason: `data block ${header.dumpId} is not in the table of contents, or comes twice` });
+      throw failure('postgres_archive_unknown', {
+        reason: `data block ${header.dumpId} is not in the table of contents, or comes twice`,
+      });
     }
     this.#expected.delete(header.dumpId);
     this.#context.emit({ dumping: nameOf(entry) } satisfies DumpMessage);
@@ -172,7 +196,8 @@ class ArchiveSplitter {
       if (blobs.scanner.ended) await this.#closeBlock(block);
       return input.subarray(consumed);
     }
-    if (this.#scanner === undefined) throw failure('internal', { reason: 'data before the table of contents' });
+    if (this.#scanner === undefined)
+      throw failure('internal', { reason: 'data before the table of contents' });
     const { consumed, content, ended } = this.#scanner.pushFramed(input);
     if (content.length > 0) await writer.write(content);
     if (ended) await this.#closeBlock(block);
@@ -188,7 +213,16 @@ class ArchiveSplitter {
       this.#blocks.push({ kind: 'blobs', dumpId, stream, ...blobs.totals.totals() });
     } else if (result !== undefined) {
       const { rows, bytes, fingerprint } = result;
-      this.#blocks.push({ kind: 'table', dumpId, schema: entry.schema, table: entry.tag, rows, bytes, fingerprint, stream });
+      this.#blocks.push({
+        kind: 'table',
+        dumpId,
+        schema: entry.schema,
+        table: entry.tag,
+        rows,
+        bytes,
+        fingerprint,
+        stream,
+      });
     }
   }
 
@@ -199,7 +233,10 @@ class ArchiveSplitter {
   }
 
   #truncated(where: string): Error {
-    return failure('postgres_archive_truncated', { database: this.#database, reason: `it broke off ${where}` });
+    return failure('postgres_archive_truncated', {
+      database: this.#database,
+      reason: `it broke off ${where}`,
+    });
   }
 }
 
@@ -215,6 +252,11 @@ function nameOf(entry: TocEntry): string {
 
 /** Warnings of a dump that succeeded, without those about restoring a data-only dump, which is not how it is restored. */
 function warningsIn(stderr: string): string[] {
-  const lines = stderr.split('\n').map((line) => line.trim()).filter((line) => line.startsWith('pg_dump: warning: '));
-  return lines.map((line) => line.slice('pg_dump: warning: '.length)).filter((line) => !line.includes('circular foreign-key constraints'));
+  const lines = stderr
+    .split('\n')
+    .map((line) => line.trim())
+    .filter((line) => line.startsWith('pg_dump: warning: '));
+  return lines
+    .map((line) => line.slice('pg_dump: warning: '.length))
+    .filter((line) => !line.includes('circular foreign-key constraints'));
 }

@@ -17,7 +17,10 @@ export interface GlobalsOutcome {
 
 /** Stores roles and tablespaces as pg_dumpall writes them; without passwords where the server does not show these. */
 export async function backupGlobals(
-  session: Session, tools: Tools, env: Environment, context: BackupContext,
+  session: Session,
+  tools: Tools,
+  env: Environment,
+  context: BackupContext,
 ): Promise<GlobalsOutcome> {
   context.progress.phase('dumping roles and tablespaces');
   const warnings: string[] = [];
@@ -26,7 +29,9 @@ export async function backupGlobals(
     const result = await runChild({
       command: toolPath(tools, 'pg_dumpall'),
       args: [
-        '--globals-only', '--no-password', `--database=${databaseArgument(parameters.database)}`,
+        '--globals-only',
+        '--no-password',
+        `--database=${databaseArgument(parameters.database)}`,
         ...(passwords ? [] : ['--no-role-passwords']),
       ],
       env: childEnvironment(parameters, env),

@@ -25,8 +25,16 @@ export async function readDatabaseFacts(session: Session): Promise<DatabaseFacts
   const locale = version >= 170_000 ? 'd.datlocale' : version >= 150_000 ? 'd.daticulocale' : 'NULL::text';
   const rules = version >= 160_000 ? 'd.daticurules' : 'NULL::text';
   const [row] = await session.query<{
-    name: string; owner: string; encoding: string; collate: string; ctype: string; locale_provider: string;
-    locale: string | null; icu_rules: string | null; tablespace: string; size_bytes: string;
+    name: string;
+    owner: string;
+    encoding: string;
+    collate: string;
+    ctype: string;
+    locale_provider: string;
+    locale: string | null;
+    icu_rules: string | null;
+    tablespace: string;
+    size_bytes: string;
   }>(
     `SELECT d.datname AS name, pg_catalog.pg_get_userbyid(d.datdba) AS owner,
             pg_catalog.pg_encoding_to_char(d.encoding) AS encoding, d.datcollate AS collate, d.datctype AS ctype,
@@ -56,7 +64,11 @@ export async function readDatabaseFacts(session: Session): Promise<DatabaseFacts
  * are such): a partitioned parent, a view, a foreign table has no data that pg_dump would dump. Members of extensions
  * are left to the archive with the schema, because pg_dump has rules of its own for them.
  */
-export async function listBigTables(session: Session, leastBytes: number, limit: number): Promise<SizedTable[]> {
+export async function listBigTables(
+  session: Session,
+  leastBytes: number,
+  limit: number,
+): Promise<SizedTable[]> {
   const rows = await session.query<{ schema: string; table: string; bytes: string }>(
     `SELECT n.nspname AS schema, c.relname AS table, s.bytes::text AS bytes
        FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
@@ -81,7 +93,12 @@ export interface LockHolder {
 
 /** Who holds a lock in this database that a dump has to wait for. */
 export async function findLockHolder(session: Session): Promise<LockHolder | undefined> {
-  const [row] = await session.query<{ object: string; pid: number; user: string | null; application: string | null }>(
+  const [row] = await session.query<{
+    object: string;
+    pid: number;
+    user: string | null;
+    application: string | null;
+  }>(
     `SELECT pg_catalog.format('%I.%I', n.nspname, c.relname) AS object, l.pid, a.usename AS user,
             a.application_name AS application
        FROM pg_catalog.pg_locks l
@@ -95,5 +112,9 @@ export async function findLockHolder(session: Session): Promise<LockHolder | und
   );
   if (row === undefined) return undefined;
   const application = row.application === null || row.application === '' ? '' : ` (${row.application})`;
-  return { object: row.object, pid: row.pid, holder: `process ${row.pid} of user ${row.user ?? 'unknown'}${application}` };
+  return {
+    object: row.object,
+    pid: row.pid,
+    holder: `process ${row.pid} of user ${row.user ?? 'unknown'}${application}`,
+  };
 }

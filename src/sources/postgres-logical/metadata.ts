@@ -49,7 +49,12 @@ export const postgresMetadataSchema = z.strictObject({
 });
 
 /** `meta` of an entry of kind `pg.toc`. */
-export const tocMetaSchema = z.strictObject({ database: z.string(), archive: count, encoding: z.string(), entries: count });
+export const tocMetaSchema = z.strictObject({
+  database: z.string(),
+  archive: count,
+  encoding: z.string(),
+  entries: count,
+});
 
 /** `meta` of an entry of kind `pg.table`. */
 export const tableMetaSchema = z.strictObject({
@@ -76,7 +81,12 @@ export const blobsMetaSchema = z.strictObject({
   fingerprint: z.string(),
 });
 
-export const entryKinds = { toc: 'pg.toc', table: 'pg.table', blobs: 'pg.blobs', globals: 'pg.globals' } as const;
+export const entryKinds = {
+  toc: 'pg.toc',
+  table: 'pg.table',
+  blobs: 'pg.blobs',
+  globals: 'pg.globals',
+} as const;
 
 export type PostgresMetadata = z.infer<typeof postgresMetadataSchema>;
 export type DatabaseMetadata = z.infer<typeof databaseMetadataSchema>;

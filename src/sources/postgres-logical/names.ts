@@ -33,7 +33,9 @@ export function databaseArgument(name: string): string {
 export function pathSegment(name: string): string {
   if (name === '') return '%';
   return name.replaceAll(/[^\p{L}\p{N}_$-]/gu, (character) =>
-    [...Buffer.from(character, 'utf8')].map((byte) => `%${byte.toString(16).toUpperCase().padStart(2, '0')}`).join(''),
+    [...Buffer.from(character, 'utf8')]
+      .map((byte) => `%${byte.toString(16).toUpperCase().padStart(2, '0')}`)
+      .join(''),
   );
 }
 

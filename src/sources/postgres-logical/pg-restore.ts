@@ -36,8 +36,16 @@ export class PgRestore {
     if (entries.length === 0) return;
     const file = join(this.#directory, 'toc');
     await writeFile(file, this.#toc, { mode: 0o600 });
-    const args = await this.#arguments(entries, [...(jobs > 1 ? [`--jobs=${jobs}`] : []), ...this.#strictness(false)]);
-    const child = startChild({ ...this.#command([...args, file]), signal, stdin: 'ignore', stdout: 'ignore' });
+    const args = await this.#arguments(entries, [
+      ...(jobs > 1 ? [`--jobs=${jobs}`] : []),
+      ...this.#strictness(false),
+    ]);
+    const child = startChild({
+      ...this.#command([...args, file]),
+      signal,
+      stdin: 'ignore',
+      stdout: 'ignore',
+    });
     this.#judge(await child.exit);
   }
 
@@ -45,7 +53,11 @@ export class PgRestore {
    * Restores entries with their data from standard input, in the order given, which must be that of the table of
    * contents: pg_restore reads a pipe only forwards and skips what it does not want yet.
    */
-  async withData(entries: readonly TocEntry[], signal: AbortSignal, options: { readonly transaction: boolean }): Promise<void> {
+  async withData(
+    entries: readonly TocEntry[],
+    signal: AbortSignal,
+    options: { readonly transaction: boolean },
+  ): Promise<void> {
     if (entries.length === 0) return;
     const args = await this.#arguments(entries, this.#strictness(options.transaction));
     const child = startChild({ ...this.#command(args), signal, stdin: 'pipe', stdout: 'ignore' });
@@ -101,15 +113,28 @@ export class PgRestore {
     const list = join(this.#directory, `list-${this.#lists}`);
     await writeFile(list, useList(entries), { mode: 0o600 });
     return [
-      '--format=custom', '--no-password', `--dbname=${databaseArgument(this.#database.database)}`, `--use-list=${list}`,
-      ...(noOwner === true ? ['--no-owner'] : []), ...(noPrivileges === true ? ['--no-privileges'] : []),
-      ...(this.#work.withoutTablespaces ? ['--no-tablespaces'] : []), ...more,
+      '--format=custom',
+      '--no-password',
+      `--dbname=${databaseArgument(this.#database.database)}`,
+      `--use-list=${list}`,
+      ...(noOwner === true ? ['--no-owner'] : []),
+      ...(noPrivileges === true ? ['--no-privileges'] : []),
+      ...(this.#work.withoutTablespaces ? ['--no-tablespaces'] : []),
+      ...more,
     ];
   }
 
-  #command(args: readonly string[]): { command: string; args: readonly string[]; env: Record<string, string> } {
+  #command(args: readonly string[]): {
+    command: string;
+    args: readonly string[];
+    env: Record<string, string>;
+  } {
     const { tools, options } = this.#work;
-    return { command: toolPath(tools, 'pg_restore'), args, env: childEnvironment(this.#database, options.env) };
+    return {
+      command: toolPath(tools, 'pg_restore'),
+      args,
+      env: childEnvironment(this.#database, options.env),
+    };
   }
 
   #judge(exit: ChildExit): void {
@@ -122,5 +147,8 @@ export class PgRestore {
 /** True when every error printed is that the server has no `transaction_timeout`. */
 export function onlyUnknownTimeout(stderr: string): boolean {
   const errors = stderr.split('\n').filter((line) => line.includes('error:'));
-  return errors.length > 0 && errors.every((line) => line.includes('unrecognized configuration parameter "transaction_timeout"'));
+  return (
+    errors.length > 0 &&
+    errors.every((line) => line.includes('unrecognized configuration parameter "transaction_timeout"'))
+  );
 }

@@ -39,7 +39,10 @@ export interface CheckResult {
  * backup's.
  */
 export async function checkRestored(
-  work: RestoreWork, database: ConnectionParameters, context: RestoreContext, signal: AbortSignal,
+  work: RestoreWork,
+  database: ConnectionParameters,
+  context: RestoreContext,
+  signal: AbortSignal,
 ): Promise<CheckResult> {
   const tables = await tablesToCheck(work, database, signal);
   const blobs = work.entries.flatMap((entry): BlobTotals[] => {
@@ -62,22 +65,35 @@ export async function checkRestored(
   failed.signal.throwIfAborted();
   const found = settled.flatMap((result) => (result.status === 'fulfilled' ? result.value : []));
   const differing = found.filter(({ table }) => table.condition === undefined).map(({ line }) => line);
-  const warnings = found.filter(({ table }) => table.condition !== undefined)
+  const warnings = found
+    .filter(({ table }) => table.condition !== undefined)
     .map(({ line }) => `the configuration table of an extension differs from the backup: ${line}`);
   if (blobs.length > 0) differing.push(...(await compareBlobs(blobs, database, signal)));
   return { compared: tables.length + (blobs.length > 0 ? 1 : 0), differing, warnings };
 }
 
-async function compareBlobs(blobs: readonly BlobTotals[], database: ConnectionParameters, signal: AbortSignal): Promise<string[]> {
+async function compareBlobs(
+  blobs: readonly BlobTotals[],
+  database: ConnectionParameters,
+  signal: AbortSignal,
+): Promise<string[]> {
   const wanted = addBlobTotals(blobs);
   const found = await readBlobs(database, signal);
   if (found.fingerprint === wanted.fingerprint && found.objects === wanted.objects) return [];
-  return [`large objects (${found.objects} of ${found.bytes} bytes instead of ${wanted.objects} of ${wanted.bytes})`];
+  return [
+    `large objects (${found.objects} of ${found.bytes} bytes instead of ${wanted.objects} of ${wanted.bytes})`,
+  ];
 }
 
-async function tablesToCheck(work: RestoreWork, database: ConnectionParameters, signal: AbortSignal): Promise<CheckedTable[]> {
+async function tablesToCheck(
+  work: RestoreWork,
+  database: ConnectionParameters,
+  signal: AbortSignal,
+): Promise<CheckedTable[]> {
   const defined = new Set(
-    work.archive.toc.entries.filter(({ description }) => description === 'TABLE').map(({ schema, tag }) => tableKey(schema, tag)),
+    work.archive.toc.entries
+      .filter(({ description }) => description === 'TABLE')
+      .map(({ schema, tag }) => tableKey(schema, tag)),
   );
   const dumped = work.entries.flatMap((entry) => {
     const block = work.archive.blocks.get(entry.dumpId);
@@ -92,7 +108,10 @@ async function tablesToCheck(work: RestoreWork, database: ConnectionParameters, 
   });
 }
 
-async function readConditions(database: ConnectionParameters, signal: AbortSignal): Promise<ReadonlyMap<string, string>> {
+async function readConditions(
+  database: ConnectionParameters,
+  signal: AbortSignal,
+): Promise<ReadonlyMap<string, string>> {
   await using session = await openSession(database, signal);
   return await configurationConditions(session);
 }
@@ -107,13 +126,19 @@ const mark = Buffer.from('\\.\n');
 
 /** One psql copies one table after the other to its standard output, which is far faster than rows through the driver. */
 async function checkTables(
-  tables: readonly CheckedTable[], work: RestoreWork, database: ConnectionParameters, context: RestoreContext, signal: AbortSignal,
+  tables: readonly CheckedTable[],
+  work: RestoreWork,
+  database: ConnectionParameters,
+  context: RestoreContext,
+  signal: AbortSignal,
 ): Promise<Difference[]> {
   const child = startChild({
     command: toolPath(work.tools, 'psql'),
     args: ['--no-psqlrc', '--quiet', '--no-password', '--set=ON_ERROR_STOP=1', '--file=-'],
     env: { ...childEnvironment(database, work.options.env), PGCLIENTENCODING: 'UTF8' },
-    signal, stdin: 'pipe', stdout: 'pipe',
+    signal,
+    stdin: 'pipe',
+    stdout: 'pipe',
   });
   const script = writeScript(child.stdin as Writable, tables, work);
   const scanner = new CopyScanner({ intSize: 4 });
@@ -140,25 +165,44 @@ async function checkTables(
   if (exit.code !== 0) throw toolFailure('psql', exit, settingOf(database));
   if (results.length !== tables.length) {
     throw failure('postgres_tool_failed', {
-      tool: 'psql', status: 'exit 0', reason: `it copied ${results.length} of ${tables.length} tables`,
+      tool: 'psql',
+      status: 'exit 0',
+      reason: `it copied ${results.length} of ${tables.length} tables`,
     });
   }
   return tables.flatMap((table, index) => {
     const result = results[index];
-    if (result === undefined || (result.rows === table.rows && result.fingerprint === table.fingerprint)) return [];
-    const what = result.rows === table.rows ? `${result.rows} rows, other contents` : `${result.rows} rows instead of ${table.rows}`;
+    if (result === undefined || (result.rows === table.rows && result.fingerprint === table.fingerprint))
+      return [];
+    const what =
+      result.rows === table.rows
+        ? `${result.rows} rows, other contents`
+        : `${result.rows} rows instead of ${table.rows}`;
     return [{ table, line: `${table.entry.schema}.${table.entry.tag} (${what})` }];
   });
 }
 
 const settings = [
-  'SET datestyle = ISO', 'SET intervalstyle = postgres', 'SET extra_float_digits = 3', 'SET bytea_output = hex',
-  "SET timezone = 'UTC'", "SET lc_monetary = 'C'", 'SET row_security = off', 'SET statement_timeout = 0', 'SET lock_timeout = 0',
-  'SET idle_in_transaction_session_timeout = 0', 'SET synchronize_seqscans = off', 'SET xmloption = content',
+  'SET datestyle = ISO',
+  'SET intervalstyle = postgres',
+  'SET extra_float_digits = 3',
+  'SET bytea_output = hex',
+  "SET timezone = 'UTC'",
+  "SET lc_monetary = 'C'",
+  'SET row_security = off',
+  'SET statement_timeout = 0',
+  'SET lock_timeout = 0',
+  'SET idle_in_transaction_session_timeout = 0',
+  'SET synchronize_seqscans = off',
+  'SET xmloption = content',
   "SET search_path = ''",
 ];
 
-async function writeScript(stdin: Writable, tables: readonly CheckedTable[], work: RestoreWork): Promise<void> {
+async function writeScript(
+  stdin: Writable,
+  tables: readonly CheckedTable[],
+  work: RestoreWork,
+): Promise<void> {
   const { encoding } = work.archive.toc;
   let open = await writeTo(stdin, Buffer.from(settings.map((line) => `${line};\n`).join('')));
   for (const { entry, condition } of tables) {
@@ -185,7 +229,10 @@ export class MarkSplitter {
   }
 
   push(piece: Uint8Array): void {
-    const input = this.#held.length === 0 ? Buffer.from(piece.buffer, piece.byteOffset, piece.length) : Buffer.concat([this.#held, piece]);
+    const input =
+      this.#held.length === 0
+        ? Buffer.from(piece.buffer, piece.byteOffset, piece.length)
+        : Buffer.concat([this.#held, piece]);
     this.#held = Buffer.alloc(0);
     let at = 0;
     while (at < input.length) {
@@ -223,15 +270,17 @@ const blobPieceBytes = 262_144;
 async function readBlobs(database: ConnectionParameters, signal: AbortSignal): Promise<BlobTotals> {
   await using session = await openSession(database, signal);
   const totals = new BlobFingerprint();
-  for (let last = '0'; ; ) {
+  for (let last = '0'; ;) {
     const oids = await session.query<{ oid: string }>(
-      'SELECT oid::text FROM pg_catalog.pg_largeobject_metadata WHERE oid > $1::oid ORDER BY oid LIMIT 1000', [last],
+      'SELECT oid::text FROM pg_catalog.pg_largeobject_metadata WHERE oid > $1::oid ORDER BY oid LIMIT 1000',
+      [last],
     );
     for (const { oid } of oids) {
       totals.begin(Number(oid));
       for (let offset = 0; ; offset += blobPieceBytes) {
         const [row] = await session.query<{ piece: Buffer }>(
-          'SELECT pg_catalog.lo_get($1::oid, $2::bigint, $3::integer) AS piece', [oid, offset, blobPieceBytes],
+          'SELECT pg_catalog.lo_get($1::oid, $2::bigint, $3::integer) AS piece',
+          [oid, offset, blobPieceBytes],
         );
         const piece = row?.piece ?? Buffer.alloc(0);
         totals.content(piece);

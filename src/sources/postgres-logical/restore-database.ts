@@ -10,28 +10,44 @@ import { splitStatements, withDatabaseName } from './sql-statements.ts';
 
 /** Makes an empty database as the backed up one was made. Throws `postgres_restore_locale`, `postgres_restore_create`. */
 export async function createDatabase(session: Session, name: string, like: DatabaseMetadata): Promise<void> {
-  const tablespace = (await missingTablespaces(session, [like.tablespace])).length === 0 ? like.tablespace : 'pg_default';
+  const tablespace =
+    (await missingTablespaces(session, [like.tablespace])).length === 0 ? like.tablespace : 'pg_default';
   const clauses = [
-    'TEMPLATE template0', `ENCODING ${quoteLiteral(like.encoding)}`,
-    `LC_COLLATE ${quoteLiteral(like.collate)}`, `LC_CTYPE ${quoteLiteral(like.ctype)}`,
+    'TEMPLATE template0',
+    `ENCODING ${quoteLiteral(like.encoding)}`,
+    `LC_COLLATE ${quoteLiteral(like.collate)}`,
+    `LC_CTYPE ${quoteLiteral(like.ctype)}`,
     `TABLESPACE ${quoteIdentifier(tablespace)}`,
   ];
   if (session.serverVersionNumber >= 150_000) {
     const { locale_provider: provider, locale, icu_rules: rules } = like;
     if (provider === 'i') clauses.push('LOCALE_PROVIDER icu', `ICU_LOCALE ${quoteLiteral(locale ?? '')}`);
-    else if (provider === 'b') clauses.push('LOCALE_PROVIDER builtin', `BUILTIN_LOCALE ${quoteLiteral(locale ?? '')}`);
+    else if (provider === 'b')
+      clauses.push('LOCALE_PROVIDER builtin', `BUILTIN_LOCALE ${quoteLiteral(locale ?? '')}`);
     else clauses.push('LOCALE_PROVIDER libc');
-    if (rules !== null && session.serverVersionNumber >= 160_000) clauses.push(`ICU_RULES ${quoteLiteral(rules)}`);
+    if (rules !== null && session.serverVersionNumber >= 160_000)
+      clauses.push(`ICU_RULES ${quoteLiteral(rules)}`);
   }
   try {
     await session.query(`CREATE DATABASE ${quoteIdentifier(name)} ${clauses.join(' ')}`);
   } catch (error) {
-    if (isFailure(error, 'postgres_query_failed') && /locale|encoding|collation|provider|ICU/i.test(error.message)) {
-      throw failure('postgres_restore_locale', { database: like.name, server: session.setting.server, reason: error.message }, { cause: error });
+    if (
+      isFailure(error, 'postgres_query_failed') &&
+      /locale|encoding|collation|provider|ICU/i.test(error.message)
+    ) {
+      throw failure(
+        'postgres_restore_locale',
+        { database: like.name, server: session.setting.server, reason: error.message },
+        { cause: error },
+      );
     }
     if (isFailure(error, 'postgres_permission')) {
       const { user, server } = session.setting;
-      throw failure('postgres_restore_create', { user, server, reason: error.message, role: quoteIdentifier(user) }, { cause: error });
+      throw failure(
+        'postgres_restore_create',
+        { user, server, reason: error.message, role: quoteIdentifier(user) },
+        { cause: error },
+      );
     }
     throw error;
   }
@@ -76,7 +92,11 @@ export interface PropertyOptions {
  * What the server does not take becomes a warning: the data are there, and the setting is named.
  */
 export async function applyDatabaseProperties(
-  session: Session, name: string, like: DatabaseMetadata, toc: ArchiveToc, options: PropertyOptions,
+  session: Session,
+  name: string,
+  like: DatabaseMetadata,
+  toc: ArchiveToc,
+  options: PropertyOptions,
 ): Promise<string[]> {
   const statements: string[] = [];
   const warnings: string[] = [];
@@ -101,16 +121,24 @@ export async function applyDatabaseProperties(
       await session.query(statement);
     } catch (error) {
       if (!isFailure(error) || error.kind === 'unreachable') throw error;
-      warnings.push(`the database lacks a property of the backup: ${statement.replaceAll(name, like.name)} (${error.message})`);
+      warnings.push(
+        `the database lacks a property of the backup: ${statement.replaceAll(name, like.name)} (${error.message})`,
+      );
     }
   }
   return warnings;
 }
 
 /** The very last step: the restored database gets its name. Throws `postgres_restore_in_use`. */
-export async function renameIntoPlace(maintenance: Session, temporary: string, wanted: string): Promise<void> {
+export async function renameIntoPlace(
+  maintenance: Session,
+  temporary: string,
+  wanted: string,
+): Promise<void> {
   try {
-    await maintenance.query(`ALTER DATABASE ${quoteIdentifier(temporary)} RENAME TO ${quoteIdentifier(wanted)}`);
+    await maintenance.query(
+      `ALTER DATABASE ${quoteIdentifier(temporary)} RENAME TO ${quoteIdentifier(wanted)}`,
+    );
   } catch (error) {
     throw inUse(maintenance, temporary, wanted, error);
   }
@@ -120,14 +148,20 @@ export async function renameIntoPlace(maintenance: Session, temporary: string, w
  * Renames the existing database away and the restored one into its place. Connections to the old one are ended.
  * When the second renaming fails the first is taken back.
  */
-export async function swapIntoPlace(maintenance: Session, temporary: string, wanted: string, kept: string): Promise<void> {
+export async function swapIntoPlace(
+  maintenance: Session,
+  temporary: string,
+  wanted: string,
+  kept: string,
+): Promise<void> {
   const [old, away] = [quoteIdentifier(wanted), quoteIdentifier(kept)];
   try {
     await maintenance.query(`ALTER DATABASE ${old} ALLOW_CONNECTIONS false`);
     try {
       await maintenance.query(
         `SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity
-          WHERE datname = $1 AND pid <> pg_catalog.pg_backend_pid()`, [wanted],
+          WHERE datname = $1 AND pid <> pg_catalog.pg_backend_pid()`,
+        [wanted],
       );
       await renameWhenFree(maintenance, wanted, kept);
     } catch (error) {
@@ -160,8 +194,15 @@ async function renameWhenFree(maintenance: Session, from: string, to: string): P
 }
 
 function inUse(maintenance: Session, temporary: string, wanted: string, error: unknown): Error {
-  return failure('postgres_restore_in_use', {
-    database: wanted, server: maintenance.setting.server, reason: reasonOf(error),
-    temporary: quoteIdentifier(temporary), wanted: quoteIdentifier(wanted),
-  }, { cause: error });
+  return failure(
+    'postgres_restore_in_use',
+    {
+      database: wanted,
+      server: maintenance.setting.server,
+      reason: reasonOf(error),
+      temporary: quoteIdentifier(temporary),
+      wanted: quoteIdentifier(wanted),
+    },
+    { cause: error },
+  );
 }

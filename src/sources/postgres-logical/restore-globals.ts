@@ -14,7 +14,11 @@ export interface RoleDefinition {
 export interface Globals {
   readonly roles: readonly RoleDefinition[];
   /** `GRANT role TO member …`. */
-  readonly memberships: readonly { readonly role: string; readonly member: string; readonly statement: Statement }[];
+  readonly memberships: readonly {
+    readonly role: string;
+    readonly member: string;
+    readonly statement: Statement;
+  }[];
   readonly tablespaces: readonly string[];
 }
 
@@ -36,7 +40,8 @@ export function parseGlobals(sql: string): Globals {
     } else if (isWord(verb, 'grant')) {
       const to = statement.tokens.findIndex((token) => isWord(token, 'to'));
       const member = statement.tokens[to + 1];
-      if (to > 0 && isName(kind) && isName(member) && to === 2) memberships.push({ role: kind.value, member: member.value, statement });
+      if (to > 0 && isName(kind) && isName(member) && to === 2)
+        memberships.push({ role: kind.value, member: member.value, statement });
     } else if (isWord(verb, 'create') && isWord(kind, 'tablespace') && isName(name)) {
       tablespaces.push(name.value);
     } else if (isWord(verb, 'comment') && isWord(statement.tokens[2], 'role')) {
@@ -48,17 +53,27 @@ export function parseGlobals(sql: string): Globals {
 
 /** Attributes by the keyword that sets them and the column that shows them. */
 const attributes: readonly [string, string][] = [
-  ['superuser', 'rolsuper'], ['inherit', 'rolinherit'], ['createrole', 'rolcreaterole'], ['createdb', 'rolcreatedb'],
-  ['login', 'rolcanlogin'], ['replication', 'rolreplication'], ['bypassrls', 'rolbypassrls'],
+  ['superuser', 'rolsuper'],
+  ['inherit', 'rolinherit'],
+  ['createrole', 'rolcreaterole'],
+  ['createdb', 'rolcreatedb'],
+  ['login', 'rolcanlogin'],
+  ['replication', 'rolreplication'],
+  ['bypassrls', 'rolbypassrls'],
 ];
 
 /**
  * Makes the roles that are missing, in one transaction, with their passwords, settings and memberships. Roles that
  * exist are left as they are; each difference is a warning.
  */
-export async function restoreGlobals(sql: string, session: Session): Promise<{ created: string[]; warnings: string[] }> {
+export async function restoreGlobals(
+  sql: string,
+  session: Session,
+): Promise<{ created: string[]; warnings: string[] }> {
   const globals = parseGlobals(sql);
-  const existing = await session.query<Record<string, unknown> & { rolname: string }>('SELECT * FROM pg_catalog.pg_roles');
+  const existing = await session.query<Record<string, unknown> & { rolname: string }>(
+    'SELECT * FROM pg_catalog.pg_roles',
+  );
   const byName = new Map(existing.map((role) => [role.rolname, role]));
   const missing = globals.roles.filter(({ name }) => !byName.has(name));
   const created = new Set(missing.map(({ name }) => name));
@@ -67,7 +82,8 @@ export async function restoreGlobals(sql: string, session: Session): Promise<{ c
   try {
     for (const { name } of missing) await session.query(`CREATE ROLE ${quoteIdentifier(name)}`);
     for (const { alter, more } of missing) {
-      for (const statement of alter === undefined ? more : [alter, ...more]) await session.query(statement.text);
+      for (const statement of alter === undefined ? more : [alter, ...more])
+        await session.query(statement.text);
     }
     for (const { role, member, statement } of globals.memberships) {
       if (!created.has(member) && !created.has(role)) continue;
@@ -81,7 +97,10 @@ export async function restoreGlobals(sql: string, session: Session): Promise<{ c
   for (const { name, alter } of globals.roles) {
     const role = byName.get(name);
     const differing = role === undefined || alter === undefined ? [] : differences(alter, role);
-    if (differing.length > 0) warnings.push(`role ${name} exists and differs from the backup (there: ${differing.join(', ')}); it was left as it is`);
+    if (differing.length > 0)
+      warnings.push(
+        `role ${name} exists and differs from the backup (there: ${differing.join(', ')}); it was left as it is`,
+      );
   }
   if (globals.tablespaces.length > 0) {
     warnings.push(`tablespaces are not made by a restore: ${globals.tablespaces.join(', ')}`);
@@ -91,7 +110,11 @@ export async function restoreGlobals(sql: string, session: Session): Promise<{ c
 
 /** First as it was, then without naming who granted it: that role may not be allowed to here. */
 async function grantMembership(
-  session: Session, role: string, member: string, statement: Statement, warnings: string[],
+  session: Session,
+  role: string,
+  member: string,
+  statement: Statement,
+  warnings: string[],
 ): Promise<void> {
   await session.query('SAVEPOINT membership');
   try {
@@ -115,6 +138,8 @@ function differences(alter: Statement, role: Readonly<Record<string, unknown>>):
   const words = new Set(alter.tokens.filter(({ kind }) => kind === 'word').map(({ value }) => value));
   return attributes.flatMap(([word, column]) => {
     const wanted = words.has(word) ? true : words.has(`no${word}`) ? false : undefined;
-    return wanted === undefined || wanted === role[column] ? [] : [(wanted ? word : `no${word}`).toUpperCase()];
+    return wanted === undefined || wanted === role[column]
+      ? []
+      : [(wanted ? word : `no${word}`).toUpperCase()];
   });
 }

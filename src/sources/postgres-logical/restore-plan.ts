@@ -8,8 +8,15 @@ import { chooseDatabase, loadArchive, loadGlobals, readMetadata } from './restor
 import { parseGlobals } from './restore-globals.ts';
 import type { PlannedTable, PostgresRestoreOptions, RestoreMode, RestorePlan } from './restore-options.ts';
 import {
-  availableExtensions, contentsOf, existsInTarget, knowsLocale, leftoverDatabases, mayCreateDatabase, missingRoles,
-  missingTablespaces, openTarget,
+  availableExtensions,
+  contentsOf,
+  existsInTarget,
+  knowsLocale,
+  leftoverDatabases,
+  mayCreateDatabase,
+  missingRoles,
+  missingTablespaces,
+  openTarget,
 } from './restore-target.ts';
 import { selectEntries } from './selection.ts';
 import type { Session } from './session.ts';
@@ -20,14 +27,22 @@ import { findTools, installCommands } from './tools.ts';
  * Looks at the backup and at the target, refuses what cannot go well, and says what a restore would do.
  * Changes nothing. Throws `postgres_restore_*`, connection errors, `postgres_tool_*`.
  */
-export async function planRestore(options: PostgresRestoreOptions, context: RestoreContext): Promise<RestorePlan> {
+export async function planRestore(
+  options: PostgresRestoreOptions,
+  context: RestoreContext,
+): Promise<RestorePlan> {
   const metadata = readMetadata(context.metadata);
   const database = chooseDatabase(metadata, options.database, options.target.database);
   context.progress.phase(`reading the table of contents of ${database.name}`);
   const archive = await loadArchive(database, context);
   const dumpMajor = Number.parseInt(metadata.pg_dump_version, 10);
   const search = { env: options.env, signal: context.signal, directory: options.toolsDirectory };
-  const tools = await findTools(search, 'pg_restore', dumpMajor, `an archive of pg_dump ${metadata.pg_dump_version}`);
+  const tools = await findTools(
+    search,
+    'pg_restore',
+    dumpMajor,
+    `an archive of pg_dump ${metadata.pg_dump_version}`,
+  );
   const globals = options.globals === true ? await loadGlobals(context) : undefined;
 
   const { session, exists } = await openTarget(options.target, options.maintenanceDatabase, context.signal);
@@ -37,14 +52,17 @@ export async function planRestore(options: PostgresRestoreOptions, context: Rest
   const targetMajor = Math.floor(session.serverVersionNumber / 10_000);
   planning.checkVersions(sourceMajor, metadata.server_version, targetMajor);
   const mode = await planning.mode(exists);
-  if (options.globals === true && globals === undefined) planning.warnings.push('the backup has no roles to restore');
+  if (options.globals === true && globals === undefined)
+    planning.warnings.push('the backup has no roles to restore');
   const entries = await planning.entries(archive.toc.entries, mode);
   await planning.checkExtensions(entries, targetMajor);
   const rolesToCreate = await planning.checkRoles(entries, globals);
   const withoutTablespaces = await planning.checkTablespaces(entries);
   if (tools.major >= 17 && targetMajor < 17 && (mode === 'fill' || mode === 'add')) {
     throw failure('postgres_restore_tools', {
-      found: tools.version, target: targetMajor, wanted: Math.max(dumpMajor, targetMajor),
+      found: tools.version,
+      target: targetMajor,
+      wanted: Math.max(dumpMajor, targetMajor),
       install: installCommands(Math.max(dumpMajor, targetMajor)),
     });
   }
@@ -57,10 +75,19 @@ export async function planRestore(options: PostgresRestoreOptions, context: Rest
   });
   return {
     summary: {
-      mode, database: database.name, target: options.target.database, server: session.setting.server,
-      source_version: metadata.server_version, server_version: session.serverVersion, tables,
-      rows: tables.reduce((sum, { rows }) => sum + rows, 0), bytes: tables.reduce((sum, { bytes }) => sum + bytes, 0),
-      objects: entries.length, roles_to_create: rolesToCreate, check: options.check !== false, warnings: planning.warnings,
+      mode,
+      database: database.name,
+      target: options.target.database,
+      server: session.setting.server,
+      source_version: metadata.server_version,
+      server_version: session.serverVersion,
+      tables,
+      rows: tables.reduce((sum, { rows }) => sum + rows, 0),
+      bytes: tables.reduce((sum, { bytes }) => sum + bytes, 0),
+      objects: entries.length,
+      roles_to_create: rolesToCreate,
+      check: options.check !== false,
+      warnings: planning.warnings,
     },
     work: { options, metadata, database, archive, entries, tools, targetMajor, withoutTablespaces, globals },
   };
@@ -86,26 +113,40 @@ class Planning {
   checkVersions(sourceMajor: number, source: string, targetMajor: number): void {
     if (targetMajor >= sourceMajor) return;
     if (this.#options.force !== true) {
-      throw failure('postgres_restore_older_server', { source, server: this.#server, target: this.#session.serverVersion });
+      throw failure('postgres_restore_older_server', {
+        source,
+        server: this.#server,
+        target: this.#session.serverVersion,
+      });
     }
-    this.warnings.push(`the server is older (${this.#session.serverVersion}) than the one backed up (${source})`);
+    this.warnings.push(
+      `the server is older (${this.#session.serverVersion}) than the one backed up (${source})`,
+    );
   }
 
   async mode(exists: boolean): Promise<RestoreMode> {
     const { options, server } = { options: this.#options, server: this.#server };
     const selective = options.only !== undefined && options.only.length > 0;
     for (const name of await leftoverDatabases(this.#session)) {
-      this.warnings.push(`an interrupted restore left database ${name} behind; drop it with DROP DATABASE ${quoteIdentifier(name)}`);
+      this.warnings.push(
+        `an interrupted restore left database ${name} behind; drop it with DROP DATABASE ${quoteIdentifier(name)}`,
+      );
     }
     if (exists && selective) return 'add';
     if (exists) {
       const found = await contentsOf(this.#session);
       if (found === undefined) return 'fill';
-      if (options.force !== true) throw failure('postgres_restore_not_empty', { database: options.target.database, server, found });
+      if (options.force !== true)
+        throw failure('postgres_restore_not_empty', { database: options.target.database, server, found });
     }
     if (!(await mayCreateDatabase(this.#session))) {
       const user = options.target.user;
-      throw failure('postgres_restore_create', { user, server, reason: 'it lacks CREATEDB', role: quoteIdentifier(user) });
+      throw failure('postgres_restore_create', {
+        user,
+        server,
+        reason: 'it lacks CREATEDB',
+        role: quoteIdentifier(user),
+      });
     }
     if (!(await knowsLocale(this.#session, this.#database))) {
       this.warnings.push(`the server may not have the locale ${this.#database.collate} of the database`);
@@ -125,18 +166,33 @@ class Planning {
       if (mode !== 'add' && entry.description !== 'SCHEMA') continue;
       const there = mode === 'add' ? await existsInTarget(this.#session, entry) : false;
       if (there !== true) continue;
-      if (selection.required.has(entry.dumpId) || entry.description === 'SCHEMA' || entry.description === 'EXTENSION') left.add(entry.dumpId);
-      else taken.push(`${entry.description.toLowerCase()} ${entry.schema === '' ? entry.tag : `${entry.schema}.${entry.tag}`}`);
+      if (
+        selection.required.has(entry.dumpId) ||
+        entry.description === 'SCHEMA' ||
+        entry.description === 'EXTENSION'
+      )
+        left.add(entry.dumpId);
+      else
+        taken.push(
+          `${entry.description.toLowerCase()} ${entry.schema === '' ? entry.tag : `${entry.schema}.${entry.tag}`}`,
+        );
     }
     if (taken.length > 0) {
-      const objects = taken.length > 5 ? `${taken.slice(0, 5).join(', ')} and ${taken.length - 5} more` : taken.join(', ');
-      throw failure('postgres_restore_exists', { database: this.#options.target.database, server: this.#server, objects });
+      const objects =
+        taken.length > 5 ? `${taken.slice(0, 5).join(', ')} and ${taken.length - 5} more` : taken.join(', ');
+      throw failure('postgres_restore_exists', {
+        database: this.#options.target.database,
+        server: this.#server,
+        objects,
+      });
     }
     for (const { entry, schema, table } of selection.outwardKeys) {
       const probe = { ...entry, description: 'TABLE', schema, tag: table };
       if (mode === 'add' && (await existsInTarget(this.#session, probe)) === true) continue;
       left.add(entry.dumpId);
-      this.warnings.push(`foreign key ${entry.tag} is left out, because table ${schema}.${table} is not there`);
+      this.warnings.push(
+        `foreign key ${entry.tag} is left out, because table ${schema}.${table} is not there`,
+      );
     }
     this.warnings.push(...selection.warnings);
     return selection.entries.filter((entry) => !left.has(entry.dumpId) && !this.#isRemarkOnLeft(entry, left));
@@ -144,23 +200,34 @@ class Planning {
 
   /** A comment on what the target has already would overwrite the target's. */
   #isRemarkOnLeft(entry: TocEntry, left: ReadonlySet<number>): boolean {
-    return ['COMMENT', 'ACL', 'SECURITY LABEL'].includes(entry.description) && entry.dependencies.some((id) => left.has(id));
+    return (
+      ['COMMENT', 'ACL', 'SECURITY LABEL'].includes(entry.description) &&
+      entry.dependencies.some((id) => left.has(id))
+    );
   }
 
   async checkExtensions(entries: readonly TocEntry[], targetMajor: number): Promise<void> {
-    const wanted = new Set(entries.filter(({ description }) => description === 'EXTENSION').map(({ tag }) => tag));
+    const wanted = new Set(
+      entries.filter(({ description }) => description === 'EXTENSION').map(({ tag }) => tag),
+    );
     if (wanted.size === 0) return;
-    const available = new Map((await availableExtensions(this.#session)).map(({ name, versions }) => [name, versions]));
+    const available = new Map(
+      (await availableExtensions(this.#session)).map(({ name, versions }) => [name, versions]),
+    );
     const missing = [...wanted].filter((name) => !available.has(name));
     if (missing.length > 0) {
       throw failure('postgres_restore_extension_missing', {
-        server: this.#server, extensions: missing.join(', '), install: `apt install postgresql-contrib, or dnf install postgresql${targetMajor}-contrib`,
+        server: this.#server,
+        extensions: missing.join(', '),
+        install: `apt install postgresql-contrib, or dnf install postgresql${targetMajor}-contrib`,
       });
     }
     for (const { name, version } of this.#database.extensions) {
       const versions = available.get(name);
       if (wanted.has(name) && versions !== undefined && !versions.includes(version)) {
-        this.warnings.push(`extension ${name} was ${version}; the server has ${[...new Set(versions)].join(', ')}`);
+        this.warnings.push(
+          `extension ${name} was ${version}; the server has ${[...new Set(versions)].join(', ')}`,
+        );
       }
     }
   }
@@ -169,11 +236,14 @@ class Planning {
   async checkRoles(entries: readonly TocEntry[], globals: string | undefined): Promise<string[]> {
     const owners = new Set(entries.map(({ owner }) => owner).filter((owner) => owner !== ''));
     const granted = new Set(
-      entries.filter(({ description }) => description === 'ACL' || description === 'DEFAULT ACL')
+      entries
+        .filter(({ description }) => description === 'ACL' || description === 'DEFAULT ACL')
         .flatMap(({ definition }) => splitStatements(definition).flatMap(rolesIn)),
     );
     const whole = this.#options.only === undefined || this.#options.only.length === 0;
-    const otherwise = whole ? this.#database.roles.filter((role) => !owners.has(role) && !granted.has(role)) : [];
+    const otherwise = whole
+      ? this.#database.roles.filter((role) => !owners.has(role) && !granted.has(role))
+      : [];
     const needed = new Set([
       ...(this.#options.noOwner === true ? [] : owners),
       ...(this.#options.noPrivileges === true ? [] : granted),
@@ -181,7 +251,9 @@ class Planning {
     ]);
     const defined = globals === undefined ? [] : parseGlobals(globals).roles.map(({ name }) => name);
     const toCreate = await missingRoles(this.#session, defined);
-    const missing = (await missingRoles(this.#session, [...needed])).filter((role) => !toCreate.includes(role));
+    const missing = (await missingRoles(this.#session, [...needed])).filter(
+      (role) => !toCreate.includes(role),
+    );
     if (missing.length > 0) {
       throw failure('postgres_restore_role_missing', { server: this.#server, roles: missing.join(', ') });
     }
@@ -190,10 +262,16 @@ class Planning {
 
   /** True when the tablespaces of the backup are not all there, and everything goes into the default one. */
   async checkTablespaces(entries: readonly TocEntry[]): Promise<boolean> {
-    const names = new Set(entries.flatMap(({ tablespace }) => (tablespace === undefined || tablespace === '' ? [] : [tablespace])));
+    const names = new Set(
+      entries.flatMap(({ tablespace }) =>
+        tablespace === undefined || tablespace === '' ? [] : [tablespace],
+      ),
+    );
     const missing = await missingTablespaces(this.#session, [...names]);
     if (missing.length === 0) return false;
-    this.warnings.push(`the server has no tablespace ${missing.join(', ')}; everything goes into the default one`);
+    this.warnings.push(
+      `the server has no tablespace ${missing.join(', ')}; everything goes into the default one`,
+    );
     return true;
   }
 }

@@ -10,7 +10,9 @@ export const replacedPrefix = 'holdfast_replaced_';
 
 /** The database itself when it exists, and a connection to its server in any case. */
 export async function openTarget(
-  target: ConnectionParameters, maintenanceDatabase: string | undefined, signal: AbortSignal,
+  target: ConnectionParameters,
+  maintenanceDatabase: string | undefined,
+  signal: AbortSignal,
 ): Promise<{ readonly session: Session; readonly exists: boolean }> {
   try {
     return { session: await openSession(target, signal), exists: true };
@@ -22,7 +24,9 @@ export async function openTarget(
 
 /** A connection from which databases can be made and renamed. */
 export async function openMaintenance(
-  target: ConnectionParameters, maintenanceDatabase: string | undefined, signal: AbortSignal,
+  target: ConnectionParameters,
+  maintenanceDatabase: string | undefined,
+  signal: AbortSignal,
 ): Promise<Session> {
   const names = maintenanceDatabase === undefined ? ['postgres', 'template1'] : [maintenanceDatabase];
   let last: unknown;
@@ -53,14 +57,17 @@ export async function contentsOf(session: Session): Promise<string | undefined> 
             (SELECT count(*) FROM pg_catalog.pg_largeobject_metadata) AS large_objects`,
   );
   const found = Object.entries(row ?? {}).filter(([, count]) => count !== '0');
-  return found.length === 0 ? undefined : found.map(([what, count]) => `${count} ${what.replaceAll('_', ' ')}`).join(', ');
+  return found.length === 0
+    ? undefined
+    : found.map(([what, count]) => `${count} ${what.replaceAll('_', ' ')}`).join(', ');
 }
 
 /** Names among `roles` that the server does not have. */
 export async function missingRoles(session: Session, roles: readonly string[]): Promise<string[]> {
   const rows = await session.query<{ role: string }>(
     `SELECT r.role FROM pg_catalog.unnest($1::text[]) AS r(role)
-      WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_roles p WHERE p.rolname = r.role) ORDER BY 1`, [roles],
+      WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_roles p WHERE p.rolname = r.role) ORDER BY 1`,
+    [roles],
   );
   return rows.map(({ role }) => role);
 }
@@ -68,7 +75,8 @@ export async function missingRoles(session: Session, roles: readonly string[]): 
 export async function missingTablespaces(session: Session, names: readonly string[]): Promise<string[]> {
   const rows = await session.query<{ name: string }>(
     `SELECT n.name FROM pg_catalog.unnest($1::text[]) AS n(name)
-      WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_tablespace t WHERE t.spcname = n.name) ORDER BY 1`, [names],
+      WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_tablespace t WHERE t.spcname = n.name) ORDER BY 1`,
+    [names],
   );
   return rows.map(({ name }) => name);
 }
@@ -87,7 +95,10 @@ export async function availableExtensions(session: Session): Promise<AvailableEx
 }
 
 /** False when no collation of the server uses the libc locale; it may then still exist, but probably does not. */
-export async function knowsLocale(session: Session, { locale_provider, collate }: DatabaseMetadata): Promise<boolean> {
+export async function knowsLocale(
+  session: Session,
+  { locale_provider, collate }: DatabaseMetadata,
+): Promise<boolean> {
   if (locale_provider !== 'c' || collate === 'C' || collate === 'POSIX') return true;
   const normal = (name: string): string => name.toLowerCase().replaceAll('-', '');
   const rows = await session.query<{ name: string }>(
@@ -117,7 +128,8 @@ export async function leftoverDatabases(session: Session): Promise<string[]> {
 /** Whether an object of this entry's kind and name is in the database already; undefined where that cannot be told. */
 export async function existsInTarget(session: Session, entry: TocEntry): Promise<boolean | undefined> {
   const { description, tag, schema } = entry;
-  const ask = async (sql: string, values: readonly string[]): Promise<boolean> => (await session.query(sql, values)).length > 0;
+  const ask = async (sql: string, values: readonly string[]): Promise<boolean> =>
+    (await session.query(sql, values)).length > 0;
   switch (description) {
     case 'SCHEMA':
       return tag === 'public' || (await ask('SELECT FROM pg_catalog.pg_namespace WHERE nspname = $1', [tag]));
@@ -131,14 +143,16 @@ export async function existsInTarget(session: Session, entry: TocEntry): Promise
     case 'INDEX':
       return await ask(
         `SELECT FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-          WHERE n.nspname = $1 AND c.relname = $2`, [schema, tag],
+          WHERE n.nspname = $1 AND c.relname = $2`,
+        [schema, tag],
       );
     case 'TYPE':
     case 'SHELL TYPE':
     case 'DOMAIN':
       return await ask(
         `SELECT FROM pg_catalog.pg_type t JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace
-          WHERE n.nspname = $1 AND t.typname = $2`, [schema, tag],
+          WHERE n.nspname = $1 AND t.typname = $2`,
+        [schema, tag],
       );
     case 'FUNCTION':
     case 'PROCEDURE':
@@ -147,12 +161,14 @@ export async function existsInTarget(session: Session, entry: TocEntry): Promise
       return await ask(
         `SELECT FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
           WHERE n.nspname = $1 AND p.proname || '(' || pg_catalog.pg_get_function_identity_arguments(p.oid) || ')' = $2
-             OR n.nspname = $1 AND p.oid = pg_catalog.to_regprocedure(pg_catalog.quote_ident($1) || '.' || $2)`, [schema, tag],
+             OR n.nspname = $1 AND p.oid = pg_catalog.to_regprocedure(pg_catalog.quote_ident($1) || '.' || $2)`,
+        [schema, tag],
       );
     case 'COLLATION':
       return await ask(
         `SELECT FROM pg_catalog.pg_collation c JOIN pg_catalog.pg_namespace n ON n.oid = c.collnamespace
-          WHERE n.nspname = $1 AND c.collname = $2`, [schema, tag],
+          WHERE n.nspname = $1 AND c.collname = $2`,
+        [schema, tag],
       );
     case 'FOREIGN DATA WRAPPER':
       return await ask('SELECT FROM pg_catalog.pg_foreign_data_wrapper WHERE fdwname = $1', [tag]);

@@ -9,7 +9,13 @@ import { quoteIdentifier } from './names.ts';
 import { entryKinds } from './metadata.ts';
 import { PgRestore } from './pg-restore.ts';
 import { checkRestored } from './restore-check.ts';
-import { applyDatabaseProperties, createDatabase, dropDatabase, renameIntoPlace, swapIntoPlace } from './restore-database.ts';
+import {
+  applyDatabaseProperties,
+  createDatabase,
+  dropDatabase,
+  renameIntoPlace,
+  swapIntoPlace,
+} from './restore-database.ts';
 import { restoreGlobals } from './restore-globals.ts';
 import type { RestoreMode, RestorePlan, RestoreWork } from './restore-options.ts';
 import { contentsOf, openMaintenance, replacedPrefix, temporaryPrefix } from './restore-target.ts';
@@ -41,7 +47,11 @@ const cleanUpMs = 20_000;
  * On failure and on abort the temporary database is dropped; a crash leaves it, and its name says what it is.
  * `nowNs` is a monotonic clock.
  */
-export async function runRestore(plan: RestorePlan, context: RestoreContext, nowNs: () => bigint): Promise<RestoreSummary> {
+export async function runRestore(
+  plan: RestorePlan,
+  context: RestoreContext,
+  nowNs: () => bigint,
+): Promise<RestoreSummary> {
   const directory = await mkdtemp(join(plan.work.options.temporaryDirectory, 'holdfast-restore-'));
   try {
     return await new Restore(plan, context, directory, nowNs).run();
@@ -54,7 +64,8 @@ export async function runRestore(plan: RestorePlan, context: RestoreContext, now
 export function entriesNeeded({ work }: RestorePlan): (entry: Entry) => boolean {
   const streams = work.entries.flatMap(({ dumpId }) => work.archive.blocks.get(dumpId)?.stream ?? []);
   const roots = new Set(streams.map(({ root }) => root));
-  return ({ kind, stream }) => (kind !== entryKinds.table && kind !== entryKinds.blobs) || roots.has(stream?.root ?? null);
+  return ({ kind, stream }) =>
+    (kind !== entryKinds.table && kind !== entryKinds.blobs) || roots.has(stream?.root ?? null);
 }
 
 class Restore {
@@ -94,15 +105,25 @@ class Restore {
     }
     const { rows, bytes, tables } = this.#plan.summary;
     return {
-      mode, database: target.database, tables: tables.length, rows, bytes, checked: this.#checked, replaced,
-      roles_created: this.#rolesCreated, durations_ms: this.#durations, warnings: this.#warnings,
+      mode,
+      database: target.database,
+      tables: tables.length,
+      rows,
+      bytes,
+      checked: this.#checked,
+      replaced,
+      roles_created: this.#rolesCreated,
+      durations_ms: this.#durations,
+      warnings: this.#warnings,
     };
   }
 
   async #makeRoles(session: Session): Promise<void> {
     const { globals } = this.#work;
     if (globals === undefined) return;
-    const { created, warnings } = await this.#timed('roles', 'making roles', () => restoreGlobals(globals, session));
+    const { created, warnings } = await this.#timed('roles', 'making roles', () =>
+      restoreGlobals(globals, session),
+    );
     this.#rolesCreated = created;
     this.#warnings.push(...warnings);
   }
@@ -113,14 +134,18 @@ class Restore {
     const temporary = temporaryPrefix + options.randomHex(4);
     let keep = false;
     try {
-      await this.#timed('create', `making database ${temporary}`, () => createDatabase(maintenance, temporary, database));
+      await this.#timed('create', `making database ${temporary}`, () =>
+        createDatabase(maintenance, temporary, database),
+      );
       const connection = withDatabase(pinned(maintenance), temporary);
       await this.#restoreInPhases(connection);
       await this.#check(connection, 'the target was left as it was');
       await this.#properties(maintenance, temporary);
       this.#context.signal.throwIfAborted();
       keep = true; // from here on the data are whole, and a failure to rename must not cost them
-      return await this.#timed('rename', `renaming it to ${options.target.database}`, () => this.#putInPlace(maintenance, temporary));
+      return await this.#timed('rename', `renaming it to ${options.target.database}`, () =>
+        this.#putInPlace(maintenance, temporary),
+      );
     } catch (error) {
       throw keep ? error : await this.#undone(temporary, error);
     }
@@ -129,9 +154,12 @@ class Restore {
   async #properties(maintenance: Session, temporary: string): Promise<void> {
     const { options, database, archive } = this.#work;
     if (options.only !== undefined && options.only.length > 0) return;
-    this.#warnings.push(...(await applyDatabaseProperties(maintenance, temporary, database, archive.toc, {
-      noOwner: options.noOwner === true, noPrivileges: options.noPrivileges === true,
-    })));
+    this.#warnings.push(
+      ...(await applyDatabaseProperties(maintenance, temporary, database, archive.toc, {
+        noOwner: options.noOwner === true,
+        noPrivileges: options.noPrivileges === true,
+      })),
+    );
   }
 
   async #putInPlace(maintenance: Session, temporary: string): Promise<string | null> {
@@ -143,7 +171,9 @@ class Restore {
     }
     const kept = replacedPrefix + options.randomHex(4);
     await swapIntoPlace(maintenance, temporary, wanted, kept);
-    this.#warnings.push(`the database before is kept as ${kept}; drop it with DROP DATABASE ${quoteIdentifier(kept)}`);
+    this.#warnings.push(
+      `the database before is kept as ${kept}; drop it with DROP DATABASE ${quoteIdentifier(kept)}`,
+    );
     return kept;
   }
 
@@ -156,7 +186,8 @@ class Restore {
       await dropDatabase(session, temporary, signal);
     } catch (second) {
       this.#context.log.warn('the temporary database of a failed restore could not be dropped', {
-        database: temporary, reason: reasonOf(second),
+        database: temporary,
+        reason: reasonOf(second),
       });
     }
     return error;
@@ -169,11 +200,17 @@ class Restore {
     const tool = new PgRestore(this.#work, connection, this.#context, this.#directory);
     await this.#timed('schema', 'making tables', () => tool.withoutData(phases.beforeData, 1, signal));
     await this.#timed('data', 'filling tables', async () => {
-      const weight = (dumpId: number): number => this.#work.archive.blocks.get(dumpId)?.stream?.size_bytes ?? 0;
+      const weight = (dumpId: number): number =>
+        this.#work.archive.blocks.get(dumpId)?.stream?.size_bytes ?? 0;
       const shares = shareOut(phases.data, jobs, ({ dumpId }) => weight(dumpId));
-      await together(shares.map((share) => (either) => tool.withData(share, either, { transaction: false })), signal);
+      await together(
+        shares.map((share) => (either) => tool.withData(share, either, { transaction: false })),
+        signal,
+      );
     });
-    await this.#timed('indexes', 'making indexes and constraints', () => tool.withoutData(phases.afterData, jobs, signal));
+    await this.#timed('indexes', 'making indexes and constraints', () =>
+      tool.withoutData(phases.afterData, jobs, signal),
+    );
   }
 
   async #restoreExisting(session: Session): Promise<void> {
@@ -183,25 +220,35 @@ class Restore {
     const tool = new PgRestore(this.#work, connection, this.#context, this.#directory);
     // Within one transaction pg_restore keeps its own order; SECTION_NONE entries go where they stand.
     await this.#timed('restore', 'restoring in one transaction', () =>
-      tool.withData(this.#work.entries, signal, { transaction: true }));
+      tool.withData(this.#work.entries, signal, { transaction: true }),
+    );
     await this.#check(connection, 'what was restored is there, and should be looked at before use');
   }
 
   async #stillEmpty(session: Session): Promise<void> {
     const found = await contentsOf(session);
     if (found === undefined) return;
-    throw failure('postgres_restore_not_empty', { database: this.#work.options.target.database, server: session.setting.server, found });
+    throw failure('postgres_restore_not_empty', {
+      database: this.#work.options.target.database,
+      server: session.setting.server,
+      found,
+    });
   }
 
   async #check(connection: ConnectionParameters, state: string): Promise<void> {
     if (!this.#plan.summary.check) return;
     const { compared, differing, warnings } = await this.#timed('check', 'comparing with the backup', () =>
-      checkRestored(this.#work, connection, this.#context, this.#context.signal));
+      checkRestored(this.#work, connection, this.#context, this.#context.signal),
+    );
     this.#checked = compared;
     this.#warnings.push(...warnings);
     if (differing.length === 0) return;
     const names = differing.length > 10 ? `${differing.slice(0, 10).join(', ')} …` : differing.join(', ');
-    throw failure('postgres_restore_check', { count: differing.length, total: compared, names, state }, { details: { differing } });
+    throw failure(
+      'postgres_restore_check',
+      { count: differing.length, total: compared, names, state },
+      { details: { differing } },
+    );
   }
 
   async #timed<T>(name: string, phase: string, body: () => Promise<T>): Promise<T> {
@@ -214,18 +261,23 @@ class Restore {
 }
 
 /** Runs all; the first failure stops the others and is the one thrown. */
-async function together(bodies: readonly ((signal: AbortSignal) => Promise<void>)[], signal: AbortSignal): Promise<void> {
+async function together(
+  bodies: readonly ((signal: AbortSignal) => Promise<void>)[],
+  signal: AbortSignal,
+): Promise<void> {
   const failed = new AbortController();
   const either = AbortSignal.any([signal, failed.signal]);
   let first: unknown;
-  await Promise.allSettled(bodies.map(async (body) => {
-    try {
-      await body(either);
-    } catch (error) {
-      first ??= error;
-      failed.abort(isFailure(error) ? error : new Error('another part of the restore failed'));
-    }
-  }));
+  await Promise.allSettled(
+    bodies.map(async (body) => {
+      try {
+        await body(either);
+      } catch (error) {
+        first ??= error;
+        failed.abort(isFailure(error) ? error : new Error('another part of the restore failed'));
+      }
+    }),
+  );
   signal.throwIfAborted();
   if (first !== undefined) throw first;
 }

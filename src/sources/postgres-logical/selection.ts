@@ -24,8 +24,20 @@ export interface OutwardKey {
 const relations = new Set(['TABLE', 'VIEW', 'MATERIALIZED VIEW', 'FOREIGN TABLE', 'SEQUENCE']);
 /** Kinds that go with the relation they depend on. */
 const parts = new Set([
-  'TABLE DATA', 'MATERIALIZED VIEW DATA', 'SEQUENCE SET', 'SEQUENCE OWNED BY', 'DEFAULT', 'CONSTRAINT', 'CHECK CONSTRAINT',
-  'INDEX', 'TRIGGER', 'RULE', 'POLICY', 'ROW SECURITY', 'STATISTICS', 'STATISTICS DATA',
+  'TABLE DATA',
+  'MATERIALIZED VIEW DATA',
+  'SEQUENCE SET',
+  'SEQUENCE OWNED BY',
+  'DEFAULT',
+  'CONSTRAINT',
+  'CHECK CONSTRAINT',
+  'INDEX',
+  'TRIGGER',
+  'RULE',
+  'POLICY',
+  'ROW SECURITY',
+  'STATISTICS',
+  'STATISTICS DATA',
 ]);
 /** Kinds that go with whatever they depend on. */
 const remarks = new Set(['COMMENT', 'ACL', 'SECURITY LABEL', 'INDEX ATTACH']);
@@ -48,7 +60,8 @@ class Selecting {
     this.#entries = entries;
     this.#byId = new Map(entries.map((entry) => [entry.dumpId, entry]));
     for (const entry of entries) {
-      for (const id of entry.dependencies) this.#dependents.set(id, [...(this.#dependents.get(id) ?? []), entry]);
+      for (const id of entry.dependencies)
+        this.#dependents.set(id, [...(this.#dependents.get(id) ?? []), entry]);
     }
   }
 
@@ -61,18 +74,25 @@ class Selecting {
     this.#chooseForeignKeys();
     this.#chooseRequired();
     this.#chooseRemarks();
-    const wanted = (entry: TocEntry): boolean => this.#chosen.has(entry.dumpId) || this.#required.has(entry.dumpId);
+    const wanted = (entry: TocEntry): boolean =>
+      this.#chosen.has(entry.dumpId) || this.#required.has(entry.dumpId);
     return {
-      entries: this.#entries.filter(wanted), required: this.#required,
-      outwardKeys: this.#outwardKeys, warnings: this.#warnings,
+      entries: this.#entries.filter(wanted),
+      required: this.#required,
+      outwardKeys: this.#outwardKeys,
+      warnings: this.#warnings,
     };
   }
 
   #chooseSchema(schema: string): void {
-    const members = this.#entries.filter((entry) => entry.schema === schema && !this.#isForeignKey(entry) && !isPublication(entry));
+    const members = this.#entries.filter(
+      (entry) => entry.schema === schema && !this.#isForeignKey(entry) && !isPublication(entry),
+    );
     const itself = this.#entries.find((entry) => entry.description === 'SCHEMA' && entry.tag === schema);
     if (members.length === 0 && itself === undefined) {
-      const names = this.#entries.flatMap((entry) => (entry.description === 'SCHEMA' ? [entry.tag] : entry.schema === '' ? [] : [entry.schema]));
+      const names = this.#entries.flatMap((entry) =>
+        entry.description === 'SCHEMA' ? [entry.tag] : entry.schema === '' ? [] : [entry.schema],
+      );
       throw missing(`schema ${schema}`, schema, names);
     }
     if (itself !== undefined) this.#chosen.add(itself.dumpId);
@@ -80,16 +100,27 @@ class Selecting {
   }
 
   #chooseTable({ schema, table }: Selector & { kind: 'table' }): void {
-    const found = this.#entries.filter((entry) =>
-      relations.has(entry.description) && entry.tag === table && (schema === undefined || entry.schema === schema));
+    const found = this.#entries.filter(
+      (entry) =>
+        relations.has(entry.description) &&
+        entry.tag === table &&
+        (schema === undefined || entry.schema === schema),
+    );
     const [relation, other] = found;
     if (relation === undefined) {
-      const names = this.#entries.filter(({ description }) => relations.has(description)).map((entry) => `${entry.schema}.${entry.tag}`);
-      throw missing(`table ${schema === undefined ? table : `${schema}.${table}`}`, schema === undefined ? table : `${schema}.${table}`, names);
+      const names = this.#entries
+        .filter(({ description }) => relations.has(description))
+        .map((entry) => `${entry.schema}.${entry.tag}`);
+      throw missing(
+        `table ${schema === undefined ? table : `${schema}.${table}`}`,
+        schema === undefined ? table : `${schema}.${table}`,
+        names,
+      );
     }
     if (other !== undefined) {
       throw failure('postgres_restore_selection', {
-        what: `single table ${table}`, nearest: found.map((entry) => `${entry.schema}.${entry.tag}`).join(', '),
+        what: `single table ${table}`,
+        nearest: found.map((entry) => `${entry.schema}.${entry.tag}`).join(', '),
       });
     }
     this.#chooseRelation(relation);
@@ -102,7 +133,8 @@ class Selecting {
     for (const dependent of this.#dependents.get(relation.dumpId) ?? []) {
       if (dependent.description === 'SEQUENCE') this.#chooseRelation(dependent);
       else if (dependent.description === 'TABLE ATTACH') this.#choosePartition(relation, dependent);
-      else if (parts.has(dependent.description) && this.#isPartOf(dependent, relation)) this.#choosePart(dependent);
+      else if (parts.has(dependent.description) && this.#isPartOf(dependent, relation))
+        this.#choosePart(dependent);
     }
   }
 
@@ -117,11 +149,14 @@ class Selecting {
 
   #choosePartition(relation: TocEntry, attach: TocEntry): void {
     if (attach.tag === relation.tag && attach.schema === relation.schema) {
-      this.#warnings.push(`${relation.schema}.${relation.tag} is a partition; it is restored as a table of its own`);
+      this.#warnings.push(
+        `${relation.schema}.${relation.tag} is a partition; it is restored as a table of its own`,
+      );
       return;
     }
-    const partition = attach.dependencies.map((id) => this.#byId.get(id)).find((entry) =>
-      entry !== undefined && entry.tag === attach.tag && entry.schema === attach.schema);
+    const partition = attach.dependencies
+      .map((id) => this.#byId.get(id))
+      .find((entry) => entry !== undefined && entry.tag === attach.tag && entry.schema === attach.schema);
     if (partition === undefined) return;
     this.#chosen.add(attach.dumpId);
     this.#chooseRelation(partition);
@@ -129,23 +164,36 @@ class Selecting {
 
   /** A view's rule depends on the tables it reads; only what is defined on the relation is a part of it. */
   #isPartOf(entry: TocEntry, relation: TocEntry): boolean {
-    if (entry.description === 'INDEX' || entry.description === 'STATISTICS' || entry.description === 'STATISTICS DATA') return true;
-    if (entry.description === 'SEQUENCE SET' || entry.description === 'TABLE DATA' || entry.description === 'MATERIALIZED VIEW DATA') {
+    if (
+      entry.description === 'INDEX' ||
+      entry.description === 'STATISTICS' ||
+      entry.description === 'STATISTICS DATA'
+    )
+      return true;
+    if (
+      entry.description === 'SEQUENCE SET' ||
+      entry.description === 'TABLE DATA' ||
+      entry.description === 'MATERIALIZED VIEW DATA'
+    ) {
       return entry.tag === relation.tag && entry.schema === relation.schema;
     }
     if (entry.description === 'SEQUENCE OWNED BY') return true;
-    return entry.schema === relation.schema && (entry.tag === relation.tag || entry.tag.startsWith(`${relation.tag} `));
+    return (
+      entry.schema === relation.schema &&
+      (entry.tag === relation.tag || entry.tag.startsWith(`${relation.tag} `))
+    );
   }
 
   #chooseRemarks(): void {
-    for (let changed = true; changed; ) {
+    for (let changed = true; changed;) {
       changed = false;
       for (const entry of this.#entries) {
         if (!remarks.has(entry.description) || this.#chosen.has(entry.dumpId)) continue;
         const about = entry.dependencies.filter((id) => this.#byId.has(id));
-        const wanted = entry.description === 'INDEX ATTACH'
-          ? about.length > 1 && about.every((id) => this.#chosen.has(id))
-          : about.some((id) => this.#chosen.has(id) || this.#required.has(id));
+        const wanted =
+          entry.description === 'INDEX ATTACH'
+            ? about.length > 1 && about.every((id) => this.#chosen.has(id))
+            : about.some((id) => this.#chosen.has(id) || this.#required.has(id));
         if (!wanted) continue;
         this.#chosen.add(entry.dumpId);
         changed = true;
@@ -159,7 +207,9 @@ class Selecting {
 
   #chooseForeignKeys(): void {
     const relationIds = new Map(
-      this.#entries.filter(({ description }) => description === 'TABLE').map((entry) => [JSON.stringify([entry.schema, entry.tag]), entry.dumpId]),
+      this.#entries
+        .filter(({ description }) => description === 'TABLE')
+        .map((entry) => [JSON.stringify([entry.schema, entry.tag]), entry.dumpId]),
     );
     for (const entry of this.#entries) {
       if (!this.#isForeignKey(entry)) continue;
@@ -188,7 +238,9 @@ class Selecting {
         this.#required.add(id);
         queue.push(needed);
         if (needed.description === 'TABLE') {
-          this.#warnings.push(`table ${needed.schema}.${needed.tag} is made without rows where it is missing, because ${entry.schema}.${entry.tag} depends on it`);
+          this.#warnings.push(
+            `table ${needed.schema}.${needed.tag} is made without rows where it is missing, because ${entry.schema}.${entry.tag} depends on it`,
+          );
         }
       }
     }
@@ -205,5 +257,8 @@ function isPublication(entry: TocEntry): boolean {
 }
 
 function missing(what: string, name: string, candidates: readonly string[]): Error {
-  return failure('postgres_restore_selection', { what, nearest: nearest(name, [...new Set(candidates)]) ?? 'none' });
+  return failure('postgres_restore_selection', {
+    what,
+    nearest: nearest(name, [...new Set(candidates)]) ?? 'none',
+  });
 }

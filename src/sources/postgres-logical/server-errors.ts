@@ -41,7 +41,11 @@ export function serverFailure(error: unknown, setting: ServerSetting): HoldfastE
     fromNetworkCode(code, reason, setting, fields) ??
     fromMessage(text, setting) ??
     fromSqlState(code, text, setting) ??
-    failure('postgres_query_failed', { server: setting.server, reason, sqlstate: code === '' ? 'unknown' : code })
+    failure('postgres_query_failed', {
+      server: setting.server,
+      reason,
+      sqlstate: code === '' ? 'unknown' : code,
+    })
   );
 }
 
@@ -55,7 +59,11 @@ export function toolFailure(
   if (found !== undefined) return found;
   const stderr = scrub(exit.stderr, setting.password).trim();
   const status = exit.signal === null ? `exit ${exit.code ?? '?'}` : `ended by ${exit.signal}`;
-  return failure('postgres_tool_failed', { tool, status, reason: toolReason(stderr) }, { details: { stderr: stderr.slice(-4_000) } });
+  return failure(
+    'postgres_tool_failed',
+    { tool, status, reason: toolReason(stderr) },
+    { details: { stderr: stderr.slice(-4_000) } },
+  );
 }
 
 /** The lines of a tool that say what is wrong, without its name before each. */
@@ -66,13 +74,18 @@ export function toolReason(stderr: string): string {
 }
 
 function fromNetworkCode(
-  code: string, reason: string, setting: ServerSetting, fields: Readonly<Record<string, unknown>>,
+  code: string,
+  reason: string,
+  setting: ServerSetting,
+  fields: Readonly<Record<string, unknown>>,
 ): HoldfastError | undefined {
   const { server } = setting;
   switch (code) {
     case 'ENOTFOUND':
     case 'EAI_AGAIN':
-      return failure('postgres_host_unknown', { host: typeof fields['hostname'] === 'string' ? fields['hostname'] : server });
+      return failure('postgres_host_unknown', {
+        host: typeof fields['hostname'] === 'string' ? fields['hostname'] : server,
+      });
     case 'ECONNREFUSED':
     case 'ENOENT':
     case 'EHOSTUNREACH':
@@ -121,42 +134,73 @@ function fromSqlState(code: string, text: string, setting: ServerSetting): Holdf
 /** What only the wording tells: tools print no SQLSTATE, and the client library has errors without one. */
 function fromMessage(text: string, setting: ServerSetting): HoldfastError | undefined {
   const { server, user, database } = setting;
-  const reason = scrub(firstMatch(text, /(?:FATAL|ERROR|error):\s+(.*)/) ?? oneLine(text).slice(0, 400), setting.password);
-  if (/password authentication failed|no password supplied|password must be a string|empty password returned/i.test(text)) {
+  const reason = scrub(
+    firstMatch(text, /(?:FATAL|ERROR|error):\s+(.*)/) ?? oneLine(text).slice(0, 400),
+    setting.password,
+  );
+  if (
+    /password authentication failed|no password supplied|password must be a string|empty password returned/i.test(
+      text,
+    )
+  ) {
     return failure('postgres_password', { server, user });
   }
-  if (/no pg_hba\.conf entry|pg_hba\.conf rejects/.test(text)) return failure('postgres_hba', { server, user, reason });
+  if (/no pg_hba\.conf entry|pg_hba\.conf rejects/.test(text))
+    return failure('postgres_hba', { server, user, reason });
   if (/(?:peer|ident|GSSAPI|SSPI|certificate|LDAP|RADIUS|PAM) authentication failed/i.test(text)) {
     return failure('postgres_hba', { server, user, reason });
   }
-  if (/^(?:.*FATAL:\s+)?database ".*" does not exist$/m.test(text)) return failure('postgres_database_missing', { database, server });
-  if (/unsupported startup parameter|no such database: pgbouncer|prepared statement .* pgbouncer/i.test(text)) {
+  if (/^(?:.*FATAL:\s+)?database ".*" does not exist$/m.test(text))
+    return failure('postgres_database_missing', { database, server });
+  if (
+    /unsupported startup parameter|no such database: pgbouncer|prepared statement .* pgbouncer/i.test(text)
+  ) {
     return failure('postgres_pooler', { server, reason });
   }
   if (/too many clients already|remaining connection slots|too many connections for/.test(text)) {
     return failure('postgres_too_many_connections', { server, reason });
   }
-  if (/does not support SSL|self[- ]signed certificate|unable to verify the first certificate|certificate (?:verify failed|has expired)|Hostname\/IP does not match|root certificate file|server certificate/i.test(text)) {
+  if (
+    /does not support SSL|self[- ]signed certificate|unable to verify the first certificate|certificate (?:verify failed|has expired)|Hostname\/IP does not match|root certificate file|server certificate/i.test(
+      text,
+    )
+  ) {
     return failure('postgres_tls', { server, reason });
   }
   if (/could not translate host name/.test(text)) {
     return failure('postgres_host_unknown', { host: firstMatch(text, /host name "([^"]*)"/) ?? server });
   }
-  if (/server closed the connection unexpectedly|terminating connection|Connection terminated|connection to server was lost|the database system is shutting down/i.test(text)) {
+  if (
+    /server closed the connection unexpectedly|terminating connection|Connection terminated|connection to server was lost|the database system is shutting down/i.test(
+      text,
+    )
+  ) {
     return failure('postgres_server_gone', { server, reason });
   }
-  if (/Connection refused|No such file or directory\s+Is the server running|the database system is starting up|timeout expired/i.test(text)) {
+  if (
+    /Connection refused|No such file or directory\s+Is the server running|the database system is starting up|timeout expired/i.test(
+      text,
+    )
+  ) {
     return failure('postgres_refused', { server, reason, isready: isreadyArguments(setting) });
   }
-  if (/No space left on device|could not extend file|disk full/i.test(text)) return failure('postgres_disk_full', { server, reason });
+  if (/No space left on device|could not extend file|disk full/i.test(text))
+    return failure('postgres_disk_full', { server, reason });
   return undefined;
 }
 
 function fromToolText(tool: string, text: string, setting: ServerSetting): HoldfastError | undefined {
   const { user } = setting;
-  const rowSecurity = firstMatch(text, /query would be affected by row-level security policy for table "((?:[^"]|"")*)"/);
+  const rowSecurity = firstMatch(
+    text,
+    /query would be affected by row-level security policy for table "((?:[^"]|"")*)"/,
+  );
   if (rowSecurity !== undefined) {
-    return failure('postgres_row_security', { object: `table ${tableOf(text) ?? rowSecurity}`, user, role: quoteIdentifier(user) });
+    return failure('postgres_row_security', {
+      object: `table ${tableOf(text) ?? rowSecurity}`,
+      user,
+      role: quoteIdentifier(user),
+    });
   }
   if (/permission denied/.test(text)) return permission(text, setting);
   if (/canceling statement due to (?:statement|lock) timeout/.test(text)) {
@@ -166,7 +210,11 @@ function fromToolText(tool: string, text: string, setting: ServerSetting): Holdf
   if (mismatch !== null) {
     const needed = Number.parseInt(mismatch[1] ?? '', 10);
     return failure('postgres_tool_too_old', {
-      tool, found: mismatch[2] ?? '?', needed, what: `the server's version ${mismatch[1] ?? '?'}`, install: installCommands(needed),
+      tool,
+      found: mismatch[2] ?? '?',
+      needed,
+      what: `the server's version ${mismatch[1] ?? '?'}`,
+      install: installCommands(needed),
     });
   }
   return undefined;
@@ -176,12 +224,20 @@ function permission(text: string, setting: ServerSetting): HoldfastError {
   const { user, database } = setting;
   const denied = /permission denied for ((?:materialized )?\w+(?: \w+)?) ("?[^\n"]+"?|"[^"]*")/.exec(text);
   const kind = denied?.[1] ?? 'object';
-  const named = (kind === 'table' || kind === 'relation' || kind === 'sequence' ? tableOf(text) : undefined) ?? denied?.[2]?.trim();
+  const named =
+    (kind === 'table' || kind === 'relation' || kind === 'sequence' ? tableOf(text) : undefined) ??
+    denied?.[2]?.trim();
   const role = quoteIdentifier(user);
-  const grant = kind === 'schema'
-    ? `GRANT USAGE ON SCHEMA ${named ?? '…'} TO ${role}; or for everything: GRANT pg_read_all_data TO ${role};`
-    : `GRANT SELECT ON ${named ?? '…'} TO ${role}; or for everything: GRANT pg_read_all_data TO ${role};`;
-  return failure('postgres_permission', { user, object: named === undefined ? scrub(oneLine(text).slice(0, 300), setting.password) : `${kind} ${named}`, database, grant });
+  const grant =
+    kind === 'schema'
+      ? `GRANT USAGE ON SCHEMA ${named ?? '…'} TO ${role}; or for everything: GRANT pg_read_all_data TO ${role};`
+      : `GRANT SELECT ON ${named ?? '…'} TO ${role}; or for everything: GRANT pg_read_all_data TO ${role};`;
+  return failure('postgres_permission', {
+    user,
+    object: named === undefined ? scrub(oneLine(text).slice(0, 300), setting.password) : `${kind} ${named}`,
+    database,
+    grant,
+  });
 }
 
 /** The schema-qualified name in the query a tool quotes after its error. */
@@ -196,7 +252,11 @@ function tableOf(text: string): string | undefined {
 function lockTimeout(object: string, setting: ServerSetting): HoldfastError {
   const list = object.includes(', ') ? 'a table' : object;
   return failure('postgres_lock_timeout', {
-    seconds: Math.round((setting.lockWaitMs ?? 0) / 1000), object: list, database: setting.database, holder: 'another session', pid: 'pid',
+    seconds: Math.round((setting.lockWaitMs ?? 0) / 1000),
+    object: list,
+    database: setting.database,
+    holder: 'another session',
+    pid: 'pid',
   });
 }
 

@@ -3,8 +3,13 @@ import type { ConnectionOptions } from 'node:tls';
 import pg from 'pg';
 import { failure } from '../../kernel/errors/failure.ts';
 import {
-  describeHost, describeServer, extraVariables,
-  type ConnectionParameters, type Environment, type HostPort, type SessionAttributes,
+  describeHost,
+  describeServer,
+  extraVariables,
+  type ConnectionParameters,
+  type Environment,
+  type HostPort,
+  type SessionAttributes,
 } from './connection.ts';
 import { serverFailure, type ServerSetting } from './server-errors.ts';
 
@@ -90,7 +95,11 @@ export function childEnvironment(parameters: ConnectionParameters, env: Environm
   return child;
 }
 
-async function openHost(parameters: ConnectionParameters, host: HostPort, signal: AbortSignal): Promise<Session> {
+async function openHost(
+  parameters: ConnectionParameters,
+  host: HostPort,
+  signal: AbortSignal,
+): Promise<Session> {
   const setting = settingOf({ ...parameters, hosts: [host] });
   const client = await connectClient(parameters, host, setting);
   // Without a listener a connection that breaks while idle would end the process; the next query reports it.
@@ -106,7 +115,10 @@ async function openHost(parameters: ConnectionParameters, host: HostPort, signal
     signal.removeEventListener('abort', onAbort);
     await client.end().catch(() => undefined); // already gone is closed too
   };
-  const query = async <R extends pg.QueryResultRow>(sql: string, values: readonly unknown[] = []): Promise<R[]> => {
+  const query = async <R extends pg.QueryResultRow>(
+    sql: string,
+    values: readonly unknown[] = [],
+  ): Promise<R[]> => {
     signal.throwIfAborted();
     try {
       return (await client.query<R>(sql, [...values])).rows;
@@ -123,12 +135,20 @@ async function openHost(parameters: ConnectionParameters, host: HostPort, signal
     if (facts === undefined) throw failure('internal', { reason: 'a query without a row' });
     if (!fits(parameters.targetSessionAttributes, facts.recovery, facts.read_only === 'on')) {
       throw failure('postgres_refused', {
-        server: describeHost(host), reason: `it is not ${parameters.targetSessionAttributes}`, isready: '',
+        server: describeHost(host),
+        reason: `it is not ${parameters.targetSessionAttributes}`,
+        isready: '',
       });
     }
     return {
-      host, parameters, setting, query, close,
-      serverVersionNumber: Number(facts.number), serverVersion: facts.version, inRecovery: facts.recovery,
+      host,
+      parameters,
+      setting,
+      query,
+      close,
+      serverVersionNumber: Number(facts.number),
+      serverVersion: facts.version,
+      inRecovery: facts.recovery,
       [Symbol.asyncDispose]: close,
     };
   } catch (error) {
@@ -153,14 +173,22 @@ function fits(wanted: SessionAttributes, inRecovery: boolean, readOnly: boolean)
 }
 
 /** `prefer` first asks for TLS and then does without, as libpq does; the other modes have one try. */
-async function connectClient(parameters: ConnectionParameters, host: HostPort, setting: ServerSetting): Promise<pg.Client> {
+async function connectClient(
+  parameters: ConnectionParameters,
+  host: HostPort,
+  setting: ServerSetting,
+): Promise<pg.Client> {
   const local = host.host.startsWith('/');
   const tries: (false | ConnectionOptions)[] = local ? [false] : await tlsTries(parameters, host.host);
   let last: unknown;
   for (const ssl of tries) {
     const client = new pg.Client({
-      host: host.host, port: host.port, user: parameters.user, database: parameters.database,
-      password: parameters.password?.reveal(), ssl,
+      host: host.host,
+      port: host.port,
+      user: parameters.user,
+      database: parameters.database,
+      password: parameters.password?.reveal(),
+      ssl,
       application_name: 'holdfast',
       connectionTimeoutMillis: parameters.connectTimeoutSeconds * 1000,
       ...(parameters.options === '' ? {} : { options: parameters.options }),
@@ -172,7 +200,11 @@ async function connectClient(parameters: ConnectionParameters, host: HostPort, s
     } catch (error) {
       await client.end().catch(() => undefined);
       if (error instanceof Error && error.message === 'timeout expired') {
-        throw failure('postgres_refused', { server: setting.server, reason: 'no answer in time', isready: '' });
+        throw failure('postgres_refused', {
+          server: setting.server,
+          reason: 'no answer in time',
+          isready: '',
+        });
       }
       last = error;
       if (ssl === false || !/does not support SSL/.test(error instanceof Error ? error.message : '')) break;
@@ -181,18 +213,28 @@ async function connectClient(parameters: ConnectionParameters, host: HostPort, s
   throw serverFailure(last, setting);
 }
 
-async function tlsTries(parameters: ConnectionParameters, host: string): Promise<(false | ConnectionOptions)[]> {
+async function tlsTries(
+  parameters: ConnectionParameters,
+  host: string,
+): Promise<(false | ConnectionOptions)[]> {
   const { sslMode, extra } = parameters;
   if (sslMode === 'disable' || sslMode === 'allow') return [false];
   const rootFile = extra['sslrootcert'];
-  const checked = sslMode === 'verify-ca' || sslMode === 'verify-full' || (sslMode === 'require' && rootFile !== undefined);
-  const options: ConnectionOptions = { rejectUnauthorized: checked, servername: /^[\d.]+$|:/.test(host) ? '' : host };
+  const checked =
+    sslMode === 'verify-ca' || sslMode === 'verify-full' || (sslMode === 'require' && rootFile !== undefined);
+  const options: ConnectionOptions = {
+    rejectUnauthorized: checked,
+    servername: /^[\d.]+$|:/.test(host) ? '' : host,
+  };
   try {
     if (rootFile !== undefined && rootFile !== 'system') options.ca = await readFile(rootFile);
     if (extra['sslcert'] !== undefined) options.cert = await readFile(extra['sslcert']);
     if (extra['sslkey'] !== undefined) options.key = await readFile(extra['sslkey']);
   } catch (error) {
-    throw failure('postgres_tls', { server: host, reason: error instanceof Error ? error.message : 'a file cannot be read' });
+    throw failure('postgres_tls', {
+      server: host,
+      reason: error instanceof Error ? error.message : 'a file cannot be read',
+    });
   }
   if (sslMode !== 'verify-full') options.checkServerIdentity = () => undefined;
   return sslMode === 'prefer' ? [options, false] : [options];

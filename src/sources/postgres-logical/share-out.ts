@@ -3,8 +3,13 @@
  * the items keep their order. No share is empty.
  */
 export function shareOut<T>(items: readonly T[], count: number, weight: (item: T) => number): T[][] {
-  const shares = Array.from({ length: Math.max(1, Math.min(count, items.length)) }, () => ({ total: 0, indexes: [] as number[] }));
-  const byWeight = items.map((item, index) => ({ index, weight: weight(item) })).sort((a, b) => b.weight - a.weight);
+  const shares = Array.from({ length: Math.max(1, Math.min(count, items.length)) }, () => ({
+    total: 0,
+    indexes: [] as number[],
+  }));
+  const byWeight = items
+    .map((item, index) => ({ index, weight: weight(item) }))
+    .sort((a, b) => b.weight - a.weight);
   for (const { index, weight: own } of byWeight) {
     const least = shares.reduce((best, share) => (share.total < best.total ? share : best));
     least.total += own + 1;

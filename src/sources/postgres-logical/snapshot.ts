@@ -19,7 +19,9 @@ export interface SharedSnapshot {
  * Throws `postgres_lock_timeout`, `postgres_permission`, `postgres_schema_moved`.
  */
 export async function shareSnapshot(
-  session: Session, tables: readonly SizedTable[], lockWaitMs: number,
+  session: Session,
+  tables: readonly SizedTable[],
+  lockWaitMs: number,
 ): Promise<SharedSnapshot | undefined> {
   await session.query('SET idle_in_transaction_session_timeout = 0');
   await session.query('SET statement_timeout = 0');
@@ -32,7 +34,11 @@ export async function shareSnapshot(
     }
   } catch (error) {
     if (isFailure(error, 'postgres_query_failed') && /does not exist/.test(error.message)) {
-      throw failure('postgres_schema_moved', { database: session.parameters.database, reason: error.message }, { cause: error });
+      throw failure(
+        'postgres_schema_moved',
+        { database: session.parameters.database, reason: error.message },
+        { cause: error },
+      );
     }
     throw error;
   }

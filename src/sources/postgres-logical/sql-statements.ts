@@ -19,9 +19,9 @@ export interface Statement {
 const patterns: readonly [Token['kind'] | 'skip', RegExp][] = [
   ['skip', /\s+|--[^\n]*|\\(?:un)?restrict[^\n]*|\\connect[^\n]*/y],
   ['string', /[eE]'(?:[^'\\]|\\[^]|'')*'|[uU]?&?'(?:[^']|'')*'/y],
-  ['string', /(\$(?:[\p{L}_][\p{L}\p{N}_]*)?\$)[^]*?\1/yu],
+  ['string', /(\$(?:[\p{L}_][\p{L}\p{N}_]*)?\$)[^]*?\1/uy],
   ['quoted', /"(?:[^"]|"")*"/y],
-  ['word', /[\p{L}_][\p{L}\p{N}_$]*/yu],
+  ['word', /[\p{L}_][\p{L}\p{N}_$]*/uy],
   ['other', /[^]/y],
 ];
 
@@ -34,7 +34,11 @@ export function splitStatements(sql: string): Statement[] {
     const first = tokens[0];
     const last = tokens.at(-1);
     if (first !== undefined && last !== undefined) {
-      const shifted = tokens.map((token) => ({ ...token, start: token.start - first.start, end: token.end - first.start }));
+      const shifted = tokens.map((token) => ({
+        ...token,
+        start: token.start - first.start,
+        end: token.end - first.start,
+      }));
       statements.push({ text: sql.slice(first.start, last.end), tokens: shifted });
     }
     tokens = [];
@@ -55,7 +59,12 @@ function nextToken(sql: string, start: number): Omit<Token, 'kind'> & { kind: To
     pattern.lastIndex = start;
     const text = pattern.exec(sql)?.[0];
     if (text === undefined || text === '') continue;
-    const value = kind === 'word' ? text.toLowerCase() : kind === 'quoted' ? text.slice(1, -1).replaceAll('""', '"') : text;
+    const value =
+      kind === 'word'
+        ? text.toLowerCase()
+        : kind === 'quoted'
+          ? text.slice(1, -1).replaceAll('""', '"')
+          : text;
     return { kind, value, start, end: start + text.length };
   }
   return { kind: 'other', value: sql.slice(start, start + 1), start, end: start + 1 };
@@ -83,8 +92,13 @@ export function rolesIn(statement: Statement): string[] {
   const roles: string[] = [];
   tokens.forEach((token, index) => {
     const before = tokens[index - 1];
-    const named = isWord(before, 'to') || isWord(before, 'from') || isWord(before, 'role') || isWord(before, 'authorization');
-    if (named && isName(token) && !isWord(token, 'public') && !isWord(token, 'default')) roles.push(token.value);
+    const named =
+      isWord(before, 'to') ||
+      isWord(before, 'from') ||
+      isWord(before, 'role') ||
+      isWord(before, 'authorization');
+    if (named && isName(token) && !isWord(token, 'public') && !isWord(token, 'default'))
+      roles.push(token.value);
   });
   return roles;
 }
@@ -93,7 +107,8 @@ export function rolesIn(statement: Statement): string[] {
 export function alteredTable(definition: string): readonly [string, string] | undefined {
   const [statement] = splitStatements(definition);
   const tokens = statement?.tokens ?? [];
-  if (!isWord(tokens[0], 'alter') || (!isWord(tokens[1], 'table') && !isWord(tokens[2], 'table'))) return undefined;
+  if (!isWord(tokens[0], 'alter') || (!isWord(tokens[1], 'table') && !isWord(tokens[2], 'table')))
+    return undefined;
   let at = tokens.findIndex((token) => isWord(token, 'table')) + 1;
   if (isWord(tokens[at], 'only')) at += 1;
   const schema = tokens[at];

@@ -32,22 +32,36 @@ export function toolPath(tools: Tools, tool: ToolName): string {
  * what it writes stays readable for the tools nearest to the server.
  * Throws `postgres_tool_missing` or `postgres_tool_too_old`.
  */
-export async function findTools(search: ToolSearch, tool: ToolName, neededMajor: number, what: string): Promise<Tools> {
+export async function findTools(
+  search: ToolSearch,
+  tool: ToolName,
+  neededMajor: number,
+  what: string,
+): Promise<Tools> {
   const found = await listTools(search, tool);
   const newest = found.at(-1);
   if (newest === undefined) {
-    throw failure('postgres_tool_missing', { tool, needed: neededMajor, install: installCommands(neededMajor) });
+    throw failure('postgres_tool_missing', {
+      tool,
+      needed: neededMajor,
+      install: installCommands(neededMajor),
+    });
   }
   const fitting = found.find((tools) => tools.major >= neededMajor);
   if (fitting !== undefined) return fitting;
   throw failure('postgres_tool_too_old', {
-    tool, found: newest.version, needed: neededMajor, what, install: installCommands(neededMajor),
+    tool,
+    found: newest.version,
+    needed: neededMajor,
+    what,
+    install: installCommands(neededMajor),
   });
 }
 
 /** Every installation on this machine that has `tool`, oldest major first; PATH before the usual places. */
 export async function listTools(search: ToolSearch, tool: ToolName): Promise<Tools[]> {
-  const directories = search.directory === undefined ? await candidateDirectories(search.env) : [search.directory];
+  const directories =
+    search.directory === undefined ? await candidateDirectories(search.env) : [search.directory];
   const found: Tools[] = [];
   for (const directory of new Set(directories)) {
     const version = await versionOf(join(directory, tool), search);
@@ -96,7 +110,9 @@ async function candidateDirectories(env: Environment): Promise<string[]> {
 async function versionedDirectories(parent: string, name: RegExp, below: string): Promise<string[]> {
   try {
     const names = await readdir(parent);
-    return names.filter((candidate) => name.test(candidate)).map((candidate) => join(parent, candidate, below));
+    return names
+      .filter((candidate) => name.test(candidate))
+      .map((candidate) => join(parent, candidate, below));
   } catch {
     return []; // this system does not put them there
   }

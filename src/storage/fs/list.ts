@@ -25,7 +25,9 @@ const ownNames: ReadonlySet<string> = new Set(['.tmp', 'lost+found']);
 /** The first entry of the root, by name, that can be no object and no folder of objects. */
 export async function findForeign(root: FsRoot): Promise<string | undefined> {
   const entries = await present(root, '', () => root.calls.readdir(root.pathOf(''), { withFileTypes: true }));
-  const foreign = (entries ?? []).map(({ name }) => name).filter((name) => !ownNames.has(name) && !isNameSegment(name));
+  const foreign = (entries ?? [])
+    .map(({ name }) => name)
+    .filter((name) => !ownNames.has(name) && !isNameSegment(name));
   return foreign.toSorted()[0];
 }
 

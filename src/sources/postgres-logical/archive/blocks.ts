@@ -75,14 +75,18 @@ export class BlobScanner {
       }
       this.#pending.push(input[at] ?? 0);
       at += 1;
-      if (this.#pending.length === 1 + this.#intSize) this.#takeInt(decodeInt(Uint8Array.from(this.#pending.splice(0))));
+      if (this.#pending.length === 1 + this.#intSize)
+        this.#takeInt(decodeInt(Uint8Array.from(this.#pending.splice(0))));
     }
     return at;
   }
 
   #takeInt(value: number): void {
     if (this.#inObject) {
-      if (value < 0) throw failure('postgres_archive_unknown', { reason: 'a large object has a piece of negative length' });
+      if (value < 0)
+        throw failure('postgres_archive_unknown', {
+          reason: 'a large object has a piece of negative length',
+        });
       if (value > 0) this.#left = value;
       else {
         this.#inObject = false;

@@ -42,7 +42,8 @@ export function archiveDecoder(encoding: string): (bytes: Uint8Array) => string 
   const label = labels[encoding];
   const decoder = new TextDecoder(label ?? 'utf-8', { fatal: true, ignoreBOM: true });
   return (bytes) => {
-    if (encoding === 'LATIN1') return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('latin1');
+    if (encoding === 'LATIN1')
+      return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('latin1');
     try {
       return decoder.decode(bytes);
     } catch (error) {

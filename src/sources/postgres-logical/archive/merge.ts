@@ -34,7 +34,9 @@ export function mergeArchives(parts: readonly ArchivePart[], database: string): 
   const blocks = new Map<number, BlockSource>();
   for (const entry of entries) if (entry.hasData) blocks.set(entry.dumpId, blockOf(first, entry, damaged));
 
-  const tables = new Map(entries.filter(({ description }) => description === 'TABLE').map((entry) => [keyOf(entry), entry.dumpId]));
+  const tables = new Map(
+    entries.filter(({ description }) => description === 'TABLE').map((entry) => [keyOf(entry), entry.dumpId]),
+  );
   let nextId = entries.reduce((most, { dumpId }) => Math.max(most, dumpId), 0) + 1;
   const added: TocEntry[] = [];
   for (const part of further) {
@@ -44,7 +46,10 @@ export function mergeArchives(parts: readonly ArchivePart[], database: string): 
     for (const entry of part.toc.entries) {
       if (!entry.hasData) continue;
       const table = tables.get(keyOf(entry));
-      if (table === undefined) throw damaged(`archive ${part.number} has data of ${entry.schema}.${entry.tag}, which archive 0 does not define`);
+      if (table === undefined)
+        throw damaged(
+          `archive ${part.number} has data of ${entry.schema}.${entry.tag}, which archive 0 does not define`,
+        );
       blocks.set(nextId, blockOf(part, entry, damaged));
       added.push(renumbered(entry, nextId, [table], header.intSize));
       nextId += 1;
@@ -62,7 +67,9 @@ function blockOf(part: ArchivePart, entry: TocEntry, damaged: (reason: string) =
   const found = part.blocks.get(entry.dumpId);
   if (found === undefined) throw damaged(`the data of ${entry.schema}.${entry.tag} are missing`);
   if (found.kind === 'table' && (found.meta.schema !== entry.schema || found.meta.table !== entry.tag)) {
-    throw damaged(`the data of ${entry.schema}.${entry.tag} are called ${found.meta.schema}.${found.meta.table}`);
+    throw damaged(
+      `the data of ${entry.schema}.${entry.tag} are called ${found.meta.schema}.${found.meta.table}`,
+    );
   }
   return found;
 }

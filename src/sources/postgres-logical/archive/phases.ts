@@ -17,7 +17,11 @@ const neverListed = new Set(['ENCODING', 'STDSTRINGS', 'SEARCHPATH', 'DATABASE',
 /** True for what describes the database itself rather than something in it. */
 export function isAboutDatabase(entry: TocEntry): boolean {
   if (entry.description === 'DATABASE' || entry.description === 'DATABASE PROPERTIES') return true;
-  return ['COMMENT', 'ACL', 'SECURITY LABEL'].includes(entry.description) && entry.schema === '' && entry.tag.startsWith('DATABASE ');
+  return (
+    ['COMMENT', 'ACL', 'SECURITY LABEL'].includes(entry.description) &&
+    entry.schema === '' &&
+    entry.tag.startsWith('DATABASE ')
+  );
 }
 
 export function isListed(entry: TocEntry): boolean {
@@ -42,7 +46,8 @@ function phaseOf(entry: TocEntry, section: number): keyof RestorePhases {
   if (entry.description === 'ACL' || entry.description === 'DEFAULT ACL') return 'afterData';
   // From 17 on large objects are made in the data section; their content has to find them.
   if (entry.description === 'BLOB METADATA' || entry.description === 'BLOB') return 'beforeData';
-  if (section === sections.data && /^LARGE OBJECTS? /.test(entry.tag) && entry.section === sections.none) return 'beforeData';
+  if (section === sections.data && /^LARGE OBJECTS? /.test(entry.tag) && entry.section === sections.none)
+    return 'beforeData';
   return section === sections.preData ? 'beforeData' : 'afterData';
 }
 

@@ -29,7 +29,8 @@ export class TocReader {
       if (error === outOfBytes) return undefined;
       throw error;
     }
-    if (this.#header === undefined) throw failure('internal', { reason: 'a table of contents without a header' });
+    if (this.#header === undefined)
+      throw failure('internal', { reason: 'a table of contents without a header' });
     return { header: this.#header, entries: this.#entries, encoding: this.#encoding };
   }
 
@@ -43,7 +44,8 @@ export class TocReader {
     const cursor = new Cursor(this.#buffer, this.#header?.intSize ?? 4);
     if (this.#header === undefined) this.#header = readHeader(cursor);
     else if (this.#count === undefined) this.#count = readCount(cursor);
-    else if (this.#entries.length < this.#count) this.#addEntry(readEntry(cursor, this.#header, this.#decode));
+    else if (this.#entries.length < this.#count)
+      this.#addEntry(readEntry(cursor, this.#header, this.#decode));
     else return true;
     this.#buffer = this.#buffer.subarray(cursor.position);
     return false;
@@ -105,7 +107,8 @@ class Cursor {
   string(): Buffer | undefined {
     const length = this.int();
     if (length < 0) return undefined;
-    if (length > stringLimitBytes) throw unknownArchive(`a string of ${length} bytes in its table of contents`);
+    if (length > stringLimitBytes)
+      throw unknownArchive(`a string of ${length} bytes in its table of contents`);
     return this.bytes(length);
   }
 
@@ -135,7 +138,16 @@ function readHeader(cursor: Cursor): ArchiveHeader {
   const databaseName = text(cursor.string());
   const serverVersion = text(cursor.string());
   const dumpVersion = text(cursor.string());
-  return { minor, intSize, offSize, compression, databaseName, serverVersion, dumpVersion, raw: Buffer.from(cursor.from(0)) };
+  return {
+    minor,
+    intSize,
+    offSize,
+    compression,
+    databaseName,
+    serverVersion,
+    dumpVersion,
+    raw: Buffer.from(cursor.from(0)),
+  };
 }
 
 function readCount(cursor: Cursor): number {
@@ -176,8 +188,19 @@ function readEntry(cursor: Cursor, header: ArchiveHeader, decode: (bytes: Uint8A
   const dependenciesEnd = cursor.position;
   readOffset(cursor, header.offSize);
   return {
-    dumpId, hasData, catalogTable, catalogOid, tag, description, section, definition, dropStatement, copyStatement,
-    schema, owner, dependencies,
+    dumpId,
+    hasData,
+    catalogTable,
+    catalogOid,
+    tag,
+    description,
+    section,
+    definition,
+    dropStatement,
+    copyStatement,
+    schema,
+    owner,
+    dependencies,
     tablespace: tablespaceBytes === undefined ? undefined : decode(tablespaceBytes),
     raw: Buffer.from(cursor.from(0)),
     dependenciesAt: [dependenciesStart, dependenciesEnd],

@@ -58,7 +58,11 @@ export interface ArchiveToc {
 /** The whole as bytes again. */
 export function encodeToc(toc: ArchiveToc): Buffer {
   const { intSize } = toc.header;
-  return Buffer.concat([toc.header.raw, encodeInt(toc.entries.length, intSize), ...toc.entries.map(({ raw }) => raw)]);
+  return Buffer.concat([
+    toc.header.raw,
+    encodeInt(toc.entries.length, intSize),
+    ...toc.entries.map(({ raw }) => raw),
+  ]);
 }
 
 export function encodeInt(value: number, intSize: number): Buffer {
@@ -79,13 +83,23 @@ export function encodeString(text: string | undefined, intSize: number): Buffer 
 }
 
 /** The same entry under another number and with other dependencies: for joining archives. */
-export function renumbered(entry: TocEntry, dumpId: number, dependencies: readonly number[], intSize: number): TocEntry {
+export function renumbered(
+  entry: TocEntry,
+  dumpId: number,
+  dependencies: readonly number[],
+  intSize: number,
+): TocEntry {
   const [from, to] = entry.dependenciesAt;
   const idBytes = 1 + intSize;
   const list = Buffer.concat([
     ...dependencies.map((dependency) => encodeString(String(dependency), intSize)),
     encodeString(undefined, intSize),
   ]);
-  const raw = Buffer.concat([encodeInt(dumpId, intSize), entry.raw.subarray(idBytes, from), list, entry.raw.subarray(to)]);
+  const raw = Buffer.concat([
+    encodeInt(dumpId, intSize),
+    entry.raw.subarray(idBytes, from),
+    list,
+    entry.raw.subarray(to),
+  ]);
   return { ...entry, dumpId, dependencies, raw, dependenciesAt: [from, from + list.length] };
 }
