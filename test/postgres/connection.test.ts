@@ -140,7 +140,7 @@ describe('a PostgreSQL connection', () => {
         const [u, p, d] = [user, password, database].map(encodeURIComponent);
         const found = connectionFromUrl(`postgres://${u}:${p}@h/${d}`, {});
         assert.deepEqual([found.user, found.password?.reveal(), found.database], [user, password, database]);
-        assert.equal(JSON.parse(JSON.stringify(found)).password, '***');
+        assert.match(JSON.stringify(found), /"password":"\*\*\*"/);
       }),
     );
   });
@@ -156,7 +156,7 @@ describe('a PostgreSQL connection', () => {
     assert.deepEqual(
       Object.keys(child)
         .filter((name) => !name.startsWith('PG'))
-        .sort(),
+        .toSorted(),
       ['HOME', 'LC_ALL', 'PATH'],
     );
     assert.deepEqual(

@@ -53,7 +53,7 @@ describe('a database with every kind of object', () => {
           bytes,
           fingerprint,
         }))
-        .sort((a, b) => (a.path < b.path ? -1 : 1));
+        .toSorted((a, b) => (a.path < b.path ? -1 : 1));
     assert.deepEqual(facts(parallel), facts(single));
     assert.equal(facts(single).length, single.metadata.databases[0]?.tables);
   });

@@ -37,7 +37,7 @@ describe('a restore elsewhere', () => {
     );
     await other.psql('CREATE ROLE clerk CREATEDB');
     const summary = await restore(taken, other.url('with'), { globals: true });
-    assert.deepEqual([...summary.roles_created].sort(), ['limited', 'shop_owner']);
+    assert.deepEqual(summary.roles_created.toSorted(), ['limited', 'shop_owner']);
     assert.match(
       summary.warnings.join('\n'),
       /role clerk exists and differs from the backup \(there: NOCREATEDB\)/,

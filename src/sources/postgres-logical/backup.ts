@@ -21,6 +21,7 @@ import {
 import { blobsPath, tablePath, tocPath } from './names.ts';
 import { childEnvironment, openSession, pinned, settingOf, type Session } from './session.ts';
 import { shareSnapshot } from './snapshot.ts';
+import { together } from './together.ts';
 import { findTools, toolPath, type Tools } from './tools.ts';
 
 export interface PostgresBackupOptions {
@@ -165,33 +166,16 @@ class DatabaseBackup {
     };
     if (session.inRecovery)
       this.warnings.push('taken from a standby: unlogged tables are there without their rows');
-    const outputs = await this.#runTogether(plans, settings, pinned(session));
+    const connection = pinned(session);
+    const outputs = await together(
+      plans.map((plan) => async (signal): Promise<[ArchivePlan, DumpOutput]> => [
+        plan,
+        await this.#runDump(plan, settings, connection, signal),
+      ]),
+      this.#context.signal,
+    );
     await snapshot?.release();
     return outputs;
-  }
-
-  /** All archives at once; the first failure stops the others and is the one reported. */
-  async #runTogether(
-    plans: readonly ArchivePlan[],
-    settings: DumpSettings,
-    connection: ConnectionParameters,
-  ): Promise<[ArchivePlan, DumpOutput][]> {
-    const failed = new AbortController();
-    const signal = AbortSignal.any([this.#context.signal, failed.signal]);
-    let first: unknown;
-    const running = plans.map(async (plan): Promise<[ArchivePlan, DumpOutput]> => {
-      try {
-        return [plan, await this.#runDump(plan, settings, connection, signal)];
-      } catch (error) {
-        first ??= error;
-        failed.abort(error);
-        throw error;
-      }
-    });
-    const settled = await Promise.allSettled(running);
-    this.#context.signal.throwIfAborted();
-    if (first !== undefined) throw first;
-    return settled.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []));
   }
 
   async #runDump(

@@ -1,4 +1,3 @@
-import { isFailure } from '../../kernel/errors/failure.ts';
 import type { BackupContext } from '../port.ts';
 import { runChild } from './child.ts';
 import type { Environment } from './connection.ts';
@@ -45,7 +44,7 @@ export async function backupGlobals(
       return { path: globalsPath, passwords, warnings };
     }
     const error = toolFailure('pg_dumpall', result, settingOf(parameters));
-    if (!isFailure(error, 'postgres_permission') && !isFailure(error, 'postgres_tool_failed')) throw error;
+    if (error.errorName !== 'postgres_permission' && error.errorName !== 'postgres_tool_failed') throw error;
     const reason = scrub(toolReason(result.stderr), parameters.password);
     warnings.push(
       passwords

@@ -11,6 +11,7 @@ import type { RestoreWork } from './restore-options.ts';
 import { toolFailure } from './server-errors.ts';
 import { childEnvironment, openSession, settingOf } from './session.ts';
 import { shareOut } from './share-out.ts';
+import { together } from './together.ts';
 import { toolPath } from './tools.ts';
 
 interface CheckedTable {
@@ -49,21 +50,11 @@ export async function checkRestored(
     const block = work.archive.blocks.get(entry.dumpId);
     return block?.kind === 'blobs' ? [block.meta] : [];
   });
-  const failed = new AbortController();
-  const either = AbortSignal.any([signal, failed.signal]);
   const shares = shareOut(tables, context.jobs, ({ bytes }) => bytes);
-  const running = shares.map(async (share) => {
-    try {
-      return await checkTables(share, work, database, context, either);
-    } catch (error) {
-      failed.abort(error);
-      throw error;
-    }
-  });
-  const settled = await Promise.allSettled(running);
-  signal.throwIfAborted();
-  failed.signal.throwIfAborted();
-  const found = settled.flatMap((result) => (result.status === 'fulfilled' ? result.value : []));
+  const checks = shares.map(
+    (share) => (either: AbortSignal) => checkTables(share, work, database, context, either),
+  );
+  const found = (await together(checks, signal)).flat();
   const differing = found.filter(({ table }) => table.condition === undefined).map(({ line }) => line);
   const warnings = found
     .filter(({ table }) => table.condition !== undefined)

@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Entry } from '../../contract/stream.ts';
-import { failure, isFailure, reasonOf } from '../../kernel/errors/failure.ts';
+import { failure, reasonOf } from '../../kernel/errors/failure.ts';
 import type { RestoreContext } from '../port.ts';
 import { phasesOf } from './archive/phases.ts';
 import { withDatabase, type ConnectionParameters } from './connection.ts';
@@ -21,6 +21,7 @@ import type { RestoreMode, RestorePlan, RestoreWork } from './restore-options.ts
 import { contentsOf, openMaintenance, replacedPrefix, temporaryPrefix } from './restore-target.ts';
 import { openSession, pinned, type Session } from './session.ts';
 import { shareOut } from './share-out.ts';
+import { together } from './together.ts';
 
 export interface RestoreSummary {
   readonly mode: RestoreMode;
@@ -258,26 +259,4 @@ class Restore {
     this.#durations[name] = Number((this.#nowNs() - start) / 1_000_000n);
     return result;
   }
-}
-
-/** Runs all; the first failure stops the others and is the one thrown. */
-async function together(
-  bodies: readonly ((signal: AbortSignal) => Promise<void>)[],
-  signal: AbortSignal,
-): Promise<void> {
-  const failed = new AbortController();
-  const either = AbortSignal.any([signal, failed.signal]);
-  let first: unknown;
-  await Promise.allSettled(
-    bodies.map(async (body) => {
-      try {
-        await body(either);
-      } catch (error) {
-        first ??= error;
-        failed.abort(isFailure(error) ? error : new Error('another part of the restore failed'));
-      }
-    }),
-  );
-  signal.throwIfAborted();
-  if (first !== undefined) throw first;
 }

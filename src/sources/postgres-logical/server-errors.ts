@@ -1,4 +1,4 @@
-import { failure, HoldfastError, isFailure, reasonOf } from '../../kernel/errors/failure.ts';
+import { failure, isFailure, reasonOf, type HoldfastError } from '../../kernel/errors/failure.ts';
 import type { Secret } from '../../kernel/secret.ts';
 import { quoteIdentifier } from './names.ts';
 import { installCommands } from './tools.ts';

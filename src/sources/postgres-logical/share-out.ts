@@ -9,7 +9,7 @@ export function shareOut<T>(items: readonly T[], count: number, weight: (item: T
   }));
   const byWeight = items
     .map((item, index) => ({ index, weight: weight(item) }))
-    .sort((a, b) => b.weight - a.weight);
+    .toSorted((a, b) => b.weight - a.weight);
   for (const { index, weight: own } of byWeight) {
     const least = shares.reduce((best, share) => (share.total < best.total ? share : best));
     least.total += own + 1;
@@ -17,5 +17,7 @@ export function shareOut<T>(items: readonly T[], count: number, weight: (item: T
   }
   return shares
     .filter(({ indexes }) => indexes.length > 0)
-    .map(({ indexes }) => indexes.sort((a, b) => a - b).flatMap((index) => items.slice(index, index + 1)));
+    .map(({ indexes }) =>
+      indexes.toSorted((a, b) => a - b).flatMap((index) => items.slice(index, index + 1)),
+    );
 }

@@ -67,7 +67,7 @@ export async function listTools(search: ToolSearch, tool: ToolName): Promise<Too
     const version = await versionOf(join(directory, tool), search);
     if (version !== undefined) found.push({ directory, version, major: Number.parseInt(version, 10) });
   }
-  return found.sort((a, b) => a.major - b.major);
+  return found.toSorted((a, b) => a.major - b.major);
 }
 
 /** What to type to get them, for the three families of systems. */
