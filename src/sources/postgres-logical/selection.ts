@@ -70,9 +70,11 @@ class Selecting {
       if (selector.kind === 'schema') this.#chooseSchema(selector.schema);
       else this.#chooseTable(selector);
     }
+    this.#dropInheritedTriggers();
     this.#chooseRemarks();
     this.#chooseForeignKeys();
     this.#chooseRequired();
+    this.#requireOperatorClasses();
     this.#chooseRemarks();
     const wanted = (entry: TocEntry): boolean =>
       this.#chosen.has(entry.dumpId) || this.#required.has(entry.dumpId);
@@ -150,7 +152,7 @@ class Selecting {
   #choosePartition(relation: TocEntry, attach: TocEntry): void {
     if (attach.tag === relation.tag && attach.schema === relation.schema) {
       this.#warnings.push(
-        `${relation.schema}.${relation.tag} is a partition; it is restored as a table of its own`,
+        `${relation.schema}.${relation.tag} is a partition; it is restored as a table of its own, without what the partitioned table gives it (triggers, foreign keys)`,
       );
       return;
     }
@@ -243,6 +245,35 @@ class Selecting {
           );
         }
       }
+    }
+  }
+
+  /** A partition has its parent's triggers; what it has of its own is whether they fire, which needs them to be there. */
+  #dropInheritedTriggers(): void {
+    for (const { dumpId, description, dependencies } of this.#entries) {
+      if (description !== 'TRIGGER') continue;
+      const inherited = dependencies.some(
+        (id) => this.#byId.get(id)?.description === 'TRIGGER' && !this.#chosen.has(id),
+      );
+      if (inherited) this.#chosen.delete(dumpId);
+    }
+  }
+
+  /**
+   * The index of an exclusion constraint may need an operator class of an extension (btree_gist, mostly), and pg_dump
+   * notes what an index depends on, but not for an index that belongs to a constraint: any extension may be the one.
+   */
+  #requireOperatorClasses(): void {
+    const needed = this.#entries.some(
+      ({ dumpId, description, definition }) =>
+        this.#chosen.has(dumpId) &&
+        description === 'CONSTRAINT' &&
+        /\bEXCLUDE USING\b|\bWITHOUT OVERLAPS\b/.test(definition),
+    );
+    if (!needed) return;
+    for (const { dumpId, description, dependencies } of this.#entries) {
+      if (description !== 'EXTENSION' || this.#chosen.has(dumpId)) continue;
+      for (const id of [dumpId, ...dependencies]) if (this.#byId.has(id)) this.#required.add(id);
     }
   }
 
