@@ -82,7 +82,7 @@ export function createProgram(version: string, dispatch: Dispatch): Command {
     .option('--jobs <n>', 'how many tables to restore at once', positiveInteger)
     .option('--no-owner', 'everything belongs to the user who restores')
     .option('--no-privileges', 'leave grants out')
-    .option('--globals', 'also create the roles and tablespaces of the backup that are missing')
+    .option('--globals', 'also create the roles of the backup that are missing')
     .option('--force', 'put the restored database in the place of an existing one')
     .option('--dry-run', 'say what would happen, change nothing');
   for (const flag of [

@@ -53,12 +53,14 @@ describe('a backup of a database that is written to', () => {
         }
       })();
       const everyTableIsBig = { bigTableBytes: 8192, smallDatabaseBytes: 0 };
-      const backup = takeBackup(server.url('bank'), everyTableIsBig, { jobs }, memory);
-      const taken = await backup.finally(async () => {
+      let taken;
+      try {
+        taken = await takeBackup(server.url('bank'), everyTableIsBig, { jobs }, memory);
+      } finally {
         going = false;
         await mover;
         await client.end();
-      });
+      }
       assert.ok(moved > 5, `${moved} transfers`);
       const target = `bank_${jobs}`;
       await restore(taken, server.url(target), {}, { jobs });

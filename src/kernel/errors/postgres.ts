@@ -22,7 +22,7 @@ export const postgresErrors = defineErrors({
     kind: 'refused',
     retryable: false,
     message: 'PostgreSQL at {server} refused the password of {user}',
-    hint: 'check the user and the password in the URL (special characters must be percent-encoded), or set password_file',
+    hint: 'check the user and the password in the URL (special characters must be percent-encoded), or set PGPASSWORD or password_file',
     explain:
       'The server asked for a password and did not accept the one given, or none was given. Nothing was changed.',
   },
@@ -65,7 +65,7 @@ export const postgresErrors = defineErrors({
     kind: 'refused',
     retryable: false,
     message: '{tool} {found} is too old: version {needed} or newer is needed for {what}',
-    hint: 'install the client tools of PostgreSQL {needed}: {install}; or name their directory with tools_directory',
+    hint: 'install the client tools of PostgreSQL {needed}: {install}; or name their directory with client_bin',
     explain:
       'pg_dump must not be older than the server, and pg_restore not older than the pg_dump that wrote the archive.',
   },
@@ -74,7 +74,7 @@ export const postgresErrors = defineErrors({
     kind: 'refused',
     retryable: false,
     message: '{tool} is not on this machine',
-    hint: 'install the client tools of PostgreSQL {needed}: {install}; or name their directory with tools_directory',
+    hint: 'install the client tools of PostgreSQL {needed}: {install}; or name their directory with client_bin',
     explain:
       'The command-line tools of PostgreSQL are needed for dumps and were found neither on PATH nor where packages put them.',
   },
@@ -83,7 +83,7 @@ export const postgresErrors = defineErrors({
     kind: 'conflict',
     retryable: true,
     message: 'waited {seconds} s for a lock on {object} in database {database}, which {holder} holds',
-    hint: 'run again when that is over, end it with SELECT pg_terminate_backend({pid}), or wait longer with lock_wait',
+    hint: 'run again when that is over, end it with SELECT pg_terminate_backend({pid}), or wait longer with lock_timeout',
     explain:
       'Someone holds an ACCESS EXCLUSIVE lock (ALTER TABLE, TRUNCATE, VACUUM FULL, LOCK TABLE …) and a consistent dump has to wait for it.',
   },
@@ -224,7 +224,7 @@ export const postgresErrors = defineErrors({
     kind: 'refused',
     retryable: false,
     message: 'database {database} cannot be made on {server} as it was: {reason}',
-    hint: 'install the locale on that server, or create an empty database {database} with the locale you want and restore into it',
+    hint: 'install the locale on that server, or create an empty database with the locale you want and restore into it',
     explain:
       'The encoding, locale or collation provider of the backed up database is not available on the target. Nothing was changed.',
   },
@@ -242,7 +242,7 @@ export const postgresErrors = defineErrors({
     kind: 'not_found',
     retryable: false,
     message: 'the backup has no {what}',
-    hint: 'see what it has: holdfast info ID; nearest: {nearest}',
+    hint: 'see what it has: holdfast info ID --entries; nearest: {nearest}',
     explain: 'What --only names is not in this backup. Nothing was changed.',
   },
   postgres_restore_database: {
@@ -296,5 +296,14 @@ export const postgresErrors = defineErrors({
     hint: 'install the client tools of PostgreSQL {wanted}: {install}; or restore into a database that does not exist yet',
     explain:
       'pg_restore 17 and newer sets a parameter that older servers do not know, which ends a transaction. Nothing was changed.',
+  },
+  postgres_restore_permission: {
+    code: 'HF-5043',
+    kind: 'refused',
+    retryable: false,
+    message: 'user {user} may not restore into database {database}: {reason}',
+    hint: 'restore as the owner of the database or as a superuser; without those roles: --no-owner --no-privileges',
+    explain:
+      'pg_restore was refused an object, an owner or a grant. What it had done was taken back; the target is as it was.',
   },
 });

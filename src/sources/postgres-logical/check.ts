@@ -57,7 +57,7 @@ function versionFinding({ serverVersionNumber, serverVersion }: Session): Findin
     check: 'version',
     level: 'warning',
     message: `${message} is outside of 14 to 18, the releases Holdfast is tested with`,
-    mend: 'try a drill (holdfast drill) before you rely on it',
+    mend: 'restore a backup of it into a new database before you rely on it',
   };
 }
 

@@ -190,7 +190,8 @@ function fromMessage(text: string, setting: ServerSetting): HoldfastError | unde
 }
 
 function fromToolText(tool: string, text: string, setting: ServerSetting): HoldfastError | undefined {
-  const { user } = setting;
+  const { user, database } = setting;
+  if (tool === 'pg_restore') return fromRestoreText(text, setting);
   const rowSecurity = firstMatch(
     text,
     /query would be affected by row-level security policy for table "((?:[^"]|"")*)"/,
@@ -206,6 +207,13 @@ function fromToolText(tool: string, text: string, setting: ServerSetting): Holdf
   if (/canceling statement due to (?:statement|lock) timeout/.test(text)) {
     return lockTimeout(firstMatch(text, /LOCK TABLE (?:ONLY )?(.*?) IN ACCESS SHARE/s) ?? 'a table', setting);
   }
+  // What pg_dump had found in the catalogue was dropped before it could lock or read it.
+  const gone = firstMatch(
+    text,
+    /ERROR:\s+((?:relation|schema|sequence) .* does not exist|could not open relation with OID .*|cache lookup failed .*)/,
+  );
+  if (tool === 'pg_dump' && gone !== undefined)
+    return failure('postgres_schema_moved', { database, reason: scrub(gone, setting.password) });
   const mismatch = /server version: (\S+);.*pg_dump version: (\S+)/s.exec(text);
   if (mismatch !== null) {
     const needed = Number.parseInt(mismatch[1] ?? '', 10);
@@ -218,6 +226,20 @@ function fromToolText(tool: string, text: string, setting: ServerSetting): Holdf
     });
   }
   return undefined;
+}
+
+function fromRestoreText(text: string, setting: ServerSetting): HoldfastError | undefined {
+  const { user, database } = setting;
+  const refused = firstMatch(
+    text,
+    /ERROR:\s+(permission denied .*|must be (?:owner|member|superuser|able to) .*)/,
+  );
+  if (refused === undefined) return undefined;
+  return failure('postgres_restore_permission', {
+    user,
+    database,
+    reason: scrub(refused, setting.password),
+  });
 }
 
 function permission(text: string, setting: ServerSetting): HoldfastError {
@@ -260,7 +282,8 @@ function lockTimeout(object: string, setting: ServerSetting): HoldfastError {
   });
 }
 
-function isreadyArguments(setting: ServerSetting): string {
+/** What to give pg_isready. */
+export function isreadyArguments(setting: ServerSetting): string {
   const match = /^\[?(.*?)\]?(?::|\/\.s\.PGSQL\.)(\d+)$/.exec(setting.server);
   return match === null ? '' : `-h ${match[1] ?? ''} -p ${match[2] ?? ''}`;
 }

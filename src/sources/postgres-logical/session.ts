@@ -11,7 +11,7 @@ import {
   type HostPort,
   type SessionAttributes,
 } from './connection.ts';
-import { serverFailure, type ServerSetting } from './server-errors.ts';
+import { isreadyArguments, serverFailure, type ServerSetting } from './server-errors.ts';
 
 /**
  * Settings every dump and every comparison runs under, so that the same value always has the same text:
@@ -137,7 +137,7 @@ async function openHost(
       throw failure('postgres_refused', {
         server: describeHost(host),
         reason: `it is not ${parameters.targetSessionAttributes}`,
-        isready: '',
+        isready: isreadyArguments(setting),
       });
     }
     return {
@@ -203,7 +203,7 @@ async function connectClient(
         throw failure('postgres_refused', {
           server: setting.server,
           reason: 'no answer in time',
-          isready: '',
+          isready: isreadyArguments(setting),
         });
       }
       last = error;
