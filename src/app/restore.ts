@@ -63,9 +63,11 @@ export async function restore(options: RestoreOptions, context: AppContext): Pro
       const what = `restoring a backup of kind ${manifest.source.kind}`;
       throw failure('not_in_this_version', { what, suggestion: 'install the newest Holdfast' });
     }
+    const toolsDirectory = app.config.sources[manifest.source.name]?.client_bin;
+    const wanted = { ...postgres, toolsDirectory };
     const startedNs = app.machine.clock.monotonicNs();
     using progress = app.observer.progress(`restore ${manifest.id.slice(0, 8)}`);
-    const plan = await agreedPlan(app, repository, manifest, postgres, options, progress);
+    const plan = await agreedPlan(app, repository, manifest, wanted, options, progress);
     app.observer.event({ type: 'plan', plan: plan.summary });
     const restored = options.dryRun === true ? null : await run(app, repository, manifest, plan, progress);
     return {
