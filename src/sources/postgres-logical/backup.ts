@@ -21,6 +21,7 @@ import {
 import { blobsPath, tablePath, tocPath } from './names.ts';
 import { childEnvironment, openSession, pinned, settingOf, type Session } from './session.ts';
 import { shareSnapshot } from './snapshot.ts';
+import { findWiden, type Widen } from './stdio-buffers.ts';
 import { together } from './together.ts';
 import { findTools, toolPath, type Tools } from './tools.ts';
 
@@ -60,6 +61,7 @@ export async function backupPostgres(
   const tools = await findTools(search, 'pg_dump', major, `a server of version ${session.serverVersion}`);
   const names = await chooseDatabases(options, session);
   const server = pinned(session);
+  const widen = await findWiden(search);
   const warnings: string[] = [];
   const globals =
     options.globals === false
@@ -69,7 +71,7 @@ export async function backupPostgres(
 
   const databases: DatabaseMetadata[] = [];
   for (const name of names) {
-    const job = new DatabaseBackup(withDatabase(server, name), tools, options, context);
+    const job = new DatabaseBackup(withDatabase(server, name), { tools, widen }, options, context);
     databases.push(await job.run());
     warnings.push(...job.warnings.map((warning) => (names.length > 1 ? `${name}: ${warning}` : warning)));
   }
@@ -103,23 +105,28 @@ async function chooseDatabases(options: PostgresBackupOptions, session: Session)
   return [...new Set(databases)];
 }
 
+interface Programs {
+  readonly tools: Tools;
+  readonly widen: Widen;
+}
+
 /** The backup of one database: one pg_dump, or several side by side on one snapshot. */
 class DatabaseBackup {
   readonly warnings: string[] = [];
   readonly #connection: ConnectionParameters;
-  readonly #tools: Tools;
+  readonly #programs: Programs;
   readonly #options: PostgresBackupOptions;
   readonly #context: BackupContext;
   readonly #lockWaitMs: number;
 
   constructor(
     connection: ConnectionParameters,
-    tools: Tools,
+    programs: Programs,
     options: PostgresBackupOptions,
     context: BackupContext,
   ) {
     this.#connection = connection;
-    this.#tools = tools;
+    this.#programs = programs;
     this.#options = options;
     this.#context = context;
     this.#lockWaitMs = options.lockWaitMs ?? defaultLockWaitMs;
@@ -186,11 +193,11 @@ class DatabaseBackup {
   ): Promise<DumpOutput> {
     const { password, ...setting } = settingOf(connection, this.#lockWaitMs);
     const { progress } = this.#context;
+    const { tools, widen } = this.#programs;
     return await this.#context.run(
       dumpTaskModule,
       {
-        command: toolPath(this.#tools, 'pg_dump'),
-        args: dumpArguments(plan, settings),
+        ...widen({ command: toolPath(tools, 'pg_dump'), args: dumpArguments(plan, settings) }),
         env: childEnvironment(connection, this.#options.env),
         setting: { ...setting, password: password?.reveal() },
       },
