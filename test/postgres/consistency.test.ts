@@ -6,7 +6,7 @@ import { connectionFromUrl } from '../../src/sources/postgres-logical/connection
 import { shareSnapshot } from '../../src/sources/postgres-logical/snapshot.ts';
 import { MemoryBackup } from '../../testing/memory-backup.ts';
 import { startPostgres, type PostgresServer } from '../../testing/postgres-server.ts';
-import { restore, takeBackup } from './support.ts';
+import { failing, restore, takeBackup } from './support.ts';
 
 describe('a backup of a database that is written to', () => {
   let server: PostgresServer;
@@ -87,5 +87,9 @@ describe('a backup of a database that is written to', () => {
     await assert.rejects(server.psql(`SET lock_timeout = 100; TRUNCATE transfers`, 'bank'), /lock timeout/);
     await snapshot.release();
     await server.psql('TRUNCATE transfers', 'bank');
+    await assert.rejects(
+      shareSnapshot(session, [{ schema: 'public', table: 'dropped meanwhile', bytes: 0 }], 1000),
+      failing('postgres_schema_moved', ({ message }) => assert.match(message, /dropped meanwhile/)),
+    );
   });
 });

@@ -10,6 +10,7 @@ import { scrub, serverFailure, toolFailure } from '../../src/sources/postgres-lo
 import { MemoryBackup } from '../../testing/memory-backup.ts';
 import { startPostgres, withoutPostgres, type PostgresServer } from '../../testing/postgres-server.ts';
 import { tempDirectory } from '../../testing/temp.ts';
+import { until } from '../../testing/until.ts';
 import { failing, takeBackup } from './support.ts';
 
 const everythingApart = { bigTableBytes: 8192, smallDatabaseBytes: 0 };
@@ -199,6 +200,55 @@ describe('a backup that cannot be made says why', () => {
     } finally {
       await server.start();
     }
+  });
+
+  for (const [what, whose, jobs] of [
+    ['of pg_dump', `query LIKE 'COPY%'`, 1],
+    ['that holds the snapshot', `query LIKE '%pg_export_snapshot%'`, 2],
+  ] as const) {
+    it(`the connection ${what} is cut in the middle`, async () => {
+      const memory = new MemoryBackup();
+      let cut: Promise<string> | undefined;
+      memory.interrupt = async (bytes) => {
+        if (bytes > 1_000_000)
+          await (cut ??= server.psql(
+            `SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE application_name = 'holdfast' AND ${whose}`,
+          ));
+      };
+      await assert.rejects(
+        takeBackup(server.url('shop'), everythingApart, { jobs }, memory),
+        failing('postgres_server_gone', ({ exitCode, retryable }) =>
+          assert.deepEqual([exitCode, retryable], [8, true]),
+        ),
+      );
+      assert.equal(await cut, 't');
+      assert.deepEqual(memory.entries, [], 'nothing was added to the backup');
+    });
+  }
+
+  it('a table is dropped between the list of tables and its lock', async () => {
+    await server.psql('CREATE TABLE app.doomed AS SELECT generate_series(1, 5000) AS id', 'shop');
+    const client = new Client({ connectionString: server.url('shop') });
+    await client.connect();
+    try {
+      await client.query('BEGIN; DROP TABLE app.doomed');
+      const backup = takeBackup(server.url('shop'));
+      const waiting = `SELECT count(*) FROM pg_locks WHERE relation = 'app.doomed'::regclass AND NOT granted`;
+      const dropped = until(async () => (await server.psql(waiting, 'shop')) !== '0', 'the lock').then(() =>
+        client.query('COMMIT'),
+      );
+      await assert.rejects(
+        backup,
+        failing('postgres_schema_moved', (error) => {
+          assert.match(error.message, /app\.doomed/);
+          assert.deepEqual([error.exitCode, error.retryable], [7, true]);
+        }),
+      );
+      await dropped;
+    } finally {
+      await client.end();
+    }
+    await takeBackup(server.url('shop'));
   });
 
   it('it is aborted: the reason comes back and pg_dump is gone', async () => {
