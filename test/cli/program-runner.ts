@@ -20,7 +20,7 @@ export interface Ran {
 export interface Running {
   readonly pid: number;
   readonly done: Promise<Ran>;
-  /** Resolves when standard error has held `text`. */
+  /** Resolves when standard output or standard error has held `text`. */
   sees(text: string | RegExp): Promise<void>;
   kill(signal: NodeJS.Signals): void;
 }
@@ -39,10 +39,14 @@ export interface RunOptions {
   readonly cwd?: string;
   readonly input?: string;
   readonly uid?: number;
+  /** Killed after that long; a minute unless given. */
+  readonly limitMs?: number;
 }
 
 const main = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));
-const limitMs = 60_000;
+/** What the program compiles is kept from one start to the next, though every sandbox has a home of its own. */
+const compiled = fileURLToPath(new URL('../../node_modules/.cache/holdfast-tests', import.meta.url));
+const defaultLimitMs = 60_000;
 
 export async function sandbox(): Promise<Sandbox> {
   const directory = await tempDirectory('holdfast-cli-');
@@ -51,9 +55,15 @@ export async function sandbox(): Promise<Sandbox> {
     const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', main, ...args], {
       cwd: options.cwd ?? directory.path,
       // Nothing of the machine's own settings: PG*, DATABASE_URL, HOLDFAST_*, XDG_*.
-      env: { PATH: process.env['PATH'] ?? '', HOME: home, LC_ALL: 'C.UTF-8', ...options.env },
+      env: {
+        PATH: process.env['PATH'] ?? '',
+        HOME: home,
+        LC_ALL: 'C.UTF-8',
+        NODE_COMPILE_CACHE: compiled,
+        ...options.env,
+      },
       stdio: ['pipe', 'pipe', 'pipe'],
-      timeout: limitMs,
+      timeout: options.limitMs ?? defaultLimitMs,
       killSignal: 'SIGKILL',
       ...(options.uid === undefined ? {} : { uid: options.uid, gid: options.uid }),
     });
@@ -61,10 +71,16 @@ export async function sandbox(): Promise<Sandbox> {
     let stdout = '';
     let stderr = '';
     const watchers = new Set<() => void>();
-    child.stdout.setEncoding('utf8').on('data', (text: string) => (stdout += text));
+    const lookAgain = (): void => {
+      for (const watch of watchers) watch();
+    };
+    child.stdout.setEncoding('utf8').on('data', (text: string) => {
+      stdout += text;
+      lookAgain();
+    });
     child.stderr.setEncoding('utf8').on('data', (text: string) => {
       stderr += text;
-      for (const watch of watchers) watch();
+      lookAgain();
     });
     const done = new Promise<Ran>((resolve, reject) => {
       child.on('error', reject);
@@ -89,14 +105,16 @@ export async function sandbox(): Promise<Sandbox> {
       sees: (text) =>
         new Promise((resolve, reject) => {
           const watch = (): void => {
-            if (typeof text === 'string' ? !stderr.includes(text) : !text.test(stderr)) return;
+            const seen = (output: string): boolean =>
+              typeof text === 'string' ? output.includes(text) : text.test(output);
+            if (!seen(stderr) && !seen(stdout)) return;
             watchers.delete(watch);
             resolve();
           };
           watchers.add(watch);
           watch();
           void done.then(
-            () => reject(new Error(`it ended without saying ${String(text)}: ${stderr}`)),
+            () => reject(new Error(`it ended without saying ${String(text)}: ${stdout}${stderr}`)),
             reject,
           );
         }),

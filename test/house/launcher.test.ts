@@ -1,27 +1,26 @@
 import assert from 'node:assert/strict';
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { chmod, copyFile, mkdir, symlink, writeFile } from 'node:fs/promises';
+import { access, chmod, cp, mkdir, readdir, stat, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { promisify } from 'node:util';
 import { sourceTree } from '../../testing/source-tree.ts';
 
 const run = promisify(execFile);
-const launcher = join(import.meta.dirname, '../../bin/holdfast');
+const bin = join(import.meta.dirname, '../../bin');
 const main = `console.log(JSON.stringify({ args: process.argv.slice(2), node: process.execPath }));
   await import('node:sqlite');`;
 
 /** A checkout or installed package with the launcher in it; `env` has only what the shell needs. */
 async function house(files: Readonly<Record<string, string>>) {
   const tree = await sourceTree(files);
-  await mkdir(join(tree.path, 'bin'), { recursive: true });
-  await copyFile(launcher, join(tree.path, 'bin/holdfast'));
+  await cp(bin, join(tree.path, 'bin'), { recursive: true });
   await mkdir(join(tree.path, 'tools'));
   for (const tool of ['sh', 'dirname', 'readlink'])
     await symlink(await which(tool), join(tree.path, 'tools', tool));
   const path = join(tree.path, 'bin/holdfast');
-  const env = { PATH: join(tree.path, 'tools') };
+  const env = { PATH: join(tree.path, 'tools'), HOME: tree.path };
   return { path, root: tree.path, env, [Symbol.asyncDispose]: () => tree[Symbol.asyncDispose]() };
 }
 
@@ -106,4 +105,54 @@ test('signals reach Holdfast itself, and its exit code comes back', async () => 
   assert.equal(Number(pid.toString()), child.pid, 'no shell stays between');
   child.kill('SIGTERM');
   assert.deepEqual(await once(child, 'exit'), [42, null]);
+});
+
+const telling = `import { getCompileCacheDir } from 'node:module';
+  import { Worker, isMainThread } from 'node:worker_threads';
+  console.log(getCompileCacheDir());
+  if (isMainThread) new Worker(new URL(import.meta.url));`;
+
+/** Where the program and its worker thread keep what they compiled, as they see it themselves. */
+async function compiledIn(
+  tree: Awaited<ReturnType<typeof house>>,
+  env: Readonly<Record<string, string>> = {},
+) {
+  const all = { ...tree.env, HOLDFAST_NODE: process.execPath, ...env };
+  const { stdout, stderr } = await run(tree.path, [], { env: all });
+  assert.equal(stderr, '');
+  return stdout.trim().split('\n');
+}
+
+test('what was compiled is kept for the next start, by worker threads too, where nobody else can write', async () => {
+  await using tree = await house({ 'src/cli/main.ts': telling, 'package.json': '{"type":"module"}' });
+  for (const [env, place] of [
+    [{}, '.cache/holdfast/compiled'],
+    [{ XDG_CACHE_HOME: join(tree.root, 'src') }, 'src/holdfast/compiled'],
+  ] as const) {
+    const directory = join(tree.root, place);
+    const seen = await compiledIn(tree, env);
+    assert.equal(seen.length, 2);
+    for (const path of seen) assert.ok(path.startsWith(`${directory}/`), path);
+    assert.equal((await stat(directory)).mode & 0o777, 0o700);
+    assert.ok((await readdir(directory, { recursive: true })).length > 1);
+  }
+  await chmod(join(tree.root, '.cache/holdfast/compiled'), 0o777);
+  assert.deepEqual(await compiledIn(tree), ['undefined', 'undefined']);
+});
+
+test('nothing is kept where it cannot be, or where that is not wanted', async () => {
+  await using tree = await house({ 'src/cli/main.ts': telling, 'package.json': '{"type":"module"}' });
+  for (const env of [
+    { NODE_DISABLE_COMPILE_CACHE: '1' },
+    { HOME: join(tree.root, 'package.json') },
+    { HOME: join(tree.root, 'none') },
+    { HOME: '/proc' },
+    { HOME: '' },
+  ]) {
+    assert.deepEqual(await compiledIn(tree, env), ['undefined', 'undefined'], JSON.stringify(env));
+  }
+  await assert.rejects(access(join(tree.root, '.cache')));
+  const named = await compiledIn(tree, { NODE_COMPILE_CACHE: join(tree.root, 'named') });
+  for (const path of named) assert.ok(path.startsWith(join(tree.root, 'named')), path);
+  await assert.rejects(access(join(tree.root, '.cache')));
 });
