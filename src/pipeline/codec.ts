@@ -48,7 +48,7 @@ export class Compressor {
 
 function zstd(raw: Uint8Array, level: number): Uint8Array {
   // Small output buffers: the default of 64 KiB for every chunk keeps the garbage collector busy.
-  const chunkSize = Math.max(16_384, raw.length >> 3);
+  const chunkSize = Math.max(8_192, raw.length >> 3);
   return zstdCompressSync(raw, { params: { [constants.ZSTD_c_compressionLevel]: level }, chunkSize });
 }
 

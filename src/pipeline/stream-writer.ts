@@ -6,6 +6,8 @@ import { MapBuilder } from './map.ts';
 import type { Chunking, StreamWriter } from './task.ts';
 
 const fixedWindowBytes = 1024 * 1024;
+/** At least: every window is one question about its chunks. */
+const contentWindowBytes = 512 * 1024;
 
 /** A buffer that a stream is gathered in, and the rule that cuts it. */
 interface Window {
@@ -37,8 +39,8 @@ export class WindowPool {
   #create(chunking: Chunking): Window {
     if (chunking.type === 'content') {
       const { averageBytes } = chunking;
-      // Twice the longest chunk. While a window is worked on nobody reads from the source, so it is no larger.
-      const capacityBytes = averageBytes * 8;
+      // Twice the longest chunk. While a window is worked on nobody reads from the source, so it is not much larger.
+      const capacityBytes = Math.max(contentWindowBytes, averageBytes * 8);
       return new ContentChunker({ averageBytes, gearTable: this.#gearTable, capacityBytes });
     }
     const { sizeBytes } = chunking;

@@ -2,7 +2,7 @@ import type { StreamRef } from '../contract/stream.ts';
 
 /** How a stream is cut into chunks: by content around a mean size, or at fixed multiples of a page size. */
 export type Chunking =
-  | { readonly type: 'content'; readonly averageBytes: 65_536 | 131_072 | 1_048_576 }
+  | { readonly type: 'content'; readonly averageBytes: 32_768 | 65_536 | 131_072 | 1_048_576 }
   | { readonly type: 'fixed'; readonly sizeBytes: number };
 
 /** Takes the bytes of one stream, in order, and stores them as chunks. */

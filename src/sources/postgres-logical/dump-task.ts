@@ -58,7 +58,8 @@ export interface DumpMessage {
   readonly dumping: string;
 }
 
-const chunking: Chunking = { type: 'content', averageBytes: 65_536 };
+/** A changed row costs one chunk: small ones, for the sake of the second backup, at 5% more time for the first. */
+const chunking: Chunking = { type: 'content', averageBytes: 32_768 };
 
 export const dumpTaskModule: TaskModule<DumpInput, DumpOutput> = {
   url: new URL(import.meta.url),

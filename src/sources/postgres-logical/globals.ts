@@ -37,7 +37,7 @@ export async function backupGlobals(
       signal: context.signal,
     });
     if (result.code === 0) {
-      const writer = context.openStream({ type: 'content', averageBytes: 65_536 });
+      const writer = context.openStream({ type: 'content', averageBytes: 32_768 });
       await writer.write(result.stdout);
       const stream = await writer.finish();
       await context.addEntry({ path: globalsPath, kind: entryKinds.globals, stream, meta: { passwords } });
