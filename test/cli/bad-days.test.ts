@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { chmod, cp, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
+import { childrenOf, isAlive } from '../../src/app/local-postgres/processes.ts';
 import { startPostgres, type PostgresServer } from '../../testing/postgres-server.ts';
 import { mountSmall } from '../storage/small-mount.ts';
 import { sandbox, type Json, type Ran, type RunOptions, type Sandbox } from './program-runner.ts';
@@ -237,23 +238,47 @@ describe('bad input and bad days', () => {
     await server.psql('DROP TABLE noise', 'shop');
   });
 
-  it('Ctrl-C: stops in good order, exits with 130, leaves nothing visible', async () => {
+  it('a table stays locked', async () => {
     const before = await backupCount();
     await server.psql('CREATE TABLE locked (a int)', 'shop');
     const release = lockTable(server, 'shop', 'locked');
     await release.held;
-    const running = box.start(['backup', '--json', '--log-level', 'debug'], { env });
-    await server.psql(waitingFor('locked'), 'shop');
-    running.kill('SIGINT');
-    const ran = await running.done;
-    assert.equal(ran.code, 130, ran.stderr);
-    assert.match(ran.stderr, /Ctrl-C: stopping/);
-    assert.equal(((ran.lines().at(-1) ?? {})['error'] as Json)['code'], 'HF-1003');
+    const source = {
+      HOLDFAST_SOURCES_SHOP_URL: server.url('shop'),
+      HOLDFAST_SOURCES_SHOP_LOCK_TIMEOUT: '300ms',
+    };
+    const { stderr } = await fails(['backup'], 7, 'HF-5010', { env: source });
+    assert.match(stderr, /for a lock on public\.locked in database shop, which process \d+ of user postgres/);
     await release.end();
     await server.psql('DROP TABLE locked', 'shop');
     assert.equal(await backupCount(), before);
-    assert.equal((await box.run(['backup'], { env })).code, 0);
   });
+
+  for (const [signal, word] of [
+    ['SIGINT', 'Ctrl-C'],
+    ['SIGTERM', 'SIGTERM'],
+  ] as const) {
+    it(`${signal}: stops in good order, exits with 130, leaves nothing visible and nothing running`, async () => {
+      const before = await backupCount();
+      await server.psql('CREATE TABLE locked (a int)', 'shop');
+      const release = lockTable(server, 'shop', 'locked');
+      await release.held;
+      const running = box.start(['backup', '--json', '--log-level', 'debug'], { env });
+      await server.psql(waitingFor('locked'), 'shop');
+      const children = await childrenOf(running.pid);
+      assert.ok(children.length > 0);
+      running.kill(signal);
+      const ran = await running.done;
+      assert.equal(ran.code, 130, ran.stderr);
+      assert.match(ran.stderr, new RegExp(`${word}: stopping`));
+      assert.equal(((ran.lines().at(-1) ?? {})['error'] as Json)['code'], 'HF-1003');
+      assert.deepEqual(children.filter(isAlive), []);
+      await release.end();
+      await server.psql('DROP TABLE locked', 'shop');
+      assert.equal(await backupCount(), before);
+      assert.equal((await box.run(['backup'], { env })).code, 0);
+    });
+  }
 
   it('kill -9: nothing half-done is visible, and the next backup succeeds', async () => {
     const before = await backupCount();
