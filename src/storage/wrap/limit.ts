@@ -64,22 +64,7 @@ class LimitedStorage implements Storage {
   }
 
   async #inTurn<T>(signal: AbortSignal | undefined, call: () => Promise<T>): Promise<T> {
-    using _place = await acquire(this.#places, signal);
+    using _place = await this.#places.acquire(signal);
     return await call();
   }
-}
-
-/** A place, or a rejection with the signal's reason; a place that comes after the abort is given back. */
-async function acquire(places: Semaphore, signal: AbortSignal | undefined): Promise<Disposable> {
-  if (signal === undefined) return places.acquire();
-  signal.throwIfAborted();
-  return new Promise((resolve, reject) => {
-    const onAbort = (): void => reject(signal.reason as Error);
-    signal.addEventListener('abort', onAbort, { once: true });
-    places.acquire().then((place) => {
-      signal.removeEventListener('abort', onAbort);
-      if (signal.aborted) place[Symbol.dispose]();
-      else resolve(place);
-    }, reject);
-  });
 }
