@@ -18,6 +18,7 @@ import type { Machine } from './machine.ts';
 import type { Asker, Observer } from './observer.ts';
 import { findPassphrase, type PassphraseContext } from './passphrase.ts';
 import { loadSettings, type Settings } from './settings.ts';
+import { guarded } from './storage.ts';
 
 /** What a face hands to every use case. */
 export interface AppContext {
@@ -148,13 +149,10 @@ function warnOfUnknown(settings: Settings, observer: Observer): void {
 export async function openPlace(app: App, options: { readonly create: boolean }): Promise<Storage> {
   if (options.create) await refuseForeignPlace(app);
   const location = await placeOf(app, options);
-  return openStorage(location, {
-    cwd: app.machine.cwd,
-    home: app.machine.home,
-    create: options.create,
-    clock: app.machine.clock,
-    logger: app.log,
-  });
+  const { machine, log } = app;
+  const { cwd, home, clock } = machine;
+  const storage = await openStorage(location, { cwd, home, create: options.create, clock, logger: log });
+  return guarded(storage, { log, clock, random: Math.random });
 }
 
 async function placeOf(app: App, { create }: { readonly create: boolean }): Promise<string> {
