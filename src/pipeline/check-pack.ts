@@ -31,18 +31,20 @@ export interface PackFindings {
 
 /** Checks every byte of a pack: its hash, both headers, the footer, each record's header and each blob. */
 export function checkPack(keys: PipelineKeys, pack: PackToCheck): PackFindings {
-  const blobs = [...readEntries(pack.entries)];
-  const opened = decodeBlobs(keys, { salt: pack.salt, bytesOffset: 0, bytes: pack.bytes, blobs });
-  const damaged = blobs.flatMap((blob, index) => {
-    const result = opened[index];
-    if (result === undefined || !('damage' in result)) return [];
-    return [{ id: Buffer.from(blob.id).toString('hex'), reason: result.damage }];
-  });
+  const { salt, bytes, entries: rows } = pack;
+  const ids = readEntries(rows);
+  const damaged: { id: string; reason: string }[] = [];
+  let blobsChecked = 0;
+  for (const result of decodeBlobs(keys, { salt, bytesOffset: 0, bytes, rows })) {
+    const id = ids.next().value?.id ?? new Uint8Array(0);
+    if ('damage' in result) damaged.push({ id: Buffer.from(id).toString('hex'), reason: result.damage });
+    blobsChecked += 1;
+  }
   const whole = hash('sha256', pack.bytes, 'hex') === pack.id;
   const damage = whole
     ? frameDamage(keys, pack)
     : (frameDamage(keys, pack) ?? 'its bytes do not hash to its name');
-  return { damage, blobs: damaged, blobsChecked: blobs.length };
+  return { damage, blobs: damaged, blobsChecked };
 }
 
 /** What is wrong with the parts of a pack that are not blobs. */

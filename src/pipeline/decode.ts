@@ -1,7 +1,7 @@
 import { BlobHasher, type BlobLocation } from './blob.ts';
 import { decompress } from './codec.ts';
 import type { PipelineKeys } from './keys.ts';
-import { recordHeader, recordHeaderBytes } from './pack-format.ts';
+import { readEntries, recordHeader, recordHeaderBytes } from './pack-format.ts';
 import { headerWithSalt, ObjectSeal } from './seal.ts';
 
 /** Blobs of one pack to open, and the bytes they lie in. */
@@ -10,23 +10,45 @@ export interface DecodeRequest {
   /** Offset in the pack of the first byte of `bytes`. */
   readonly bytesOffset: number;
   readonly bytes: Uint8Array;
-  readonly blobs: readonly BlobLocation[];
+  /** Which: rows as of a footer. */
+  readonly rows: Uint8Array;
 }
 
-/** For each blob its plain bytes, or why it cannot be opened. */
-export type Decoded = readonly (Uint8Array | { readonly damage: string })[];
+/** Opened blobs, in the order they were asked for. */
+export interface Decoded {
+  /** The plain bytes of all that are not damaged, one after another. */
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  /** For each blob: null, or why it cannot be opened. */
+  readonly damages: readonly (string | null)[];
+}
+
+/** A blob's plain bytes, or why it cannot be opened. */
+export type DecodedBlob = { readonly raw: Uint8Array } | { readonly damage: string };
 
 /** Opens, unpacks and checks blobs: what comes out is exactly what its id says, or is named as damaged. */
-export function decodeBlobs(keys: PipelineKeys, request: DecodeRequest): Decoded {
+export function* decodeBlobs(keys: PipelineKeys, request: DecodeRequest): Generator<DecodedBlob, void, void> {
   const seal = new ObjectSeal(keys, headerWithSalt(keys, 'pack', request.salt));
   const hasher = new BlobHasher(keys.blobIdKey);
-  return request.blobs.map((blob) => {
+  for (const blob of readEntries(request.rows)) {
     try {
-      return decodeBlob(hasher, seal, request, blob);
+      yield { raw: decodeBlob(hasher, seal, request, blob) };
     } catch (error) {
-      return { damage: error instanceof Error ? error.message : String(error) };
+      yield { damage: error instanceof Error ? error.message : String(error) };
     }
-  });
+  }
+}
+
+/** As {@link decodeBlobs}, laid into one buffer: a thread hands over one much faster than a hundred. */
+export function decodeTogether(keys: PipelineKeys, request: DecodeRequest): Decoded {
+  const opened = [...decodeBlobs(keys, request)];
+  const pieces = opened.map((blob) => ('raw' in blob ? blob.raw : new Uint8Array(0)));
+  const bytes = new Uint8Array(pieces.reduce((sum, { length }) => sum + length, 0));
+  let offset = 0;
+  for (const piece of pieces) {
+    bytes.set(piece, offset);
+    offset += piece.length;
+  }
+  return { bytes, damages: opened.map((blob) => ('damage' in blob ? blob.damage : null)) };
 }
 
 function decodeBlob(

@@ -5,7 +5,7 @@ import { BlobSink, type BlobHost, type SinkCounts } from './blob-sink.ts';
 import { Channel, Moved } from './channel.ts';
 import type { Compression } from './codec.ts';
 import { checkPack, type PackToCheck } from './check-pack.ts';
-import { decodeBlobs, type DecodeRequest } from './decode.ts';
+import { decodeBlobs, decodeTogether, type DecodeRequest } from './decode.ts';
 import type { PipelineKeys } from './keys.ts';
 import type { FinishedPack } from './pack-builder.ts';
 import { ChunkedStreamWriter, WindowPool } from './stream-writer.ts';
@@ -44,13 +44,12 @@ const channel: Channel = new Channel(parentPort, {
     return sink.counts;
   },
   decode: (request: DecodeRequest) => {
-    const decoded = decodeBlobs(setup.keys, request).map((blob) => ('damage' in blob ? blob : movable(blob)));
-    const transfer = decoded.flatMap((blob) => ('damage' in blob ? [] : [blob.buffer]));
-    return new Moved(decoded, [...new Set(transfer)]);
+    const decoded = decodeTogether(setup.keys, request);
+    return new Moved(decoded, [decoded.bytes.buffer]);
   },
   /** As `decode`, but only why those that are damaged are; the bytes go nowhere. */
   probe: (request: DecodeRequest) =>
-    decodeBlobs(setup.keys, request).map((blob) => ('damage' in blob ? blob.damage : null)),
+    Array.from(decodeBlobs(setup.keys, request), (blob) => ('damage' in blob ? blob.damage : null)),
   checkPack: (request: PackToCheck) => checkPack(setup.keys, request),
 });
 
@@ -81,12 +80,4 @@ async function run(request: RunRequest): Promise<unknown> {
     report();
     running.delete(runId);
   }
-}
-
-/** A blob in a buffer of its own, so that it can be moved. */
-function movable(blob: Uint8Array): Uint8Array<ArrayBuffer> {
-  const { buffer } = blob;
-  const alone =
-    buffer instanceof ArrayBuffer && blob.byteOffset === 0 && blob.byteLength === buffer.byteLength;
-  return alone ? (blob as Uint8Array<ArrayBuffer>) : Uint8Array.from(blob);
 }

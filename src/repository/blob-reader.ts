@@ -1,7 +1,7 @@
 import { failure } from '../kernel/errors/failure.ts';
 import type { DecodeRequest } from '../pipeline/decode.ts';
 import type { WorkerPool } from '../pipeline/pool.ts';
-import { recordHeaderBytes } from '../pipeline/pack-format.ts';
+import { footerEntryBytes, recordHeaderBytes, writeEntry } from '../pipeline/pack-format.ts';
 import type { Storage } from '../storage/port.ts';
 import type { IndexCache, Located } from './index-cache.ts';
 import { packObject } from './layout.ts';
@@ -60,18 +60,28 @@ export class BlobReader {
 
   /** The blobs of a group, each opened or with its own error; rejects when the pack cannot be read at all. */
   async readGroup(group: ReadGroup, signal?: AbortSignal): Promise<readonly OpenedBlob[]> {
-    const decoded = await this.#pool.decode(await this.#fetch(group, signal));
+    const { bytes, damages } = await this.#pool.decode(await this.#fetch(group, signal));
     signal?.throwIfAborted();
-    return decoded.map((blob, index) =>
-      'damage' in blob ? { error: damaged(group, index, blob.damage) } : { raw: blob },
-    );
+    let offset = 0;
+    return group.blobs.map(({ rawLength }, index) => {
+      const reason = damages[index];
+      if (typeof reason === 'string') return { error: damaged(group, index, reason) };
+      offset += rawLength;
+      return { raw: bytes.subarray(offset - rawLength, offset) };
+    });
   }
 
   async #fetch(group: ReadGroup, signal?: AbortSignal): Promise<DecodeRequest> {
     const name = packObject(group.packId);
     const bytes = await this.#storage.get(name, { offset: group.offset, length: group.length, signal });
-    return { salt: group.packSalt, bytesOffset: group.offset, bytes, blobs: group.blobs };
+    return { salt: group.packSalt, bytesOffset: group.offset, bytes, rows: rowsOf(group.blobs) };
   }
+}
+
+function rowsOf(blobs: readonly Located[]): Uint8Array {
+  const rows = Buffer.alloc(blobs.length * footerEntryBytes);
+  blobs.forEach((blob, index) => writeEntry(rows, index * footerEntryBytes, blob));
+  return rows;
 }
 
 function damaged(group: ReadGroup, index: number, reason: string): Error {

@@ -23,10 +23,12 @@ const schemaVersion = 1;
  * It holds nothing that the repository does not: deleting it costs the time to make it again.
  */
 export class IndexCache implements Disposable {
+  readonly #path: string;
   readonly #database: DatabaseSync;
   readonly #statements: ReturnType<typeof prepare>;
 
-  private constructor(database: DatabaseSync) {
+  private constructor(path: string, database: DatabaseSync) {
+    this.#path = path;
     this.#database = database;
     this.#statements = prepare(database);
   }
@@ -36,13 +38,23 @@ export class IndexCache implements Disposable {
     const path = join(directory, repository, 'index.sqlite');
     try {
       mkdirSync(join(directory, repository), { recursive: true, mode: 0o700 });
-      return IndexCache.#openAt(path) ?? IndexCache.#anew(path);
+      return IndexCache.#openOrRemake(path);
     } catch (error) {
-      throw failure('cache_failed', { path, reason: reasonOf(error) }, { cause: error });
+      throw cacheFailed(path, error);
     }
   }
 
-  static #openAt(path: string): IndexCache | undefined {
+  static #openOrRemake(path: string): IndexCache {
+    try {
+      return IndexCache.#openAt(path);
+    } catch (error) {
+      if (isBusy(error)) throw error;
+      for (const suffix of ['', '-wal', '-shm']) rmSync(`${path}${suffix}`, { force: true });
+      return IndexCache.#openAt(path);
+    }
+  }
+
+  static #openAt(path: string): IndexCache {
     const database = new DatabaseSync(path, { timeout: 60_000 });
     try {
       // 16 MiB of pages; temporary tables (what this session stores) in a file, too.
@@ -50,31 +62,38 @@ export class IndexCache implements Disposable {
         'PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA cache_size = -16384; PRAGMA temp_store = FILE;',
       );
       createTables(database);
-      return new IndexCache(database);
+      return new IndexCache(path, database);
     } catch (error) {
       database.close();
-      if (isBusy(error)) throw error;
-      return undefined;
+      throw error;
     }
   }
 
-  static #anew(path: string): IndexCache {
-    for (const suffix of ['', '-wal', '-shm']) rmSync(`${path}${suffix}`, { force: true });
-    const cache = IndexCache.#openAt(path);
-    if (cache === undefined) throw new Error('a new cache file cannot be used');
-    return cache;
+  /** Runs `change` as one transaction that other processes see whole or not at all. `cache_failed`. */
+  transaction<T>(change: () => T): T {
+    return this.#inTransaction('BEGIN IMMEDIATE', change);
   }
 
-  /** Runs `change` as one transaction that other processes see whole or not at all. */
-  transaction<T>(change: () => T): T {
-    this.#database.exec('BEGIN IMMEDIATE');
+  #inTransaction<T>(begin: 'BEGIN' | 'BEGIN IMMEDIATE', change: () => T): T {
+    return this.#coded(() => {
+      this.#database.exec(begin);
+      try {
+        const result = change();
+        this.#database.exec('COMMIT');
+        return result;
+      } catch (error) {
+        // SQLite has rolled back by itself where its disk is full or fails.
+        if (this.#database.isTransaction) this.#database.exec('ROLLBACK');
+        throw error;
+      }
+    });
+  }
+
+  #coded<T>(work: () => T): T {
     try {
-      const result = change();
-      this.#database.exec('COMMIT');
-      return result;
+      return work();
     } catch (error) {
-      this.#database.exec('ROLLBACK');
-      throw error;
+      throw isSqlite(error) ? cacheFailed(this.#path, error) : error;
     }
   }
 
@@ -94,17 +113,19 @@ export class IndexCache implements Disposable {
 
   /** Begins to note a listing of packs; call {@link listed} for each and {@link endListing} when it ended well. */
   beginListing(): void {
-    this.#database.exec('DELETE FROM temp.listing');
+    this.#coded(() => this.#database.exec('DELETE FROM temp.listing'));
   }
 
   listed(id: string, sizeBytes: number): void {
-    this.#statements.listed.run(Buffer.from(id, 'hex'), sizeBytes);
+    this.#coded(() => this.#statements.listed.run(Buffer.from(id, 'hex'), sizeBytes));
   }
 
   /** Takes the listing as the truth about which packs are there. */
   endListing(): void {
-    this.#database.exec(
-      'UPDATE packs SET present = EXISTS (SELECT 1 FROM temp.listing l WHERE l.id = packs.id AND l.size = packs.size)',
+    this.#coded(() =>
+      this.#database.exec(
+        'UPDATE packs SET present = EXISTS (SELECT 1 FROM temp.listing l WHERE l.id = packs.id AND l.size = packs.size)',
+      ),
     );
   }
 
@@ -140,23 +161,20 @@ export class IndexCache implements Disposable {
   claim(ids: Uint8Array): Uint8Array<ArrayBuffer> {
     const wanted = new Uint8Array(ids.length / blobIdBytes);
     // One read transaction for all of them; only temporary tables, which are this connection's own, are written.
-    this.#database.exec('BEGIN');
-    try {
+    this.#inTransaction('BEGIN', () => {
       for (let index = 0; index < wanted.length; index += 1) {
         const id = ids.subarray(index * blobIdBytes, (index + 1) * blobIdBytes);
         const found = this.#statements.presentPack.get(id);
         if (found === undefined) wanted[index] = Number(this.#statements.claim.run(id).changes);
         else this.#statements.depend.run(Number(found['pack']));
       }
-    } finally {
-      this.#database.exec('COMMIT');
-    }
+    });
     return wanted;
   }
 
   /** Forgets what earlier sessions of this connection claimed. */
   beginSession(): void {
-    this.#database.exec('DELETE FROM temp.claimed; DELETE FROM temp.depended');
+    this.#coded(() => this.#database.exec('DELETE FROM temp.claimed; DELETE FROM temp.depended'));
   }
 
   /** Packs this session relies on (found, not stored by it) that the last listing did not show. */
@@ -166,17 +184,17 @@ export class IndexCache implements Disposable {
 
   /** Begins a walk over backups: nothing is visited and no pack is needed yet. */
   beginWalk(): void {
-    this.#database.exec('DELETE FROM temp.visited; DELETE FROM temp.needed');
+    this.#coded(() => this.#database.exec('DELETE FROM temp.visited; DELETE FROM temp.needed'));
   }
 
   /** True the first time in this walk. */
   visit(id: Uint8Array): boolean {
-    return this.#statements.visit.run(id).changes === 1;
+    return this.#coded(() => this.#statements.visit.run(id).changes === 1);
   }
 
   /** Notes that the walk needs this pack. */
   need(packId: string): void {
-    this.#statements.need.run(Buffer.from(packId, 'hex'));
+    this.#coded(() => this.#statements.need.run(Buffer.from(packId, 'hex')));
   }
 
   /** Hex ids of the packs the walk needs, or of all packs that were listed, in order. */
@@ -305,6 +323,14 @@ function hex(value: unknown): string {
   return Buffer.from(value as Uint8Array).toString('hex');
 }
 
+function isSqlite(error: unknown): error is Error & { readonly errcode: number } {
+  return error instanceof Error && 'errcode' in error;
+}
+
 function isBusy(error: unknown): boolean {
-  return error instanceof Error && 'errcode' in error && (error.errcode === 5 || error.errcode === 6);
+  return isSqlite(error) && (error.errcode === 5 || error.errcode === 6);
+}
+
+function cacheFailed(path: string, error: unknown): Error {
+  return failure('cache_failed', { path, reason: reasonOf(error) }, { cause: error });
 }

@@ -119,16 +119,26 @@ async function* inOrder(
   }
 }
 
+/** What the extents cover, in as few pieces as lie together in memory. */
 function* piecesOf(read: PlannedRead, opened: readonly OpenedBlob[]): Generator<Uint8Array, void, void> {
+  let run: Uint8Array = new Uint8Array(0);
   for (const [index, extent] of read.extents.entries()) {
-    const blob = opened[index];
-    if (blob === undefined) throw failure('blob_missing', { blob: shortId(extent.id) });
-    if ('error' in blob) throw blob.error;
-    const piece = blob.raw.subarray(extent.offset, extent.offset + extent.length);
-    if (piece.length !== extent.length) {
-      const reason = `the map asks for bytes ${extent.offset} to ${extent.offset + extent.length} of ${blob.raw.length}`;
-      throw failure('blob_damaged', { blob: shortId(extent.id), name: 'a map', reason });
+    const piece = pieceOf(extent, opened[index]);
+    if (run.buffer === piece.buffer && run.byteOffset + run.length === piece.byteOffset) {
+      run = new Uint8Array(run.buffer, run.byteOffset, run.length + piece.length);
+    } else {
+      if (run.length > 0) yield run;
+      run = piece;
     }
-    yield piece;
   }
+  if (run.length > 0) yield run;
+}
+
+function pieceOf(extent: Extent, blob: OpenedBlob | undefined): Uint8Array {
+  if (blob === undefined) throw failure('blob_missing', { blob: shortId(extent.id) });
+  if ('error' in blob) throw blob.error;
+  const piece = blob.raw.subarray(extent.offset, extent.offset + extent.length);
+  if (piece.length === extent.length) return piece;
+  const reason = `the map asks for bytes ${extent.offset} to ${extent.offset + extent.length} of ${blob.raw.length}`;
+  throw failure('blob_damaged', { blob: shortId(extent.id), name: 'a map', reason });
 }
