@@ -10,19 +10,25 @@ export interface Guard {
 
 /**
  * A shell that waits for the end of its standard input, which the kernel closes however we die, SIGKILL included;
- * it then ends the server whose data are in `<base>/data` and removes `base`.
+ * it then ends the server of that data directory, if there is one, and removes `directory`.
  */
-export function guardDirectory(base: string): Guard {
+export function guardDirectory(directory: string, dataDirectory: string): Guard {
+  // Several rounds: what died with us may still have been starting the server, or writing.
   const script = `trap '' INT TERM HUP
     cat >/dev/null
-    pid=$(head -n 1 "$1/data/postmaster.pid" 2>/dev/null)
-    if [ -n "$pid" ]; then
-      kill -QUIT "$pid" 2>/dev/null
-      for _ in 1 2 3 4 5 6 7 8 9 10; do kill -0 "$pid" 2>/dev/null || break; sleep 0.2; done
-      kill -KILL "$pid" 2>/dev/null
-    fi
-    rm -rf "$1"`;
-  const shell: ChildProcess = spawn('/bin/sh', ['-c', script, 'holdfast-guard', base], {
+    for _ in 1 2 3 4 5 6 7 8 9 10; do
+      pid=$(head -n 1 "$2/postmaster.pid" 2>/dev/null)
+      pid=\${pid#-}
+      if [ -n "$pid" ]; then
+        kill -QUIT "$pid"
+        for _ in 1 2 3 4 5 6 7 8 9 10; do kill -0 "$pid" || break; sleep 0.2; done
+        kill -KILL "$pid"
+      fi
+      rm -rf "$1"
+      [ -e "$1" ] || break
+      sleep 0.2
+    done`;
+  const shell: ChildProcess = spawn('/bin/sh', ['-c', script, 'holdfast-guard', directory, dataDirectory], {
     cwd: '/',
     detached: true,
     stdio: ['pipe', 'ignore', 'ignore'],

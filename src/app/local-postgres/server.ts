@@ -30,6 +30,8 @@ export interface LocalServerOptions {
   readonly password?: string | undefined;
   /** The search path for programs. */
   readonly path: string | undefined;
+  /** The caller guards a directory that `base` lies in; otherwise `base` gets a guard of its own. */
+  readonly guarded?: boolean | undefined;
 }
 
 export type StopMode = 'smart' | 'fast' | 'immediate';
@@ -62,9 +64,15 @@ export interface LocalServer extends AsyncDisposable {
   leaveRunning(): void;
 }
 
+/** Where the server of that base keeps its data. */
+export function dataDirectoryOf(base: string): string {
+  return join(base, 'data');
+}
+
 /** Makes a new cluster and starts it; resolves when it takes connections. On failure `base` is removed. */
 export async function startLocalServer(options: LocalServerOptions): Promise<LocalServer> {
-  const guard = guardDirectory(options.base);
+  const guard =
+    options.guarded === true ? undefined : guardDirectory(options.base, dataDirectoryOf(options.base));
   try {
     const server = new Server(options, guard);
     await server.create();
@@ -72,7 +80,7 @@ export async function startLocalServer(options: LocalServerOptions): Promise<Loc
     return server;
   } catch (error) {
     await rm(options.base, { recursive: true, force: true });
-    guard.release();
+    guard?.release();
     throw error;
   }
 }
@@ -88,17 +96,17 @@ class Server implements LocalServer {
   readonly user: ServerUser | undefined;
   readonly #base: string;
   readonly #options: LocalServerOptions;
-  readonly #guard: Guard;
+  readonly #guard: Guard | undefined;
   #port: number;
   #process: ChildProcess | undefined;
   #left = false;
 
-  constructor(options: LocalServerOptions, guard: Guard) {
+  constructor(options: LocalServerOptions, guard: Guard | undefined) {
     const { binaries, user, base } = options;
     this.major = binaries.major;
     this.origin = binaries.origin;
     this.binDirectory = binaries.binDirectory;
-    this.dataDirectory = join(base, 'data');
+    this.dataDirectory = dataDirectoryOf(base);
     this.socketDirectory = join(base, 's');
     this.password = options.password ?? randomBytes(15).toString('base64url');
     this.user = user;
@@ -224,6 +232,9 @@ class Server implements LocalServer {
       user: this.superuser,
       password: this.password,
       database,
+      // Named, because PGSSLMODE and PGOPTIONS of this process would count otherwise.
+      ssl: false,
+      options: '-c TimeZone=UTC',
       connectionTimeoutMillis: 5000,
       types: { getTypeParser: () => String },
     });
@@ -266,12 +277,15 @@ class Server implements LocalServer {
 
   async #end(signal: NodeJS.Signals): Promise<void> {
     const child = this.#process;
-    this.#process = undefined;
-    if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
-    child.ref();
-    const ended = once(child, 'exit');
-    child.kill(signal);
-    await ended;
+    if (child === undefined) return;
+    if (child.exitCode === null && child.signalCode === null) {
+      child.ref();
+      const ended = once(child, 'exit');
+      child.kill(signal);
+      await ended;
+    }
+    // Only now, so that whoever else wants it ended meanwhile waits as well.
+    if (this.#process === child) this.#process = undefined;
   }
 
   async log(): Promise<string> {
@@ -285,13 +299,13 @@ class Server implements LocalServer {
 
   leaveRunning(): void {
     this.#left = true;
-    this.#guard.disarm();
+    this.#guard?.disarm();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#left) return;
     await this.stop('immediate');
     await rm(this.#base, { recursive: true, force: true, maxRetries: 10, retryDelay: 50 });
-    this.#guard.release();
+    this.#guard?.release();
   }
 }
