@@ -86,6 +86,11 @@ export class Face implements Observer {
     return this.#output.flush();
   }
 
+  /** Whether standard output may have colours, which may go elsewhere than standard error. */
+  get productColour(): boolean {
+    return this.colour && this.#terminal.stdout.isTTY === true;
+  }
+
   /** Standard output: what the verb is for. */
   product(text: string): void {
     this.#output.product(text);

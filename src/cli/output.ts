@@ -41,8 +41,9 @@ export class Output {
   transient(line: string): void {
     if (!this.#terminal.screen || line === this.#transient) return;
     this.#transient = line;
-    // A line that wraps could not be taken back.
-    this.#terminal.stderr.write(`\r\u001b[2K${line.slice(0, (this.#terminal.stderr.columns ?? 80) - 1)}`);
+    // A line that wraps could not be taken back. A terminal may not know its width, and say 0.
+    const columns = this.#terminal.stderr.columns || 80;
+    this.#terminal.stderr.write(`\r\u001b[2K${line.slice(0, columns - 1)}`);
   }
 
   /** Resolves when all of it has been handed to the system. */

@@ -20,8 +20,8 @@ export interface Ran {
 export interface Running {
   readonly pid: number;
   readonly done: Promise<Ran>;
-  /** Resolves when standard output or standard error has held `text`. */
-  sees(text: string | RegExp): Promise<void>;
+  /** Resolves when standard output or standard error has held `text`, with all of both so far. */
+  sees(text: string | RegExp): Promise<string>;
   kill(signal: NodeJS.Signals): void;
 }
 
@@ -109,7 +109,7 @@ export async function sandbox(): Promise<Sandbox> {
               typeof text === 'string' ? output.includes(text) : text.test(output);
             if (!seen(stderr) && !seen(stdout)) return;
             watchers.delete(watch);
-            resolve();
+            resolve(stdout + stderr);
           };
           watchers.add(watch);
           watch();

@@ -7,6 +7,7 @@ import { catalogue } from '../../src/kernel/errors/catalogue.ts';
 import { configErrors } from '../../src/kernel/errors/config.ts';
 import { coreErrors } from '../../src/kernel/errors/core.ts';
 import type { ErrorEntry } from '../../src/kernel/errors/define.ts';
+import { demoErrors } from '../../src/kernel/errors/demo.ts';
 import { keyErrors } from '../../src/kernel/errors/keys.ts';
 import { postgresErrors } from '../../src/kernel/errors/postgres.ts';
 import { repositoryErrors } from '../../src/kernel/errors/repository.ts';
@@ -17,7 +18,7 @@ const root = join(import.meta.dirname, '../..');
 const entries: [string, ErrorEntry][] = Object.entries(catalogue);
 
 const parts: Record<string, Record<string, ErrorEntry>> = {
-  10: coreErrors,
+  10: { ...coreErrors, ...demoErrors },
   11: configErrors,
   20: storageErrors,
   30: repositoryErrors,

@@ -8,7 +8,7 @@ import { restoreErrors } from './restore.ts';
 import { storageErrors } from './storage.ts';
 
 /**
- * Every error Holdfast shows, by name. Codes by area: 10xx core and command line, 11xx configuration,
+ * Every error Holdfast shows, by name. Codes by area: 10xx core, command line and demo, 11xx configuration,
  * 20xx storage, 30xx repository, 31xx keys, 40xx restore, 50xx PostgreSQL. Codes are never reused.
  */
 export const catalogue = {

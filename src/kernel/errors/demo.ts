@@ -15,7 +15,7 @@ export const demoErrors = defineErrors({
     kind: 'failed',
     retryable: true,
     message: 'the PostgreSQL server of the demo did not start: {reason}',
-    hint: 'see whether there is room and memory: holdfast doctor; nothing was left behind',
+    hint: 'read the reason; the demo needs a temporary directory (TMPDIR) with 500 MB of room; nothing was left behind',
     explain: 'initdb or the server itself ended with an error. The demo has removed what it made.',
   },
   demo_not_proven: {
@@ -23,8 +23,17 @@ export const demoErrors = defineErrors({
     kind: 'integrity',
     retryable: false,
     message: '{count} of {total} comparisons of the demo did not hold: {names}',
-    hint: 'run holdfast demo --keep --json to look at both databases, and report this',
+    hint: 'report this, unless --tamper asked for it; holdfast demo --keep leaves both databases to look at',
     explain:
-      'What came back is not what was there, or a planted fault was not found. This is a bug of Holdfast, never of your data: the demo works on data of its own.',
+      'What came back is not what was there: a bug of Holdfast, unless --tamper changed a row to show that the proof notices. None of your data are touched: the demo works on data of its own.',
+  },
+  demo_no_tools: {
+    code: 'HF-1054',
+    kind: 'refused',
+    retryable: false,
+    message: 'the demo needs the client tools of PostgreSQL: {reason}',
+    hint: 'install them and run the demo again: sudo apt-get install postgresql-client (Debian, Ubuntu), sudo dnf install postgresql (Red Hat), brew install libpq (macOS)',
+    explain:
+      'pg_dump, pg_restore and psql were found neither on PATH nor where packages put them. As root on Debian or Ubuntu the demo installs them by itself. Nothing else was done.',
   },
 });

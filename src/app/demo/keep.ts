@@ -1,0 +1,77 @@
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Stage } from './stage.ts';
+
+/** What is left for playing. */
+export interface Kept {
+  readonly directory: string;
+  /** Of the database, without the password, which `env_file` sets. */
+  readonly url: string;
+  /** To be read into a shell (`. FILE`): sets the variables and goes to the directory. Mode 0600. */
+  readonly env_file: string;
+  /** A script that ends the server and removes everything. */
+  readonly end: string;
+  /** How to play, and how to end it. */
+  readonly readme: string;
+}
+
+/** Writes what one needs to play on, and lets go of directory and server. */
+export async function keepStage(stage: Stage): Promise<Kept> {
+  const { directory, url } = stage;
+  const file = (name: string): string => join(directory, name);
+  const kept = { directory, url, env_file: file('env'), end: file('end'), readme: file('README') };
+  await writeFile(kept.env_file, environment(stage), { mode: 0o600 });
+  await writeFile(kept.end, endScript(stage), { mode: 0o700 });
+  await writeFile(kept.readme, howToPlay(kept));
+  stage.leave();
+  return kept;
+}
+
+export function howToPlay({ directory, env_file, end }: Omit<Kept, 'readme'>): string {
+  return `The server still runs, and everything is in ${directory}.
+
+To play, in a shell:
+   . ${shell(env_file)}
+   psql "$DATABASE_URL"
+   holdfast list
+   holdfast info latest --entries
+   holdfast restore latest --to "$DATABASE_URL" --force
+   holdfast verify --read-data
+
+To stop the server and remove it all:
+   ${shell(end)}
+`;
+}
+
+function environment({ directory, variables }: Stage): string {
+  const programs = join(import.meta.dirname, '..', '..', '..', 'bin');
+  const lines = Object.entries(variables).map(([name, value]) => `export ${name}=${shell(value)}`);
+  return `${lines.join('\n')}
+unset HOLDFAST_CONFIG
+export PATH=${shell(programs)}:"$PATH"
+cd ${shell(directory)}
+`;
+}
+
+function endScript({ directory, server }: Stage): string {
+  const data = server.dataDirectory;
+  return `#!/bin/sh
+# Ends the server of the demo and removes everything the demo made.
+data=${shell(data)}
+pid=$(head -n 1 "$data/postmaster.pid" 2>/dev/null)
+# After a restart of the machine another process may have that number.
+is_ours() {
+  grep -qaF "$data" "/proc/$pid/cmdline" 2>/dev/null || ps -o command= -p "$pid" 2>/dev/null | grep -qF "$data"
+}
+if [ -n "$pid" ] && is_ours; then
+  kill -INT "$pid"
+  while is_ours; do sleep 0.1; done
+fi
+cd / && rm -rf ${shell(directory)}
+`;
+}
+
+/** Quoted for a shell where that is needed. */
+function shell(text: string): string {
+  return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;
+}

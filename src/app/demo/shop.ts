@@ -1,0 +1,40 @@
+import { readFile } from 'node:fs/promises';
+import type { LocalServer } from '../local-postgres/server.ts';
+
+const sql = (name: string): Promise<string> =>
+  readFile(new URL(`./sql/${name}.sql`, import.meta.url), 'utf8');
+
+/** Creates the database `shop` and fills it. Answers its size. */
+export async function openShop(server: LocalServer): Promise<number> {
+  await server.psql('CREATE ROLE shop_owner; CREATE ROLE shop_app');
+  await server.psql('CREATE DATABASE shop OWNER shop_owner');
+  const [schema, data, finish] = await Promise.all([sql('schema'), sql('data'), sql('finish')]);
+  // One transaction, so that new tables need no WAL.
+  await server.psql(`BEGIN; SET ROLE shop_owner; ${schema} ${data} ${finish} COMMIT`, 'shop');
+  return Number(await server.psql("SELECT pg_database_size('shop')"));
+}
+
+export interface BusinessDay {
+  readonly orders: number;
+  /** Rows inserted, updated or deleted. */
+  readonly rows_changed: number;
+}
+
+/** Orders come in and move on, customers and prices change. */
+export async function businessDay(server: LocalServer): Promise<BusinessDay> {
+  // Several statements without BEGIN are one transaction, which this counts before it ends.
+  const count = `SELECT sum(n_tup_ins) FILTER (WHERE relname = 'orders'), sum(n_tup_ins + n_tup_upd + n_tup_del)
+                   FROM pg_stat_xact_user_tables WHERE schemaname <> 'pg_temp'`;
+  const [orders, changed] = (await server.psql(`${await sql('business-day')} ${count}`, 'shop')).split('|');
+  return { orders: Number(orders), rows_changed: Number(changed) };
+}
+
+/** A release that went to the wrong server, and a forgotten WHERE. */
+export const disasterSql = [
+  'DROP SCHEMA sales CASCADE;',
+  "UPDATE crm.customers SET email = 'test' || id || '@example.com';",
+] as const;
+
+/** One character in one row: the least that the proof must notice. */
+export const tamperSql =
+  "UPDATE crm.addresses SET city = city || '?' WHERE customer_id = 7 AND kind = 'billing';";

@@ -1,0 +1,140 @@
+import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { existsSync, readFileSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { promisify } from 'node:util';
+import type { Kept } from '../../src/app/demo/keep.ts';
+import { isAlive } from '../../src/app/local-postgres/processes.ts';
+import { withoutPostgres } from '../../testing/postgres-server.ts';
+import { until } from '../../testing/until.ts';
+import { sandbox, type Json, type Ran } from '../cli/program-runner.ts';
+
+const options = { skip: withoutPostgres('system'), timeout: 180_000 };
+const limitMs = 170_000;
+const steps = [
+  'shop',
+  'init',
+  'first_backup',
+  'business_day',
+  'second_backup',
+  'disaster',
+  'restore',
+  'proof',
+];
+
+test('the demo tells its story, proves the restore and leaves nothing', options, async () => {
+  await using box = await sandbox();
+  const { code, stdout, stderr } = await box.run(['demo'], { limitMs });
+  assert.equal(code, 0, stdout + stderr);
+  for (const command of ['holdfast init', 'holdfast backup', 'holdfast restore latest --to postgres://'])
+    assert.ok(stdout.includes(`   $ ${command}`), command);
+  assert.match(stdout, /second backup\n.*\n.* read, .* stored, .*\n +\d+\.\d % of the first one/);
+  assert.match(stdout, /3 tables with [\d,]+ rows gone\n +[\d,]+ rows overwritten\n/);
+  assert.match(stdout, /sales\.orders +[\d,]+ +[0-9a-f]{16} +equal\n/);
+  assert.match(stdout, /pg_dump --create .* equal\n +✓ all \d+ comparisons hold\n/);
+  assert.doesNotMatch(stdout + stderr, /:[^/@\s]+@/, 'a password in a URL');
+  assert.ok(!stdout.includes('\u001b'), 'no colours in a pipe');
+  const [, directory = ''] = /files in (\S+)\n/.exec(stdout) ?? [];
+  assert.match(directory, /holdfast-demo-/);
+  assert.equal(existsSync(directory), false);
+  assert.equal(existsSync(box.home), false, 'nothing is written into the home directory');
+});
+
+test('--json ends with what was compared; --keep leaves everything, and how to end it', options, async () => {
+  await using box = await sandbox();
+  const ran = await box.run(['demo', '--json', '--keep'], { limitMs });
+  assert.equal(ran.code, 0, ran.stdout + ran.stderr);
+  const summary = ran.lines().at(-1) ?? {};
+  const kept = summary['kept'] as Kept;
+  try {
+    assert.deepEqual([summary['type'], summary['schema'], summary['ok']], ['summary', 1, true]);
+    assert.deepEqual(stepsOf(ran), steps);
+    const comparisons = summary['comparisons'] as Json[];
+    assert.deepEqual([...new Set(comparisons.map(({ what }) => String(what)))].toSorted(), [
+      'fingerprint',
+      'pg_dump rows',
+      'pg_dump statements',
+      'row count',
+      'sequence',
+    ]);
+    assert.ok(comparisons.every(({ equal, before, after }) => equal === true && before === after));
+    assert.ok(comparisons.some(({ name, before }) => name === 'sales.orders' && before === '15150'));
+    assert.equal((summary['backups'] as Json[]).length, 2);
+    assert.ok(Number(summary['second_backup_percent']) < 10);
+    assert.equal(statSync(kept.env_file).mode & 0o777, 0o600);
+    const [, password] = /^export PGPASSWORD=(.{10,})$/m.exec(readFileSync(kept.env_file, 'utf8')) ?? [];
+    const shown = ran.stdout + ran.stderr + readFileSync(kept.readme, 'utf8');
+    assert.ok(password !== undefined && !shown.includes(password), 'the password is shown');
+    const listed = await inShell(kept, 'holdfast list --json');
+    assert.equal((JSON.parse(listed) as { backups: unknown[] }).backups.length, 2);
+    assert.equal(
+      await inShell(kept, 'psql "$DATABASE_URL" -Atc "SELECT count(*) FROM sales.orders"'),
+      '15150\n',
+    );
+  } finally {
+    const server = pidOf(kept.directory);
+    await promisify(execFile)(kept.end);
+    assert.equal(existsSync(kept.directory), false);
+    await until(() => !isAlive(server), 'the server ends');
+  }
+});
+
+test('one character changed in one row makes the demo fail', options, async () => {
+  await using box = await sandbox();
+  const ran = await box.run(['demo', '--tamper', '--json'], { limitMs });
+  assert.equal(ran.code, 9, ran.stdout + ran.stderr);
+  const summary = ran.lines().at(-1) ?? {};
+  assert.deepEqual([summary['type'], summary['ok']], ['summary', false]);
+  assert.equal((summary['error'] as Json)['code'], 'HF-1053');
+  const unequal = (summary['comparisons'] as Json[]).filter(({ equal }) => equal !== true);
+  assert.deepEqual(
+    unequal.map(({ what, name }) => `${what} ${name}`),
+    ['pg_dump rows crm.addresses', 'fingerprint crm.addresses'],
+  );
+  assert.match(ran.stderr, /^error\[HF-1053\]: 2 of \d+ comparisons of the demo did not hold/m);
+});
+
+for (const [signal, step, expected] of [
+  ['SIGTERM', 'shop', 130],
+  ['SIGKILL', 'first_backup', null],
+  ['SIGINT', 'restore', 130],
+] as const) {
+  test(`${signal} in the step ${step} leaves neither server nor files`, options, async () => {
+    await using box = await sandbox();
+    const running = box.start(['demo', '--json'], { limitMs });
+    const told = await running.sees(`{"type":"step","step":"${step}"`);
+    const [, directory = ''] = /"directory":"([^"]+)"/.exec(told) ?? [];
+    const server = pidOf(directory);
+    running.kill(signal);
+    const ran = await running.done;
+    assert.equal(ran.code, expected, ran.stdout + ran.stderr);
+    if (signal === 'SIGKILL') await until(() => !existsSync(directory), 'the guard removes the directory');
+    assert.equal(existsSync(directory), false);
+    await until(() => !isAlive(server), 'the server ends');
+    assert.ok(!stepsOf(ran).includes('proof'));
+  });
+}
+
+test('a repository or configuration of the user is refused before anything starts', async () => {
+  await using box = await sandbox();
+  const { code, stderr } = await box.run(['demo', '--repo', box.at('mine')]);
+  assert.equal(code, 2);
+  assert.match(stderr, /^error\[HF-1001\]: the demo makes a repository and settings of its own\n/);
+});
+
+function stepsOf(ran: Ran): unknown[] {
+  return ran
+    .lines()
+    .filter(({ type }) => type === 'step_done')
+    .map(({ step }) => step as unknown);
+}
+
+function pidOf(directory: string): number {
+  return Number.parseInt(readFileSync(join(directory, 'server/data/postmaster.pid'), 'utf8'), 10);
+}
+
+async function inShell(kept: Kept, command: string): Promise<string> {
+  const { stdout } = await promisify(execFile)('/bin/sh', ['-c', `. ${kept.env_file}; ${command}`]);
+  return stdout;
+}
