@@ -96,9 +96,9 @@ export const repositoryErrors = defineErrors({
     kind: 'failed',
     retryable: true,
     message: 'cannot use the local index cache {path}: {reason}',
-    hint: 'remove the file or name another place with cache_directory; it holds nothing that cannot be made again',
+    hint: 'free some space there, remove the file, or name another place with cache_directory; it holds nothing that cannot be made again',
     explain:
-      'The local cache of the repository index could not be opened or made. The repository is not affected.',
+      'The local cache of the repository index could not be opened, made or written, most often because its disk is full. The repository is not affected.',
   },
   pack_lost: {
     code: 'HF-3014',
