@@ -1,14 +1,19 @@
 import { readFile } from 'node:fs/promises';
 import type { LocalServer } from '../local-postgres/server.ts';
 
-const sql = (name: string): Promise<string> =>
-  readFile(new URL(`./sql/${name}.sql`, import.meta.url), 'utf8');
+const scripts = {
+  schema: new URL('./sql/schema.sql', import.meta.url),
+  data: new URL('./sql/data.sql', import.meta.url),
+  finish: new URL('./sql/finish.sql', import.meta.url),
+  businessDay: new URL('./sql/business-day.sql', import.meta.url),
+};
+const read = (script: URL): Promise<string> => readFile(script, 'utf8');
 
 /** Creates the database `shop` and fills it. Answers its size. */
 export async function openShop(server: LocalServer): Promise<number> {
   await server.psql('CREATE ROLE shop_owner; CREATE ROLE shop_app');
   await server.psql('CREATE DATABASE shop OWNER shop_owner');
-  const [schema, data, finish] = await Promise.all([sql('schema'), sql('data'), sql('finish')]);
+  const [schema, data, finish] = await Promise.all([scripts.schema, scripts.data, scripts.finish].map(read));
   // One transaction, so that new tables need no WAL.
   await server.psql(`BEGIN; SET ROLE shop_owner; ${schema} ${data} ${finish} COMMIT`, 'shop');
   return Number(await server.psql("SELECT pg_database_size('shop')"));
@@ -25,7 +30,9 @@ export async function businessDay(server: LocalServer): Promise<BusinessDay> {
   // Several statements without BEGIN are one transaction, which this counts before it ends.
   const count = `SELECT sum(n_tup_ins) FILTER (WHERE relname = 'orders'), sum(n_tup_ins + n_tup_upd + n_tup_del)
                    FROM pg_stat_xact_user_tables WHERE schemaname <> 'pg_temp'`;
-  const [orders, changed] = (await server.psql(`${await sql('business-day')} ${count}`, 'shop')).split('|');
+  const [orders, changed] = (await server.psql(`${await read(scripts.businessDay)} ${count}`, 'shop')).split(
+    '|',
+  );
   return { orders: Number(orders), rows_changed: Number(changed) };
 }
 
