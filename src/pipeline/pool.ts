@@ -140,6 +140,8 @@ export class WorkerPool implements AsyncDisposable {
   #start(): Member {
     const worker = new Worker(siblingModule(import.meta.url, './worker.ts'), {
       workerData: this.#setup,
+      // What passes through is in buffers; the many small objects around it die young, and need no more room.
+      resourceLimits: { maxYoungGenerationSizeMb: 12 },
       // Ctrl-C and the streams of people are the main thread's business.
       stdout: false,
       stderr: false,

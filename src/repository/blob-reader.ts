@@ -7,7 +7,7 @@ import type { IndexCache, Located } from './index-cache.ts';
 import { packObject } from './layout.ts';
 
 /** Neighbouring blobs are read together up to this (stored, and unpacked), over gaps up to `gapBytes`. */
-const readBytes = 4 * 1024 * 1024;
+const readBytes = 2 * 1024 * 1024;
 const gapBytes = 64 * 1024;
 
 /** Blobs that lie near each other in one pack and are read by one request. */

@@ -5,7 +5,7 @@ import { readExtents, readNodeReferences, type Extent } from '../pipeline/map.ts
 import { type BlobReader, groupReads, type OpenedBlob, type ReadGroup, shortId } from './blob-reader.ts';
 import type { Located } from './index-cache.ts';
 
-/** Reads under way ahead of the consumer. With groups of at most 4 MiB this bounds the memory of one open stream. */
+/** Reads under way ahead of the consumer. With groups of at most 2 MiB this bounds the memory of one open stream. */
 const readAhead = 3;
 /** Extents looked up and grouped at a time. */
 const extentWindow = 256;
