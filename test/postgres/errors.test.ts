@@ -307,6 +307,15 @@ describe('errors without a server to provoke them', () => {
     });
   }
 
+  it('a large object that may not be read is told with the grant that works for it', () => {
+    const stderr =
+      'pg_dump: error: could not open large object 16453: ERROR:  permission denied for large object 16453\n';
+    const { message, hint } = toolFailure('pg_dump', { code: 1, signal: null, stderr }, setting);
+    assert.match(message, /may not read large object 16453/);
+    assert.match(hint, /^GRANT SELECT ON LARGE OBJECT 16453 TO /);
+    assert.doesNotMatch(hint, /pg_read_all_data/);
+  });
+
   it('an error of the server keeps its SQLSTATE, and loses the password', () => {
     const error = serverFailure(
       Object.assign(new Error('syntax error near p ss/word'), { code: '42601' }),

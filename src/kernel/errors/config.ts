@@ -192,7 +192,7 @@ export const configErrors = defineErrors({
     kind: 'integrity',
     retryable: false,
     message: 'verification of {location} found {problems} problems; {backups} backups are affected',
-    hint: 'every problem is named above with what needs it; what is not named restores. Run holdfast backup to have a whole one again',
+    hint: 'what is not named above restores. Put back good copies of the objects named, or set them aside and run holdfast backup: docs/operations.md#verify-found-damage',
     explain:
       'verify found objects that are damaged, missing or foreign. Nothing was changed: verify only reads.',
   },

@@ -38,7 +38,7 @@ export const keyErrors = defineErrors({
     kind: 'integrity',
     retryable: false,
     message: 'key object {name} is damaged: {reason}',
-    hint: 'open the repository with another passphrase, remove this key and add it again; or put back the copy from your recovery kit',
+    hint: 'put back this object from a copy of the repository; or open it with another passphrase, move the object away, and make a new key with holdfast key add',
     explain: 'The key object does not match its own check value. Other keys are not affected.',
   },
   key_none: {
@@ -46,7 +46,7 @@ export const keyErrors = defineErrors({
     kind: 'integrity',
     retryable: false,
     message: 'the repository at {location} is encrypted and has no key object left',
-    hint: 'put back keys/ from a copy of the repository or from your recovery kit',
+    hint: 'put back keys/ from a copy of the repository',
     explain: 'Without any key object the master key cannot be had, whatever the passphrase.',
   },
   key_weak: {
@@ -62,7 +62,7 @@ export const keyErrors = defineErrors({
     kind: 'refused',
     retryable: false,
     message: 'the repository at {location} is not encrypted and has no keys',
-    hint: 'create an encrypted one with holdfast init and copy the backups there',
+    hint: 'create an encrypted one in another place with holdfast init --repo PLACE, and back up into that',
     explain: 'Keys belong to encrypted repositories only.',
   },
 });

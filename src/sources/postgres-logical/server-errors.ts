@@ -249,17 +249,20 @@ function permission(text: string, setting: ServerSetting): HoldfastError {
   const named =
     (kind === 'table' || kind === 'relation' || kind === 'sequence' ? tableOf(text) : undefined) ??
     denied?.[2]?.trim();
-  const role = quoteIdentifier(user);
-  const grant =
-    kind === 'schema'
-      ? `GRANT USAGE ON SCHEMA ${named ?? '…'} TO ${role}; or for everything: GRANT pg_read_all_data TO ${role};`
-      : `GRANT SELECT ON ${named ?? '…'} TO ${role}; or for everything: GRANT pg_read_all_data TO ${role};`;
   return failure('postgres_permission', {
     user,
     object: named === undefined ? scrub(oneLine(text).slice(0, 300), setting.password) : `${kind} ${named}`,
     database,
-    grant,
+    grant: grantFor(kind, named ?? '…', quoteIdentifier(user)),
   });
+}
+
+function grantFor(kind: string, name: string, role: string): string {
+  // pg_read_all_data does not cover large objects.
+  if (kind === 'large object')
+    return `GRANT SELECT ON LARGE OBJECT ${name} TO ${role}; for each of them, or back up as a superuser`;
+  const one = kind === 'schema' ? `GRANT USAGE ON SCHEMA ${name}` : `GRANT SELECT ON ${name}`;
+  return `${one} TO ${role}; or for everything: GRANT pg_read_all_data TO ${role};`;
 }
 
 /** The schema-qualified name in the query a tool quotes after its error. */
