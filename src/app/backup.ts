@@ -36,6 +36,8 @@ export interface BackupResult extends Outcome {
   readonly repository: { readonly id: string; readonly location: string };
   readonly backups: readonly BackupView[];
   readonly failed: readonly FailedSource[];
+  /** Names of the sources that an interruption left without a backup. */
+  readonly not_made: readonly string[];
   /** With `--dry-run`: what was found out about each source. */
   readonly plan?: readonly {
     readonly source: string;
@@ -46,7 +48,7 @@ export interface BackupResult extends Outcome {
 
 /**
  * Backs up each source in turn. One that fails does not stop the others: the result then names it (`partly_done`), or
- * carries the first error when none succeeded. An interruption stops all.
+ * carries the first error when none succeeded. An interruption stops all; what was finished by then is in the result.
  */
 export async function backup(options: BackupOptions, context: AppContext): Promise<BackupResult> {
   const touched = (result: BackupResult): string[] => result.backups.map(({ id }) => id);
@@ -85,30 +87,33 @@ async function run(
   };
   const backups: BackupView[] = [];
   const failed: FailedSource[] = [];
+  const notMade: string[] = [];
   for (const source of chosen) {
-    signal.throwIfAborted();
     try {
-      const manifest = await one(app, repository, source, origin, options);
-      const view = backupView(manifest);
+      signal.throwIfAborted();
+      const view = backupView(await one(app, repository, source, origin, options));
       backups.push(view);
-      app.log.info('backup done', {
-        backup: view.id,
-        source: view.source,
-        bytes_read: view.bytes_read,
-        bytes_added: view.bytes_added,
-      });
-      observer.event({ type: 'backup', backup: view });
-      for (const warning of view.warnings)
-        observer.notice({ level: 'warning', message: `${source.name}: ${warning}` });
+      tell(app, view);
     } catch (error) {
-      if (signal.aborted) throw error;
+      if (signal.aborted) {
+        notMade.push(source.name);
+        continue;
+      }
       const known = asFailure(error).toJSON();
       failed.push({ source: source.name, error: known });
       // The only one's error is the whole command's.
       if (chosen.length > 1) observer.event({ type: 'error', source: source.name, error: known });
     }
   }
-  return { ...resultOf(repository, failed, chosen.length), dry_run: false, backups };
+  const error = notMade.length > 0 ? asFailure(signal.reason).toJSON() : overall(failed, chosen.length);
+  return { ...resultOf(repository, error), dry_run: false, backups, failed, not_made: notMade };
+}
+
+function tell(app: App, view: BackupView): void {
+  const { id, source, bytes_read, bytes_added, warnings } = view;
+  app.log.info('backup done', { backup: id, source, bytes_read, bytes_added });
+  app.observer.event({ type: 'backup', backup: view });
+  for (const warning of warnings) app.observer.notice({ level: 'warning', message: `${source}: ${warning}` });
 }
 
 async function one(
@@ -148,27 +153,24 @@ async function plan(
     const error = errorOfFinding(first) ?? failure('doctor_failed', { checks: first.check }).toJSON();
     failed.push({ source: source.name, error });
   }
-  return { ...resultOf(repository, failed, chosen.length), dry_run: true, backups: [], plan: plans };
+  const result = resultOf(repository, overall(failed, chosen.length));
+  return { ...result, dry_run: true, backups: [], failed, not_made: [], plan: plans };
 }
 
-function resultOf(
-  repository: Repository,
-  failed: readonly FailedSource[],
-  total: number,
-): Omit<BackupResult, 'dry_run' | 'backups'> {
+function resultOf(repository: Repository, error: BackupResult['error']) {
   return {
-    schema: 1,
-    ok: failed.length === 0,
-    ...(failed.length === 0 ? {} : { error: overall(failed, total) }),
+    schema: 1 as const,
+    ok: error === undefined,
+    ...(error === undefined ? {} : { error }),
     repository: { id: repository.info.id, location: repository.storage.location },
-    failed,
   };
 }
 
-/** When nothing at all succeeded, the first error is the whole command's. */
-function overall(failed: readonly FailedSource[], total: number): Record<string, unknown> {
+/** Undefined when all succeeded. When nothing at all did, the first error is the whole command's. */
+function overall(failed: readonly FailedSource[], total: number): Record<string, unknown> | undefined {
   const [first] = failed;
-  if (first !== undefined && failed.length === total) return first.error;
+  if (first === undefined) return undefined;
+  if (failed.length === total) return first.error;
   const names = failed.map(({ source }) => source).join(', ');
   return failure('partly_done', { failed: failed.length, total, names }).toJSON();
 }

@@ -1,6 +1,7 @@
 import type { Command, CommanderError } from 'commander';
 import type { Machine } from '../app/machine.ts';
 import { holdfastVersion } from '../app/version.ts';
+import { exitCodes } from '../kernel/errors/define.ts';
 import { failure, isFailure, type HoldfastError } from '../kernel/errors/failure.ts';
 import { nearest } from '../kernel/nearest.ts';
 import { Face } from './face.ts';
@@ -54,7 +55,7 @@ function faceOptions(verb: string, options: Readonly<Record<string, unknown>>) {
     quiet: options['quiet'] === true,
     yes: options['yes'] === true,
     longRunning: longRunning.includes(verb),
-    ...(verb === 'backup' ? { always: { backups: [], failed: [] } } : {}),
+    ...(verb === 'backup' ? { always: { backups: [], failed: [], not_made: [] } } : {}),
   };
 }
 
@@ -112,8 +113,12 @@ function listen(face: Face, { onSignal, exitNow }: CliEnvironment): void {
   for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
     onSignal(name, () => {
       const what = name === 'SIGINT' ? 'Ctrl-C' : name;
-      if (face.interrupt(what)) face.say(`${what}: stopping; once more stops at once\n`);
-      else exitNow(130);
+      if (face.interrupt(what)) {
+        face.say(`${what}: stopping; once more stops at once\n`);
+        return;
+      }
+      face.say(`${what}: stopped at once; what is half done is visible to nobody and does no harm\n`);
+      exitNow(exitCodes.interrupted);
     });
   }
 }

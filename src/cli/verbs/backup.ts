@@ -27,6 +27,7 @@ function render(face: Face, result: BackupResult): void {
     face.say(`would back up ${source} (${kind}) to ${result.repository.location}\n${findingLines(findings)}`);
   }
   for (const view of result.backups) face.say(line(view));
+  if (result.not_made.length > 0) face.say(`not backed up: ${result.not_made.join(', ')}\n`);
 }
 
 function line(view: BackupView): string {
