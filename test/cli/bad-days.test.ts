@@ -2,93 +2,44 @@ import assert from 'node:assert/strict';
 import { chmod, cp, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { childrenOf, isAlive } from '../../src/app/local-postgres/processes.ts';
-import { startPostgres, type PostgresServer } from '../../testing/postgres-server.ts';
-import { mountSmall } from '../storage/small-mount.ts';
-import { sandbox, type Json, type Ran, type RunOptions, type Sandbox } from './program-runner.ts';
-
-const passphrase = 'correct horse battery';
+import { ownMounts } from '../../testing/own-mounts.ts';
+import { runInProcess } from './in-process.ts';
+import type { Json } from './program-runner.ts';
+import { assertFailed, shop, type Shop } from './shop.ts';
 
 describe('bad input and bad days', () => {
-  let server: PostgresServer;
-  let box: Sandbox;
-  let backupId: string;
-  let env: Record<string, string>;
-
+  let the: Shop;
   before(async () => {
-    server = await startPostgres();
-    box = await sandbox();
-    await server.psql('CREATE DATABASE shop');
-    await server.psql(
-      'CREATE TABLE orders AS SELECT i AS id, md5(i::text) AS note FROM generate_series(1, 20000) i',
-      'shop',
-    );
-    await server.psql("CREATE ROLE guest LOGIN PASSWORD 'guest'");
-    env = {
-      HOLDFAST_PASSPHRASE: passphrase,
-      HOLDFAST_REPOSITORY: box.at('r'),
-      DATABASE_URL: server.url('shop'),
-    };
-    assert.equal((await box.run(['init'], { env })).code, 0);
-    const summary = (await box.run(['backup', '--json'], { env })).lines().at(-1) ?? {};
-    backupId = String((summary['backups'] as Json[])[0]?.['id']);
+    the = await shop();
+    await the.server.psql("CREATE ROLE guest LOGIN PASSWORD 'guest'");
   });
-
-  after(async () => {
-    await box[Symbol.asyncDispose]();
-    await server[Symbol.asyncDispose]();
-  });
-
-  /** Exit code and code of the error, and that there is a hint. */
-  async function fails(
-    args: readonly string[],
-    exit: number,
-    code: string,
-    options: RunOptions = {},
-  ): Promise<Ran> {
-    const ran = await box.run(args, { ...options, env: { ...env, ...options.env } });
-    assert.equal(ran.code, exit, ran.stderr);
-    assert.match(
-      ran.stderr,
-      new RegExp(
-        `error\\[${code}\\]: .+\\n(.*\\n)*hint: .+\\ndocs: docs/errors\\.md#${code.toLowerCase()}\\n$`,
-      ),
-    );
-    assert.ok(!ran.stderr.includes(server.password) && !ran.stdout.includes(server.password));
-    return ran;
-  }
+  after(() => the[Symbol.asyncDispose]());
 
   /** A copy of the repository, to be spoilt. */
   async function copy(name: string): Promise<string> {
-    await cp(box.at('r'), box.at(name), { recursive: true });
-    return box.at(name);
-  }
-
-  async function backupCount(): Promise<number> {
-    return ((await box.run(['list', '--json'], { env })).json()['backups'] as Json[]).length;
+    await cp(the.box.at('r'), the.box.at(name), { recursive: true });
+    return the.box.at(name);
   }
 
   it('wrong passphrase', async () =>
-    void (await fails(['list'], 10, 'HF-3101', { env: { HOLDFAST_PASSPHRASE: 'wrong horse' } })));
+    void (await the.fails(['list'], 10, 'HF-3101', { env: { HOLDFAST_PASSPHRASE: 'wrong horse' } })));
 
   it('no passphrase', async () => {
-    const { HOLDFAST_PASSPHRASE: _, ...rest } = env;
-    const ran = await box.run(['backup'], { env: rest });
-    assert.equal(ran.code, 10);
-    assert.match(ran.stderr, /error\[HF-3102\]/);
+    const { HOLDFAST_PASSPHRASE: _, ...rest } = the.env;
+    assertFailed(await runInProcess(the.box, ['backup'], { env: rest }), 10, 'HF-3102');
   });
 
   it('no repository', async () => {
-    await mkdir(box.at('empty'));
-    await fails(['backup'], 6, 'HF-3001', { env: { HOLDFAST_REPOSITORY: box.at('empty') } });
-    await fails(['list', '--repo', box.at('nowhere')], 6, 'HF-2008');
+    await mkdir(the.box.at('empty'));
+    await the.fails(['backup'], 6, 'HF-3001', { env: { HOLDFAST_REPOSITORY: the.box.at('empty') } });
+    await the.fails(['list', '--repo', the.box.at('nowhere')], 6, 'HF-2008');
   });
 
   it('a foreign directory', async () => {
-    await mkdir(box.at('photos'));
-    await writeFile(box.at('photos', 'cat.jpg'), 'meow');
-    await fails(['init', '--repo', box.at('photos')], 4, 'HF-3003');
-    assert.deepEqual(await readdir(box.at('photos')), ['cat.jpg']);
+    await mkdir(the.box.at('photos'));
+    await writeFile(the.box.at('photos', 'cat.jpg'), 'meow');
+    await the.fails(['init', '--repo', the.box.at('photos')], 4, 'HF-3003');
+    assert.deepEqual(await readdir(the.box.at('photos')), ['cat.jpg']);
   });
 
   it('a repository of a newer format, and one whose description is damaged', async () => {
@@ -97,72 +48,72 @@ describe('bad input and bad days', () => {
     const text = await readFile(file, 'utf8');
     await chmod(file, 0o600);
     await writeFile(file, text.replace(/"format": ?1/, '"format":2'));
-    await fails(['backup', '--repo', path], 4, 'HF-3004');
+    await the.fails(['backup', '--repo', path], 4, 'HF-3004');
     await writeFile(file, text.replace('20', '30'));
-    await fails(['list', '--repo', path], 9, 'HF-3005');
+    await the.fails(['list', '--repo', path], 9, 'HF-3005');
     await writeFile(file, text.slice(0, -20));
-    await fails(['list', '--repo', path], 9, 'HF-3005');
+    await the.fails(['list', '--repo', path], 9, 'HF-3005');
   });
 
   it('no pg_dump', async () => {
-    await mkdir(box.at('nothing'), { recursive: true });
+    await mkdir(the.box.at('nothing'), { recursive: true });
     const source = {
-      HOLDFAST_SOURCES_SHOP_URL: server.url('shop'),
-      HOLDFAST_SOURCES_SHOP_CLIENT_BIN: box.at('nothing'),
+      HOLDFAST_SOURCES_SHOP_URL: the.server.url('shop'),
+      HOLDFAST_SOURCES_SHOP_CLIENT_BIN: the.box.at('nothing'),
     };
-    await fails(['backup'], 4, 'HF-5009', { env: source });
+    await the.fails(['backup'], 4, 'HF-5009', { env: source });
   });
 
   it('pg_dump older than the server', async () => {
-    await mkdir(box.at('old'));
-    await writeFile(box.at('old', 'pg_dump'), '#!/bin/sh\necho "pg_dump (PostgreSQL) 11.2"\n', {
+    await mkdir(the.box.at('old'));
+    await writeFile(the.box.at('old', 'pg_dump'), '#!/bin/sh\necho "pg_dump (PostgreSQL) 11.2"\n', {
       mode: 0o755,
     });
     const source = {
-      HOLDFAST_SOURCES_SHOP_URL: server.url('shop'),
-      HOLDFAST_SOURCES_SHOP_CLIENT_BIN: box.at('old'),
+      HOLDFAST_SOURCES_SHOP_URL: the.server.url('shop'),
+      HOLDFAST_SOURCES_SHOP_CLIENT_BIN: the.box.at('old'),
     };
-    await fails(['backup'], 4, 'HF-5008', { env: source });
+    await the.fails(['backup'], 4, 'HF-5008', { env: source });
   });
 
   it('connection refused', async () =>
-    void (await fails(['backup', '--from', 'postgres://u:p@127.0.0.1:1/d'], 8, 'HF-5001')));
+    void (await the.fails(['backup', '--from', 'postgres://u:p@127.0.0.1:1/d'], 8, 'HF-5001')));
 
   it('wrong password', async () => {
-    await fails(['backup', '--from', server.url('shop', 'guest', 'wrong')], 4, 'HF-5003');
+    await the.fails(['backup', '--from', the.server.url('shop', 'guest', 'wrong')], 4, 'HF-5003');
   });
 
   it('a database that is not there', async () =>
-    void (await fails(['backup', '--from', server.url('nodb')], 6, 'HF-5004')));
+    void (await the.fails(['backup', '--from', the.server.url('nodb')], 6, 'HF-5004')));
 
   it('permission denied on one table', async () => {
-    const before = await backupCount();
-    await fails(['backup', '--from', server.url('shop', 'guest', 'guest')], 4, 'HF-5007');
-    assert.equal(await backupCount(), before);
+    const before = await the.backupCount();
+    await the.fails(['backup', '--from', the.server.url('shop', 'guest', 'guest')], 4, 'HF-5007');
+    assert.equal(await the.backupCount(), before);
   });
 
   it('a target that is not empty', async () => {
-    await fails(['restore', 'latest', '--to', server.url('shop')], 7, 'HF-5030');
-    assert.equal(await server.psql('SELECT count(*) FROM orders', 'shop'), '20000');
+    await the.fails(['restore', 'latest', '--to', the.server.url('shop')], 7, 'HF-5030');
+    assert.equal(await the.server.psql('SELECT count(*) FROM orders', 'shop'), '20000');
   });
 
   it('an unknown id, an ambiguous prefix, and what is none', async () => {
-    await fails(['info', backupId.startsWith('0000') ? 'ffff0' : '00000'], 6, 'HF-3010');
-    await fails(['restore', 'latest:nobody', '--to', server.url('x')], 6, 'HF-3010');
-    await fails(['info', 'the last one'], 2, 'HF-3012');
+    await the.fails(['info', the.backupId.startsWith('0000') ? 'ffff0' : '00000'], 6, 'HF-3010');
+    await the.fails(['restore', 'latest:nobody', '--to', the.server.url('x')], 6, 'HF-3010');
+    await the.fails(['info', 'the last one'], 2, 'HF-3012');
   });
 
   it('an unknown source, with the nearest one', async () => {
-    const { stderr } = await fails(['backup', 'shpo'], 6, 'HF-1112');
+    const { stderr } = await the.fails(['backup', 'shpo'], 6, 'HF-1112');
     assert.match(stderr, /did you mean shop\?/);
   });
 
   it('one source of two fails: the other is backed up and the failed one is named', async () => {
     const sources = {
       HOLDFAST_SOURCES_BAD_URL: 'postgres://u:p@127.0.0.1:1/d',
-      HOLDFAST_SOURCES_GOOD_URL: server.url('shop'),
+      HOLDFAST_SOURCES_GOOD_URL: the.server.url('shop'),
     };
-    const ran = await fails(['backup', '--json'], 3, 'HF-1005', { env: sources });
+    const ran = await the.fails(['backup', '--json'], 3, 'HF-1005', { env: sources });
     const summary = ran.lines().at(-1) ?? {};
     assert.deepEqual(
       (summary['backups'] as Json[]).map(({ source }) => source as unknown),
@@ -188,139 +139,62 @@ describe('bad input and bad days', () => {
       await chmod(file, 0o600);
       await writeFile(file, bytes);
     }
-    const ran = await fails(['verify', '--read-data', '--json', '--repo', path], 9, 'HF-1123');
+    const ran = await the.fails(['verify', '--read-data', '--json', '--repo', path], 9, 'HF-1123');
     const problems = (ran.lines().at(-1) ?? {})['problems'] as Json[];
     assert.ok(problems.some(({ object }) => String(object).startsWith('packs/')));
-    assert.ok(problems.some(({ backups }) => (backups as string[]).includes(backupId)));
-    const restore = await box.run(['restore', backupId, '--to', server.url('never'), '--repo', path], {
-      env,
-    });
-    assert.equal(restore.code, 9, restore.stderr);
-    assert.equal(await server.psql("SELECT count(*) FROM pg_database WHERE datname = 'never'"), '0');
+    assert.ok(problems.some(({ backups }) => (backups as string[]).includes(the.backupId)));
+    await the.fails(['restore', the.backupId, '--to', the.server.url('never'), '--repo', path], 9, 'HF-3007');
+    assert.equal(await the.server.psql("SELECT count(*) FROM pg_database WHERE datname = 'never'"), '0');
   });
 
   it('a missing pack', async () => {
     const path = await copy('gone');
     await rm(join(path, 'packs'), { recursive: true });
     await mkdir(join(path, 'packs'));
-    const ran = await fails(['verify', '--repo', path], 9, 'HF-1123');
-    assert.match(ran.stdout, new RegExp(`needed by: .*${backupId.slice(0, 8)}`));
-    const restore = await box.run(['restore', backupId, '--to', server.url('never'), '--repo', path], {
-      env,
-    });
-    assert.ok([6, 9].includes(restore.code ?? 0), restore.stderr);
+    const ran = await the.fails(['verify', '--repo', path], 9, 'HF-1123');
+    assert.match(ran.stdout, new RegExp(`needed by: .*${the.backupId.slice(0, 8)}`));
+    await the.fails(['restore', the.backupId, '--to', the.server.url('never'), '--repo', path], 6, 'HF-2001');
   });
 
   it('a key file that others can read', async () => {
-    const { HOLDFAST_PASSPHRASE: _, ...rest } = env;
-    const made = await box.run(['init', '--repo', 'k', '--json'], { env: rest });
+    const { HOLDFAST_PASSPHRASE: _, ...env } = the.env;
+    const made = await runInProcess(the.box, ['init', '--repo', 'k', '--json'], { env });
     await chmod(String(made.json()['key_file']), 0o644);
-    const ran = await box.run(['list', '--repo', 'k'], { env: rest });
-    assert.equal(ran.code, 4);
-    assert.match(ran.stderr, /error\[HF-1119\]: .*\nhint: close it: chmod 600/);
+    const ran = await runInProcess(the.box, ['list', '--repo', 'k'], { env });
+    assertFailed(ran, 4, 'HF-1119');
+    assert.match(ran.stderr, /hint: close it: chmod 600/);
   });
 
-  it('a full disk', async (context) => {
-    await using mount = asMount(await mountSmall(box.at('small')));
-    if (mount === undefined) {
-      context.skip('a small file system cannot be mounted here');
-      return;
-    }
-    const place = join(mount.path, 'r');
-    assert.equal((await box.run(['init', '--repo', place], { env })).code, 0);
-    await server.psql(
-      'CREATE TABLE noise AS SELECT gen_random_uuid() AS a, gen_random_uuid() AS b FROM generate_series(1, 100000)',
-      'shop',
-    );
-    await fails(['backup', '--repo', place], 1, 'HF-2005');
-    assert.deepEqual((await box.run(['list', '--repo', place, '--json'], { env })).json()['backups'], []);
-    assert.equal((await box.run(['verify', '--repo', place], { env })).code, 0);
-    await server.psql('DROP TABLE noise', 'shop');
-  });
+  describe('no room', () => {
+    const rows = 'SELECT gen_random_uuid() AS a, gen_random_uuid() AS b FROM generate_series(1, 100000)';
+    before(() => the.server.psql(`CREATE TABLE noise AS ${rows}`, 'shop'));
+    after(() => the.server.psql('DROP TABLE noise', 'shop'));
 
-  it('a table stays locked', async () => {
-    const before = await backupCount();
-    await server.psql('CREATE TABLE locked (a int)', 'shop');
-    const release = lockTable(server, 'shop', 'locked');
-    await release.held;
-    const source = {
-      HOLDFAST_SOURCES_SHOP_URL: server.url('shop'),
-      HOLDFAST_SOURCES_SHOP_LOCK_TIMEOUT: '300ms',
-    };
-    const { stderr } = await fails(['backup'], 7, 'HF-5010', { env: source });
-    assert.match(stderr, /for a lock on public\.locked in database shop, which process \d+ of user postgres/);
-    await release.end();
-    await server.psql('DROP TABLE locked', 'shop');
-    assert.equal(await backupCount(), before);
-  });
-
-  for (const [signal, word] of [
-    ['SIGINT', 'Ctrl-C'],
-    ['SIGTERM', 'SIGTERM'],
-  ] as const) {
-    it(`${signal}: stops in good order, exits with 130, leaves nothing visible and nothing running`, async () => {
-      const before = await backupCount();
-      await server.psql('CREATE TABLE locked (a int)', 'shop');
-      const release = lockTable(server, 'shop', 'locked');
-      await release.held;
-      const running = box.start(['backup', '--json', '--log-level', 'debug'], { env });
-      await server.psql(waitingFor('locked'), 'shop');
-      const children = await childrenOf(running.pid);
-      assert.ok(children.length > 0);
-      running.kill(signal);
-      const ran = await running.done;
-      assert.equal(ran.code, 130, ran.stderr);
-      assert.match(ran.stderr, new RegExp(`${word}: stopping`));
-      assert.equal(((ran.lines().at(-1) ?? {})['error'] as Json)['code'], 'HF-1003');
-      assert.deepEqual(children.filter(isAlive), []);
-      await release.end();
-      await server.psql('DROP TABLE locked', 'shop');
-      assert.equal(await backupCount(), before);
-      assert.equal((await box.run(['backup'], { env })).code, 0);
+    it('a full disk', async (t) => {
+      const words = await ownMounts(t);
+      if (words === undefined) return;
+      // All on one mount, which ends with the shell.
+      const script = `mkdir small && mount -t tmpfs -o size=2m tmpfs small && "$0" "$@" init --repo small/r || exit
+        "$0" "$@" backup --repo small/r; code=$?
+        "$0" "$@" list --repo small/r --json && "$0" "$@" verify --repo small/r >&2 && exit $code`;
+      const ran = await the.box.run([], { env: the.env, wrapper: [...words, '/bin/sh', '-c', script] });
+      assert.equal(ran.code, 1, ran.stderr);
+      assert.match(ran.stderr, /error\[HF-2005\]: .+\nhint: (.*\n)+all is well: 0 backups/);
+      assert.deepEqual(ran.json()['backups'], []);
     });
-  }
 
-  it('kill -9: nothing half-done is visible, and the next backup succeeds', async () => {
-    const before = await backupCount();
-    await server.psql('CREATE TABLE locked (a int)', 'shop');
-    const release = lockTable(server, 'shop', 'locked');
-    await release.held;
-    const running = box.start(['backup'], { env });
-    await server.psql(waitingFor('locked'), 'shop');
-    running.kill('SIGKILL');
-    assert.equal((await running.done).code, null);
-    await release.end();
-    await server.psql('DROP TABLE locked', 'shop');
-    assert.equal(await backupCount(), before);
-    assert.equal((await box.run(['backup'], { env })).code, 0);
-    assert.equal((await box.run(['verify', '--read-data'], { env })).code, 0);
+    it('a limit on the size of files', async () => {
+      const before = await the.backupCount();
+      const under = (blocks: number) => ({
+        wrapper: ['/bin/sh', '-c', `ulimit -f ${blocks} && exec "$0" "$@"`],
+      });
+      await the.fails(['backup'], 1, 'HF-2014', under(2000));
+      const { stderr } = await the.fails(['backup'], 1, 'HF-3013', under(8));
+      assert.match(stderr, /hint: free some space there/);
+      assert.equal(await the.backupCount(), before);
+      const listed = await the.box.run(['list'], { env: the.env, ...under(0) });
+      assert.deepEqual([listed.code, listed.stdout.split('\n').length], [0, before + 2], listed.stderr);
+      await the.ok(['verify', '--read-data']);
+    });
   });
 });
-
-/** Holds a table until told to let go, through a session that waits on an advisory lock of its own. */
-function lockTable(server: PostgresServer, database: string, table: string) {
-  const session = server
-    .psql(`BEGIN; LOCK TABLE ${table}; SELECT pg_sleep(60); COMMIT`, database)
-    .catch(() => '');
-  return {
-    held: server.psql(
-      `DO $$ BEGIN WHILE NOT EXISTS (SELECT FROM pg_locks WHERE relation = to_regclass('${table}') AND granted AND mode = 'AccessExclusiveLock') LOOP PERFORM pg_sleep(0.01); END LOOP; END $$`,
-      database,
-    ),
-    end: async () => {
-      await server.psql(
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE '%pg_sleep(60)%' AND pid <> pg_backend_pid()",
-      );
-      await session;
-    },
-  };
-}
-
-/** Ends when somebody waits for the table: then the backup is in the middle. */
-function waitingFor(table: string): string {
-  return `DO $$ BEGIN WHILE NOT EXISTS (SELECT FROM pg_locks WHERE relation = to_regclass('${table}') AND NOT granted) LOOP PERFORM pg_sleep(0.01); END LOOP; END $$`;
-}
-
-function asMount(mounted: Awaited<ReturnType<typeof mountSmall>>) {
-  return typeof mounted === 'string' ? undefined : mounted;
-}

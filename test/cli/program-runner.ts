@@ -38,7 +38,8 @@ export interface RunOptions {
   readonly env?: Readonly<Record<string, string>>;
   readonly cwd?: string;
   readonly input?: string;
-  readonly uid?: number;
+  /** Command words in front of the program's own: a shell that sets limits, for instance. */
+  readonly wrapper?: readonly string[];
   /** Killed after that long; a minute unless given. */
   readonly limitMs?: number;
 }
@@ -48,11 +49,27 @@ const main = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));
 const compiled = fileURLToPath(new URL('../../node_modules/.cache/holdfast-tests', import.meta.url));
 const defaultLimitMs = 60_000;
 
+export function ranWith(code: number | null, stdout: string, stderr: string): Ran {
+  return {
+    code,
+    stdout,
+    stderr,
+    json: () => JSON.parse(stdout) as Json,
+    lines: () =>
+      stdout
+        .trimEnd()
+        .split('\n')
+        .map((line) => JSON.parse(line) as Json),
+  };
+}
+
 export async function sandbox(): Promise<Sandbox> {
   const directory = await tempDirectory('holdfast-cli-');
   const home = join(directory.path, 'home');
   const start = (args: readonly string[], options: RunOptions = {}): Running => {
-    const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', main, ...args], {
+    const program = [process.execPath, '--disable-warning=ExperimentalWarning', main, ...args];
+    const [command = '', ...words] = [...(options.wrapper ?? []), ...program];
+    const child = spawn(command, words, {
       cwd: options.cwd ?? directory.path,
       // Nothing of the machine's own settings: PG*, DATABASE_URL, HOLDFAST_*, XDG_*.
       env: {
@@ -65,7 +82,6 @@ export async function sandbox(): Promise<Sandbox> {
       stdio: ['pipe', 'pipe', 'pipe'],
       timeout: options.limitMs ?? defaultLimitMs,
       killSignal: 'SIGKILL',
-      ...(options.uid === undefined ? {} : { uid: options.uid, gid: options.uid }),
     });
     child.stdin.end(options.input ?? '');
     let stdout = '';
@@ -85,17 +101,7 @@ export async function sandbox(): Promise<Sandbox> {
     const done = new Promise<Ran>((resolve, reject) => {
       child.on('error', reject);
       child.on('close', (code) => {
-        resolve({
-          code,
-          stdout,
-          stderr,
-          json: () => JSON.parse(stdout) as Json,
-          lines: () =>
-            stdout
-              .trimEnd()
-              .split('\n')
-              .map((line) => JSON.parse(line) as Json),
-        });
+        resolve(ranWith(code, stdout, stderr));
       });
     });
     return {

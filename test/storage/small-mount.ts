@@ -10,14 +10,10 @@ export interface SmallMount extends AsyncDisposable {
   readonly unmount: () => Promise<void>;
 }
 
-/** A file system in memory of 2 MiB mounted at `path`; a string that says why where mounting is not allowed. */
-export async function mountSmall(path: string): Promise<SmallMount | string> {
+/** A file system in memory of 2 MiB mounted at `path`. */
+export async function mountSmall(path: string): Promise<SmallMount> {
   await mkdir(path, { recursive: true });
-  try {
-    await run('mount', ['-t', 'tmpfs', '-o', 'size=2m', 'tmpfs', path]);
-  } catch (error) {
-    return `a small file system cannot be mounted here: ${error instanceof Error ? error.message : String(error)}`;
-  }
+  await run('mount', ['-t', 'tmpfs', '-o', 'size=2m', 'tmpfs', path]);
   let mounted = true;
   const unmount = async (): Promise<void> => {
     if (!mounted) return;
@@ -25,7 +21,7 @@ export async function mountSmall(path: string): Promise<SmallMount | string> {
     mounted = false;
   };
   const makeReadOnly = async (): Promise<void> => {
-    await run('mount', ['-o', 'remount,ro', path]);
+    await run('mount', ['-o', 'remount,bind,ro', path]);
   };
   return { path, makeReadOnly, unmount, [Symbol.asyncDispose]: unmount };
 }

@@ -7,6 +7,7 @@ import { fileURLToPath } from 'node:url';
 const script = fileURLToPath(new URL('children/writer.ts', import.meta.url));
 
 export interface WriterOptions {
+  /** The user it becomes once it has loaded its modules, which that user may not be able to read. */
   readonly uid?: number;
   /** Shell words before the command, such as `ulimit -f 10;`. */
   readonly prelude?: string;
@@ -19,10 +20,8 @@ export class WriterProcess implements AsyncDisposable {
 
   constructor(directory: string, { uid, prelude = '' }: WriterOptions = {}) {
     const command = `${prelude} exec "$0" "$@"`;
-    this.#child = spawn('/bin/sh', ['-c', command, process.execPath, script, directory], {
-      stdio: ['pipe', 'pipe', 'inherit'],
-      ...(uid === undefined ? {} : { uid, gid: uid }),
-    });
+    const words = [process.execPath, script, directory, ...(uid === undefined ? [] : [String(uid)])];
+    this.#child = spawn('/bin/sh', ['-c', command, ...words], { stdio: ['pipe', 'pipe', 'inherit'] });
     this.#lines = createInterface({ input: this.#child.stdout })[Symbol.asyncIterator]();
   }
 

@@ -1,5 +1,5 @@
 /**
- * A process of its own for tests: `writer.ts DIRECTORY`. Says `ready`, then does one command per line of its input,
+ * A process of its own for tests: `writer.ts DIRECTORY [UID]`. Says `ready`, then does one command per line of its input,
  * answering each with one line of JSON: `{"put": NAME, "seed": N, "size": N}`,
  * `{"list": PREFIX}` or `{"endless": SIZE, "from": N}`.
  */
@@ -8,9 +8,6 @@ import { createInterface } from 'node:readline';
 import { isFailure } from '../../../src/kernel/errors/failure.ts';
 import { openFsStorage } from '../../../src/storage/fs/open.ts';
 import { namesOf, pattern } from '../../../testing/storage-conformance.ts';
-
-// A write beyond `ulimit -f` sends this signal, whose default ends the process.
-process.on('SIGXFSZ', () => {});
 
 type Command =
   | { readonly put: string; readonly seed: number; readonly size: number }
@@ -25,7 +22,12 @@ const described = (error: unknown): unknown =>
     ? { failed: error.errorName, message: error.message, hint: error.hint }
     : { failed: String(error) };
 
-const directory = process.argv[2] ?? '';
+const [directory = '', uid] = process.argv.slice(2);
+if (uid !== undefined) {
+  process.setgroups?.([]);
+  process.setgid?.(Number(uid));
+  process.setuid?.(Number(uid));
+}
 try {
   const storage = await openFsStorage(directory, { create: true });
   say('ready');

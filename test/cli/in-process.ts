@@ -1,0 +1,41 @@
+import { PassThrough } from 'node:stream';
+import { text } from 'node:stream/consumers';
+import { systemMachine } from '../../src/app/machine.ts';
+import { runCli } from '../../src/cli/run.ts';
+import type { Terminal } from '../../src/cli/terminal.ts';
+import { ranWith, type Ran, type RunOptions, type Sandbox } from './program-runner.ts';
+
+/**
+ * The program within this process, for what does not depend on being one: it saves starting Node and loading all of
+ * it, which is most of what a refusal costs.
+ */
+export async function runInProcess(
+  box: Sandbox,
+  args: readonly string[],
+  { env, cwd }: Pick<RunOptions, 'env' | 'cwd'> = {},
+): Promise<Ran> {
+  const terminal = {
+    stdin: new PassThrough(),
+    stdout: new PassThrough(),
+    stderr: new PassThrough(),
+    interactive: false,
+    screen: false,
+    colour: false,
+  };
+  const machine = {
+    ...systemMachine(),
+    env: { PATH: process.env['PATH'], HOME: box.home, LC_ALL: 'C.UTF-8', ...env },
+    cwd: cwd ?? box.path,
+    home: box.home,
+  };
+  const output = Promise.all([text(terminal.stdout), text(terminal.stderr)]);
+  const code = await runCli(args, {
+    machine,
+    terminal: terminal as unknown as Terminal,
+    onSignal: () => {},
+    exitNow: () => {},
+  });
+  terminal.stdout.end();
+  terminal.stderr.end();
+  return ranWith(code, ...(await output));
+}
