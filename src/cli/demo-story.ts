@@ -54,7 +54,7 @@ function outcome(event: StepDone, colour: boolean): string[] {
       const share = bold(`${bytes(added)} stored`);
       return [
         `${bytes(read)} read, ${share}, ${took}`,
-        `${event.percent_of_first.toFixed(1)} % of the first one, and it restores without it`,
+        `${event.percent_of_first.toFixed(1)} % of the first one; each restores without the other`,
       ];
     }
     case 'disaster':

@@ -6,6 +6,7 @@ import { test } from 'node:test';
 import { promisify } from 'node:util';
 import type { Kept } from '../../src/app/demo/keep.ts';
 import { isAlive } from '../../src/app/local-postgres/processes.ts';
+import { pictureText } from '../../scripts/terminal-picture.ts';
 import { withoutPostgres } from '../../testing/postgres-server.ts';
 import { until } from '../../testing/until.ts';
 import { sandbox, type Json, type Ran } from '../cli/program-runner.ts';
@@ -35,6 +36,11 @@ test('the demo tells its story, proves the restore and leaves nothing', options,
   assert.match(stdout, /pg_dump --create .* equal\n +✓ all \d+ comparisons hold\n/);
   assert.doesNotMatch(stdout + stderr, /:[^/@\s]+@/, 'a password in a URL');
   assert.ok(!stdout.includes('\u001b'), 'no colours in a pipe');
+  assert.deepEqual(
+    shape(pictured()),
+    shape(stdout),
+    'docs/demo.svg is out of date: node scripts/render-demo.ts',
+  );
   const [, directory = ''] = /files in (\S+)\n/.exec(stdout) ?? [];
   assert.match(directory, /holdfast-demo-/);
   assert.equal(existsSync(directory), false);
@@ -122,6 +128,25 @@ test('a repository or configuration of the user is refused before anything start
   assert.equal(code, 2);
   assert.match(stderr, /^error\[HF-1001\]: the demo makes a repository and settings of its own\n/);
 });
+
+/** What docs/demo.svg says, below the prompt. */
+function pictured(): string {
+  const picture = readFileSync(new URL('../../docs/demo.svg', import.meta.url), 'utf8');
+  return pictureText(picture).split('npm run demo\n')[1] ?? '';
+}
+
+/** Without what differs from run to run. */
+function shape(text: string): string[] {
+  return text
+    .trim()
+    .split(/\n+/)
+    .map((line) =>
+      line
+        .replaceAll(/(?<=holdfast-demo-|holdfast_replaced_)\w+|\b[0-9a-f]{16}\b/g, '…')
+        .replaceAll(/[\d.,]+( ([KM]iB|min \d+ s|s)\b)?/g, '#')
+        .replaceAll(/ +/g, ' '),
+    );
+}
 
 function stepsOf(ran: Ran): unknown[] {
   return ran
