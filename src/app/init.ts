@@ -1,4 +1,6 @@
+import { rm } from 'node:fs/promises';
 import { failure } from '../kernel/errors/failure.ts';
+import { newRepositoryId, type RepositoryId } from '../kernel/ids.ts';
 import { createRepository } from '../repository/create.ts';
 import { openRepository, readRepositoryInfo } from '../repository/open.ts';
 import type { RepositoryInfo } from '../repository/model.ts';
@@ -13,7 +15,7 @@ import {
   type CommonOptions,
   type Outcome,
 } from './compose.ts';
-import { createPendingKeyFile, type PendingKeyFile } from './key-file.ts';
+import { createKeyFile, keyFilePath } from './key-file.ts';
 import {
   askNewPassphrase,
   configuredPassphrase,
@@ -25,7 +27,7 @@ import { writeRecoveryKit } from './recovery-kit.ts';
 export interface InitOptions extends CommonOptions {
   /** `--no-encryption`. */
   readonly encryption?: boolean | undefined;
-  /** Where the recovery kit goes; the current directory unless given. */
+  /** Where the recovery kit goes; the current directory unless given. Given, it is written for one that is there, too. */
   readonly recoveryKit?: string | undefined;
   readonly label?: string | undefined;
 }
@@ -43,7 +45,7 @@ export interface InitResult extends Outcome {
   readonly passphrase: string | null;
   /** The key file that was made or used. */
   readonly key_file: string | null;
-  /** Where the recovery kit was written; null when the repository was there already. */
+  /** Where the recovery kit was written; null when the repository was there already and none was asked for. */
   readonly recovery_kit: string | null;
 }
 
@@ -58,14 +60,14 @@ export async function init(options: InitOptions, context: AppContext): Promise<I
       const storage = await openPlace(app, { create: true });
       try {
         const info = await readRepositoryInfo(storage);
-        if (info === null) return await create(app, storage, encrypt, options);
+        if (info === null) return await createIn(app, storage, encrypt, options);
         // Only a choice somebody made contradicts what is there.
         const chosen = !encrypt || app.settings.origins.exact(['encryption', 'enabled']) !== undefined;
         if (chosen && info.encrypted !== encrypt) {
           const state = info.encrypted ? 'is encrypted' : 'is not encrypted';
           throw failure('encryption_mismatch', { location: storage.location, state });
         }
-        return await confirm(app, storage, info);
+        return await confirm(app, storage, info, options);
       } finally {
         await storage.close();
       }
@@ -73,98 +75,95 @@ export async function init(options: InitOptions, context: AppContext): Promise<I
   );
 }
 
-async function create(
+/** Makes a repository in an open, empty place. */
+export async function createIn(
   app: App,
   storage: Storage,
   encrypt: boolean,
   options: InitOptions,
 ): Promise<InitResult> {
-  const { machine, observer } = app;
-  const pending: { file?: PendingKeyFile } = {};
+  const { clock, host, user } = app.machine;
+  const id = newRepositoryId();
+  const found = encrypt ? await newPassphrase(app, storage.location, id) : undefined;
+  const label = options.label ?? `${user}@${host}`;
+  let info: RepositoryInfo;
   try {
-    const found = encrypt ? await newPassphrase(app, storage.location, pending) : undefined;
     app.signal.throwIfAborted();
-    const label = options.label ?? `${machine.user}@${machine.host}`;
-    const { info } = await createRepository(storage, {
-      key: found === undefined ? null : { passphrase: found.secret, label },
-      clock: machine.clock,
-      host: machine.host,
-      user: machine.user,
-    });
-    const keyFile = pending.file === undefined ? null : await pending.file.keep(info.id);
-    delete pending.file;
-    if (keyFile !== null) {
-      observer.notice({
-        level: 'warning',
-        message: `no passphrase was given, so a random key was made and kept in ${keyFile}`,
-        hint: 'copy this file to another, safe place now: without it nobody can ever read the backups',
-      });
-    } else if (found === undefined) {
-      observer.notice({
-        level: 'warning',
-        message: 'the repository is not encrypted: whoever can read the place can read the backups',
-      });
-    }
-    const facts = {
-      info,
-      location: storage.location,
-      source: found?.source ?? null,
-      keyFile,
-      detail: found?.detail ?? null,
-    };
-    const kit = await writeRecoveryKit(app, facts, options.recoveryKit);
-    return describe(storage, info, {
-      created: true,
-      passphrase: found?.source ?? (keyFile === null ? null : 'key file'),
-      keyFile,
-      kit,
-    });
-  } finally {
-    await pending.file?.discard();
+    const key = found === undefined ? null : { passphrase: found.secret, label };
+    ({ info } = await createRepository(storage, { id, key, clock, host, user }));
+  } catch (error) {
+    if (found?.source === 'key file') await dropUnlessNeeded(app, storage, id);
+    throw error;
+  }
+  tellOfKey(app, found);
+  return await resultOf(app, storage, info, found, options, true);
+}
+
+/** A key file whose repository surely was not made would only be taken for one that opens something. */
+async function dropUnlessNeeded(app: App, storage: Storage, id: RepositoryId): Promise<void> {
+  try {
+    const info = await readRepositoryInfo(storage);
+    if (info?.id !== id) await rm(keyFilePath(app.directories.keys, id));
+  } catch {
+    // Nobody knows whether the repository was made. A key too many does no harm.
   }
 }
 
-async function newPassphrase(
-  app: App,
-  location: string,
-  pending: { file?: PendingKeyFile },
-): Promise<FoundPassphrase> {
+function tellOfKey({ observer }: App, found: FoundPassphrase | undefined): void {
+  if (found === undefined) {
+    const message = 'the repository is not encrypted: whoever can read the place can read the backups';
+    observer.notice({ level: 'warning', message });
+  } else if (found.source === 'key file') {
+    observer.notice({
+      level: 'warning',
+      message: `no passphrase was given, so a random key was made and kept in ${found.detail ?? ''}`,
+      hint: 'copy this file to another, safe place now: without it nobody can ever read the backups',
+    });
+  }
+}
+
+async function newPassphrase(app: App, location: string, id: RepositoryId): Promise<FoundPassphrase> {
   const configured = await configuredPassphrase(passphraseContext(app));
   if (configured !== undefined) return configured;
   if (app.asker !== null) return askNewPassphrase(app.asker, location);
-  pending.file = await createPendingKeyFile(app.directories.keys);
-  return { secret: pending.file.secret, source: 'key file' };
+  // Under its final name before there is a repository: no crash may leave one whose key nobody finds.
+  const path = keyFilePath(app.directories.keys, id);
+  return { secret: await createKeyFile(path), source: 'key file', detail: path };
 }
 
-async function confirm(app: App, storage: Storage, info: RepositoryInfo): Promise<InitResult> {
+async function confirm(
+  app: App,
+  storage: Storage,
+  info: RepositoryInfo,
+  options: InitOptions,
+): Promise<InitResult> {
   const found = info.encrypted
     ? await findPassphrase(info.id, storage.location, passphraseContext(app))
     : undefined;
-  await using repository = await openRepository(storage, {
-    ...openOptions(app),
-    passphrase: found?.secret ?? null,
-  });
-  const keyFile = found?.source === 'key file' ? (found.detail ?? null) : null;
-  return describe(storage, repository.info, {
-    created: false,
-    passphrase: found?.source ?? null,
-    keyFile,
-    kit: null,
-  });
+  const passphrase = found?.secret ?? null;
+  await using repository = await openRepository(storage, { ...openOptions(app), passphrase });
+  return await resultOf(app, storage, repository.info, found, options, false);
 }
 
-function describe(
+async function resultOf(
+  app: App,
   storage: Storage,
   info: RepositoryInfo,
-  more: { created: boolean; passphrase: string | null; keyFile: string | null; kit: string | null },
-): InitResult {
+  found: FoundPassphrase | undefined,
+  options: InitOptions,
+  created: boolean,
+): Promise<InitResult> {
+  const { location } = storage;
+  const kitWanted = created || options.recoveryKit !== undefined;
   return {
     schema: 1,
     ok: true,
-    created: more.created,
-    repository: { id: info.id, location: storage.location, format: info.format, encrypted: info.encrypted },
-    passphrase: more.passphrase,
-    key_file: more.keyFile,
-    recovery_kit: more.kit,
+    created,
+    repository: { id: info.id, location, format: info.format, encrypted: info.encrypted },
+    passphrase: found?.source ?? null,
+    key_file: found?.source === 'key file' ? (found.detail ?? null) : null,
+    recovery_kit: kitWanted
+      ? await writeRecoveryKit(app, { info, location, found }, options.recoveryKit)
+      : null,
   };
 }

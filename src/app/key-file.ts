@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { link, mkdir, open, readFile, rm, stat } from 'node:fs/promises';
+import { mkdir, open, readFile, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { failure, reasonOf } from '../kernel/errors/failure.ts';
 import { Secret } from '../kernel/secret.ts';
@@ -51,40 +51,20 @@ export async function unsafeReason(
 }
 
 /** A random key: 256 bits, in letters that survive being typed off paper. */
-export function newRandomKey(): Secret {
+function newRandomKey(): Secret {
   return new Secret(randomBytes(32).toString('base64url'));
 }
 
-/** A key kept on disk before the repository it opens exists, so that no crash leaves a repository without its key. */
-export interface PendingKeyFile {
-  readonly secret: Secret;
-  /** Gives it the repository's name, durably. Answers its path. */
-  keep(repositoryId: string): Promise<string>;
-  /** Removes it: no repository was made. */
-  discard(): Promise<void>;
-}
-
-/** Makes a random key in a new file of mode 0600. Throws `key_file_failed` before anything else was made. */
-export async function createPendingKeyFile(keysDirectory: string): Promise<PendingKeyFile> {
+/** Makes a random key in a new file of mode 0600, durably. Throws `key_file_failed` when anything is there already. */
+export async function createKeyFile(path: string): Promise<Secret> {
   const secret = newRandomKey();
-  const pending = join(keysDirectory, `pending-${randomBytes(8).toString('hex')}.key`);
-  await guarded(pending, async () => {
-    await mkdir(keysDirectory, { recursive: true, mode: 0o700 });
-    await writeDurably(pending, `${secret.reveal()}\n`);
-  });
-  return {
-    secret,
-    keep: async (repositoryId) => {
-      const path = keyFilePath(keysDirectory, repositoryId);
-      await guarded(path, async () => {
-        await link(pending, path);
-        await rm(pending);
-        await syncDirectory(keysDirectory);
-      });
-      return path;
-    },
-    discard: () => rm(pending, { force: true }),
-  };
+  try {
+    await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+    await writeDurably(path, `${secret.reveal()}\n`);
+  } catch (error) {
+    throw failure('key_file_failed', { path, reason: reasonOf(error) }, { cause: error });
+  }
+  return secret;
 }
 
 async function writeDurably(path: string, text: string): Promise<void> {
@@ -97,12 +77,4 @@ async function writeDurably(path: string, text: string): Promise<void> {
 async function syncDirectory(path: string): Promise<void> {
   await using directory = await open(path, 'r');
   await directory.sync();
-}
-
-async function guarded(path: string, work: () => Promise<void>): Promise<void> {
-  try {
-    await work();
-  } catch (error) {
-    throw failure('key_file_failed', { path, reason: reasonOf(error) }, { cause: error });
-  }
 }

@@ -3,16 +3,14 @@ import { dirname, join, resolve } from 'node:path';
 import { failure, reasonOf } from '../kernel/errors/failure.ts';
 import type { RepositoryInfo } from '../repository/model.ts';
 import type { App } from './compose.ts';
-import type { PassphraseSource } from './passphrase.ts';
+import type { FoundPassphrase } from './passphrase.ts';
 import { holdfastVersion } from './version.ts';
 
 export interface RecoveryFacts {
   readonly info: RepositoryInfo;
   readonly location: string;
-  readonly source: PassphraseSource | null;
-  readonly keyFile: string | null;
-  /** The file or command that the passphrase is read from. */
-  readonly detail: string | null;
+  /** Where the passphrase came from; undefined without encryption. */
+  readonly found: FoundPassphrase | undefined;
 }
 
 /**
@@ -111,15 +109,16 @@ Once a quarter: \`holdfast verify --read-data\`, and a real \`holdfast restore l
 `;
 }
 
-function keeping({ info, source, keyFile, detail }: RecoveryFacts): string {
-  if (!info.encrypted)
+function keeping({ found }: RecoveryFacts): string {
+  if (found === undefined)
     return '**No key**: the repository is not encrypted. Whoever has the place has the data.';
   const loss = 'Without it nobody can read the backups, we neither.';
+  const { source, detail = '' } = found;
   switch (source) {
     case 'key file':
-      return `**The key file** \`${keyFile ?? detail ?? ''}\`. It was made at random and is on this machine alone: copy it now. ${loss}`;
+      return `**The key file** \`${detail}\`. It was made at random and is on this machine alone: copy it now. ${loss}`;
     case 'file':
-      return `**The passphrase**, which is read from \`${detail ?? ''}\`. Keep a copy of it elsewhere. ${loss}`;
+      return `**The passphrase**, which is read from \`${detail}\`. Keep a copy of it elsewhere. ${loss}`;
     case 'command':
       return `**The passphrase**, which the configured command prints. Make sure it can be had without this machine. ${loss}`;
     default:
@@ -127,9 +126,9 @@ function keeping({ info, source, keyFile, detail }: RecoveryFacts): string {
   }
 }
 
-function giving({ info, source }: RecoveryFacts): string {
-  if (!info.encrypted) return 'Nothing needs to be unlocked.';
-  if (source === 'key file') {
+function giving({ info, found }: RecoveryFacts): string {
+  if (found === undefined) return 'Nothing needs to be unlocked.';
+  if (found.source === 'key file') {
     return `Put the copy of the key file where that machine can read it and name it: \`export HOLDFAST_PASSPHRASE_FILE=/path/to/${info.id}.key\`.`;
   }
   return 'Give the passphrase: it is asked for on the terminal, or set `HOLDFAST_PASSPHRASE`.';

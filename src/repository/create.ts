@@ -10,6 +10,8 @@ import { configObject, keyObject, keysPrefix } from './layout.ts';
 import type { KeyInfo, NewKey, RepositoryInfo } from './model.ts';
 
 export interface CreateOptions {
+  /** For callers that must know it before there is anything; made up unless given. */
+  readonly id?: RepositoryId;
   /** The first passphrase; null for a repository that is authenticated but not encrypted. */
   readonly key: NewKey | null;
   readonly clock: Clock;
@@ -31,7 +33,7 @@ export async function createRepository(storage: Storage, options: CreateOptions)
   if ((await readConfig(storage)) !== undefined) throw failure('repository_exists', { location });
   await refuseForeign(storage);
   const info: RepositoryInfo = {
-    id: newRepositoryId(),
+    id: options.id ?? newRepositoryId(),
     format: formatVersion,
     encrypted: options.key !== null,
     createdAt: new Date(options.clock.now()).toISOString(),
@@ -43,10 +45,11 @@ export async function createRepository(storage: Storage, options: CreateOptions)
   try {
     await storage.put(configObject, encodeConfig(newConfig(info, master)));
   } catch (error) {
+    // After any other error the configuration may be there all the same, and needs its key.
+    if (!isFailure(error, 'object_exists')) throw error;
     // Somebody else was faster: take back the key that opens nothing.
     if (key !== null) await storage.delete(keyObject(key.id));
-    if (isFailure(error, 'object_exists')) throw failure('repository_exists', { location }, { cause: error });
-    throw error;
+    throw failure('repository_exists', { location }, { cause: error });
   }
   return { info, key: key === null ? null : keyInfoOf(key, key.id as KeyId) };
 }

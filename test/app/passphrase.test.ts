@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
 import { chmod, mkdir, readdir, readFile, stat, symlink, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { parseConfig } from '../../src/contract/config-parse.ts';
 import { chooseDirectories } from '../../src/app/directories.ts';
-import { createPendingKeyFile, keyFilePath, readKeyFile } from '../../src/app/key-file.ts';
+import { createKeyFile, keyFilePath, readKeyFile } from '../../src/app/key-file.ts';
 import type { Asker } from '../../src/app/observer.ts';
 import { passphraseFromCommand } from '../../src/app/passphrase-command.ts';
 import { askNewPassphrase, findPassphrase, type PassphraseContext } from '../../src/app/passphrase.ts';
@@ -109,25 +110,19 @@ describe('a new passphrase', () => {
 });
 
 describe('the key file', () => {
-  it('is made at random, of mode 0600, and gets its name only with the repository', async () => {
+  it('is made at random, of mode 0600, and never in the place of another', async () => {
     await using test = await testMachine();
     const keys = test.at('keys');
-    const pending = await createPendingKeyFile(keys);
-    assert.deepEqual(
-      (await readdir(keys)).filter((name) => !name.startsWith('pending-')),
-      [],
-    );
-    const path = await pending.keep(id);
+    const path = keyFilePath(keys, id);
+    const secret = await createKeyFile(path);
     assert.deepEqual(await readdir(keys), [`${id}.key`]);
     assert.equal((await stat(path)).mode & 0o777, 0o600);
     assert.equal((await stat(keys)).mode & 0o777, 0o700);
     assert.match(await readFile(path, 'utf8'), /^[\w-]{43}\n$/);
-    assert.equal((await readKeyFile(path, test.machine.uid))?.reveal(), pending.secret.reveal());
-    const other = await createPendingKeyFile(keys);
-    assert.notEqual(other.secret.reveal(), pending.secret.reveal());
-    assert.equal((await rejection(other.keep(id))).errorName, 'key_file_failed');
-    await other.discard();
-    assert.deepEqual(await readdir(keys), [`${id}.key`]);
+    assert.equal((await readKeyFile(path, test.machine.uid))?.reveal(), secret.reveal());
+    assert.notEqual((await createKeyFile(join(keys, 'other.key'))).reveal(), secret.reveal());
+    assert.equal((await rejection(createKeyFile(path))).errorName, 'key_file_failed');
+    assert.equal((await readKeyFile(path, test.machine.uid))?.reveal(), secret.reveal());
   });
 
   it('is refused when others can read it, when it is another user’s, and when it is no file', async () => {
@@ -156,7 +151,7 @@ describe('the key file', () => {
   it('cannot be made where there is no place for it', async () => {
     await using test = await testMachine();
     await writeFile(test.at('file'), '');
-    const error = await rejection(createPendingKeyFile(test.at('file', 'keys')));
+    const error = await rejection(createKeyFile(test.at('file', 'keys', 'k.key')));
     assert.equal(error.errorName, 'key_file_failed');
   });
 });

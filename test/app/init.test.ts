@@ -1,0 +1,85 @@
+import assert from 'node:assert/strict';
+import { readdir, readFile } from 'node:fs/promises';
+import { describe, it } from 'node:test';
+import { withApp, type AppContext, type Outcome } from '../../src/app/compose.ts';
+import { createIn, init } from '../../src/app/init.ts';
+import { list } from '../../src/app/list.ts';
+import { openFsStorage } from '../../src/storage/fs/open.ts';
+import { crashAtMutation, type FaultPlan } from '../../src/storage/wrap/fault-plan.ts';
+import { withFaults } from '../../src/storage/wrap/faults.ts';
+import { silentProgress } from '../../testing/repository.ts';
+import { rejection, testMachine, type TestMachine } from './machine.ts';
+
+/** Nobody sits there, and nothing is shown. */
+function contextOf({ machine }: TestMachine): AppContext {
+  const observer = {
+    notice: () => {},
+    event: () => {},
+    logLine: () => {},
+    colour: false,
+    progress: () => ({ ...silentProgress, [Symbol.dispose]: () => {} }),
+  };
+  return { machine, observer, asker: null, signal: new AbortController().signal, argv: [] };
+}
+
+async function keyFiles(test: TestMachine): Promise<string[]> {
+  return readdir(test.at('home', '.config', 'holdfast', 'keys')).catch(() => []);
+}
+
+/** Creates an encrypted repository without a passphrase in `r`, through a storage of that plan. */
+async function createThrough(test: TestMachine, plan: FaultPlan): Promise<Outcome> {
+  const storage = withFaults(await openFsStorage(test.at('r'), { create: true }), plan);
+  return withApp({ repo: 'r' }, contextOf(test), null, (app) => createIn(app, storage, true, {}));
+}
+
+describe('a crash of init without a passphrase', () => {
+  it('at any write leaves no repository, or one that opens', async () => {
+    let finished = false;
+    for (let mutation = 1; !finished; mutation += 1) {
+      assert.ok(mutation < 10, 'it never got through');
+      for (const applied of [false, true]) {
+        await using test = await testMachine();
+        finished = await createThrough(test, crashAtMutation(mutation, applied)).then(
+          () => true,
+          () => false,
+        );
+        const there = (await readdir(test.at('r'))).includes('holdfast.json');
+        const again = await init({ repo: 'r' }, contextOf(test));
+        assert.equal(again.created, !there, `write ${mutation}, ${applied ? 'done' : 'not done'}`);
+        assert.equal(again.passphrase, 'key file');
+        assert.ok((await keyFiles(test)).includes(`${again.repository.id}.key`));
+        assert.deepEqual((await list({ repo: 'r' }, contextOf(test))).backups, []);
+      }
+    }
+  });
+});
+
+describe('an init that fails', () => {
+  it('leaves no key file when there is surely no repository', async () => {
+    await using test = await testMachine();
+    const plan: FaultPlan = ({ mutation }) => (mutation === 2 ? { kind: 'fail_before' } : undefined);
+    assert.equal((await rejection(createThrough(test, plan))).errorName, 'storage_unreachable');
+    assert.deepEqual(await keyFiles(test), []);
+    assert.equal((await init({ repo: 'r' }, contextOf(test))).created, true);
+  });
+
+  it('keeps it when the repository is there after all', async () => {
+    await using test = await testMachine();
+    const plan: FaultPlan = ({ mutation }) => (mutation === 2 ? { kind: 'fail_after' } : undefined);
+    assert.equal((await rejection(createThrough(test, plan))).errorName, 'storage_unreachable');
+    assert.equal((await keyFiles(test)).length, 1);
+    assert.equal((await init({ repo: 'r' }, contextOf(test))).created, false);
+  });
+});
+
+describe('init of a repository that is there', () => {
+  it('writes another recovery kit when it is told where', async () => {
+    await using test = await testMachine();
+    const made = await init({ repo: 'r' }, contextOf(test));
+    assert.equal((await init({ repo: 'r' }, contextOf(test))).recovery_kit, null);
+    const again = await init({ repo: 'r', recoveryKit: 'kit.md' }, contextOf(test));
+    assert.equal(again.recovery_kit, test.at('kit.md'));
+    const kit = await readFile(test.at('kit.md'), 'utf8');
+    assert.ok(kit.includes(made.repository.id) && kit.includes(made.key_file ?? '-'));
+  });
+});
