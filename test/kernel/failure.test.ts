@@ -26,20 +26,20 @@ test('every entry makes an error whose class, exit code and status agree', () =>
 
 test('the shape for --json holds whatever the details are, and no password', () => {
   const details = { lsn: 16n, at: new Date(0), url: 'postgres://u:hunter2@h/d' };
-  const error = failure('deadline', { what: 'x', seconds: 5 }, { details });
+  const error = failure('storage_unreachable', { location: 'x', reason: 'timeout' }, { details });
   assert.deepEqual(JSON.parse(JSON.stringify(error)), {
-    code: 'HF-1006',
-    name: 'deadline',
+    code: 'HF-2003',
+    name: 'storage_unreachable',
     kind: 'unreachable',
-    message: 'x did not finish within 5 s',
-    hint: 'check that it is reachable, or raise the limit',
+    message: 'cannot reach x: timeout',
+    hint: 'check that it is mounted or that the network is up, then run the same command again',
     retryable: true,
     details: { lsn: '16', at: '1970-01-01T00:00:00.000Z', url: 'postgres://u:***@h/d' },
   });
 });
 
 test('asFailure keeps catalogued errors, and tells aborts from bugs', () => {
-  const own = failure('deadline', { what: 'x', seconds: 5 });
+  const own = failure('storage_unreachable', { location: 'x', reason: 'timeout' });
   assert.equal(asFailure(own), own);
   const controller = new AbortController();
   controller.abort();
@@ -53,10 +53,10 @@ test('asFailure keeps catalogued errors, and tells aborts from bugs', () => {
 });
 
 test('isFailure tells names apart', () => {
-  const error: unknown = failure('deadline', { what: 'x', seconds: 5 });
+  const error: unknown = failure('storage_unreachable', { location: 'x', reason: 'timeout' });
   assert.ok(error instanceof HoldfastError);
   assert.equal(isFailure(error), true);
-  assert.equal(isFailure(error, 'deadline'), true);
+  assert.equal(isFailure(error, 'storage_unreachable'), true);
   assert.equal(isFailure(error, 'internal'), false);
   assert.equal(isFailure(new Error('x')), false);
 });

@@ -4,7 +4,6 @@ import { demoErrors } from './demo.ts';
 import { keyErrors } from './keys.ts';
 import { postgresErrors } from './postgres.ts';
 import { repositoryErrors } from './repository.ts';
-import { restoreErrors } from './restore.ts';
 import { storageErrors } from './storage.ts';
 
 /**
@@ -18,7 +17,6 @@ export const catalogue = {
   ...storageErrors,
   ...repositoryErrors,
   ...keyErrors,
-  ...restoreErrors,
   ...postgresErrors,
 };
 

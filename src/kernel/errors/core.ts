@@ -49,12 +49,4 @@ export const coreErrors = defineErrors({
     hint: 'see the error of each above; the others are complete and safe',
     explain: 'Some of what was asked is done and durable, the rest is named.',
   },
-  deadline: {
-    code: 'HF-1006',
-    kind: 'unreachable',
-    retryable: true,
-    message: '{what} did not finish within {seconds} s',
-    hint: 'check that it is reachable, or raise the limit',
-    explain: 'A bounded wait ran out.',
-  },
 });
