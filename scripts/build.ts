@@ -12,7 +12,7 @@ import {
 import { dirname, join } from 'node:path';
 import { checkWorkerUrls, rewriteWorkerUrls } from './worker-urls.ts';
 
-// Makes dist/ for the npm package: JavaScript and declarations, with nothing left that only runs in a checkout.
+// Makes dist/ for the npm package: JavaScript, with nothing left that only runs in a checkout.
 
 const root = dirname(import.meta.dirname);
 const dist = join(root, 'dist');
