@@ -8,6 +8,7 @@ import type { Secret } from '../kernel/secret.ts';
 import type { Compression } from '../pipeline/codec.ts';
 import { keysPrefix } from '../repository/layout.ts';
 import { openRepository, readRepositoryInfo } from '../repository/open.ts';
+import type { RepositoryInfo } from '../repository/model.ts';
 import type { Repository } from '../repository/repository.ts';
 import { chooseDefaultDirectory } from '../storage/fs/default-directory.ts';
 import { openStorage } from '../storage/open.ts';
@@ -16,7 +17,12 @@ import { chooseDirectories, type Directories } from './directories.ts';
 import { openJournal, type Journal } from './journal.ts';
 import type { Machine } from './machine.ts';
 import type { Asker, Observer } from './observer.ts';
-import { findPassphrase, type PassphraseContext } from './passphrase.ts';
+import {
+  encryptionExpected,
+  findPassphrase,
+  type FoundPassphrase,
+  type PassphraseContext,
+} from './passphrase.ts';
 import { loadSettings, type Settings } from './settings.ts';
 import { guarded } from './storage.ts';
 
@@ -228,15 +234,29 @@ export async function openConfiguredRepository(app: App): Promise<Repository> {
   try {
     const info = await readRepositoryInfo(storage);
     if (info === null) throw failure('repository_missing', { location: storage.location });
-    const found = info.encrypted
-      ? await findPassphrase(info.id, storage.location, passphraseContext(app))
-      : undefined;
+    const found = await passphraseFor(app, info, storage.location);
     if (found !== undefined) app.secrets.push(found.secret);
     return await openRepository(storage, { ...openOptions(app), passphrase: found?.secret ?? null });
   } catch (error) {
     await storage.close();
     throw error;
   }
+}
+
+/** The passphrase to open that repository with. Throws `encryption_expected` when it needs none and should. */
+export async function passphraseFor(
+  app: App,
+  info: RepositoryInfo,
+  location: string,
+): Promise<FoundPassphrase | undefined> {
+  if (info.encrypted) return await findPassphrase(info.id, location, passphraseContext(app));
+  const chosen = app.settings.origins.exact(['encryption', 'enabled']) !== undefined;
+  const reason =
+    chosen && app.config.encryption.enabled
+      ? 'encryption.enabled is set'
+      : await encryptionExpected(info.id, passphraseContext(app));
+  if (reason !== undefined) throw failure('encryption_expected', { location, reason });
+  return undefined;
 }
 
 export function openOptions(app: App) {

@@ -9,6 +9,7 @@ import {
   openOptions,
   openPlace,
   passphraseContext,
+  passphraseFor,
   withApp,
   type App,
   type AppContext,
@@ -16,12 +17,7 @@ import {
   type Outcome,
 } from './compose.ts';
 import { createKeyFile, keyFilePath } from './key-file.ts';
-import {
-  askNewPassphrase,
-  configuredPassphrase,
-  findPassphrase,
-  type FoundPassphrase,
-} from './passphrase.ts';
+import { askNewPassphrase, configuredPassphrase, type FoundPassphrase } from './passphrase.ts';
 import { writeRecoveryKit } from './recovery-kit.ts';
 
 export interface InitOptions extends CommonOptions {
@@ -137,9 +133,7 @@ async function confirm(
   info: RepositoryInfo,
   options: InitOptions,
 ): Promise<InitResult> {
-  const found = info.encrypted
-    ? await findPassphrase(info.id, storage.location, passphraseContext(app))
-    : undefined;
+  const found = options.encryption === false ? undefined : await passphraseFor(app, info, storage.location);
   const passphrase = found?.secret ?? null;
   await using repository = await openRepository(storage, { ...openOptions(app), passphrase });
   return await resultOf(app, storage, repository.info, found, options, false);

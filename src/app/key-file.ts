@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { mkdir, open, readFile, stat } from 'node:fs/promises';
+import { link, mkdir, open, readFile, stat, unlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { failure, reasonOf } from '../kernel/errors/failure.ts';
 import { Secret } from '../kernel/secret.ts';
@@ -65,6 +65,16 @@ export async function createKeyFile(path: string): Promise<Secret> {
     throw failure('key_file_failed', { path, reason: reasonOf(error) }, { cause: error });
   }
   return secret;
+}
+
+/** Moves a key file out of the way, never over another; gives its new path. */
+export async function retireKeyFile(path: string, nowMs: number): Promise<string> {
+  const moment = new Date(nowMs).toISOString().replaceAll(/[-:]|\.\d+/g, '');
+  const retired = path.replace(/\.key$/, `.retired-${moment}-${randomBytes(2).toString('hex')}.key`);
+  await link(path, retired);
+  await unlink(path);
+  await syncDirectory(dirname(path));
+  return retired;
 }
 
 async function writeDurably(path: string, text: string): Promise<void> {

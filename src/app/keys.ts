@@ -1,4 +1,3 @@
-import { rm } from 'node:fs/promises';
 import { failure, isFailure } from '../kernel/errors/failure.ts';
 import { Secret } from '../kernel/secret.ts';
 import { unlock } from '../repository/keyring.ts';
@@ -12,7 +11,7 @@ import {
   type CommonOptions,
   type Outcome,
 } from './compose.ts';
-import { keyFilePath, readKeyFile } from './key-file.ts';
+import { keyFilePath, readKeyFile, retireKeyFile } from './key-file.ts';
 import { askNewPassphrase } from './passphrase.ts';
 import { readSecretFile } from './secret-file.ts';
 
@@ -57,7 +56,7 @@ export async function changeKey(options: NewKeyOptions, context: AppContext): Pr
   return withRepository(options, context, 'key change', async (app, repository) => {
     const passphrase = await newPassphrase(app, options);
     const key = await repository.keys.change({ passphrase, label: labelOf(app, options) });
-    await dropStaleKeyFile(app, repository);
+    await retireStaleKeyFile(app, repository);
     return view(repository, key);
   });
 }
@@ -72,7 +71,7 @@ export async function removeKey(
     const [key] = matching;
     if (key === undefined || matching.length > 1) throw failure('key_unknown', { id: options.id });
     await repository.keys.remove(key.id);
-    await dropStaleKeyFile(app, repository);
+    await retireStaleKeyFile(app, repository);
     return view(repository, { id: key.id });
   });
 }
@@ -108,16 +107,19 @@ function labelOf(app: App, { label }: NewKeyOptions): string {
   return label ?? `${app.machine.user}@${app.machine.host}`;
 }
 
-/** A key file whose key is gone opens nothing and would only be taken for one that does. */
-async function dropStaleKeyFile(app: App, repository: Repository): Promise<void> {
+/**
+ * A key file whose key is gone would only be taken for one that opens the repository. It is set aside, for a copy of
+ * the repository made earlier still opens with it.
+ */
+async function retireStaleKeyFile(app: App, repository: Repository): Promise<void> {
   const path = keyFilePath(app.directories.keys, repository.info.id);
   const secret = await readKeyFile(path, app.machine.uid);
   if (secret === undefined || (await opens(app, repository, secret))) return;
-  await rm(path);
+  const retired = await retireKeyFile(path, app.machine.clock.now());
   app.observer.notice({
     level: 'warning',
-    message: `the key file ${path} opened nothing any more and was removed`,
-    hint: 'from now on give the passphrase by HOLDFAST_PASSPHRASE, passphrase_file, passphrase_command or on a terminal',
+    message: `the key file ${path} does not open this repository any more and is now ${retired}`,
+    hint: `a copy of the repository made before still opens with it (HOLDFAST_PASSPHRASE_FILE=${retired}); this one with the new passphrase`,
   });
 }
 

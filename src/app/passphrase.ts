@@ -2,7 +2,7 @@ import type { Config } from '../contract/config.ts';
 import { failure } from '../kernel/errors/failure.ts';
 import type { Secret } from '../kernel/secret.ts';
 import type { Directories } from './directories.ts';
-import { keyFilePath, readKeyFile } from './key-file.ts';
+import { keyFilePath, readKeyFile, unsafeReason } from './key-file.ts';
 import type { Machine } from './machine.ts';
 import type { Asker } from './observer.ts';
 import { passphraseFromCommand } from './passphrase-command.ts';
@@ -56,6 +56,20 @@ export async function findPassphrase(
   if (kept !== undefined) return { secret: kept, source: 'key file', detail: path };
   if (context.asker === null) return undefined;
   return { secret: await context.asker.secret(`Passphrase of ${location}`), source: 'terminal' };
+}
+
+/** Why a repository that is not encrypted should be; undefined when nothing says so. */
+export async function encryptionExpected(
+  repositoryId: string,
+  { config, directories, machine }: Pick<PassphraseContext, 'config' | 'directories' | 'machine'>,
+): Promise<string | undefined> {
+  if (!config.encryption.enabled) return undefined;
+  const { passphrase, passphrase_file: file, passphrase_command: command } = config.encryption;
+  if (passphrase !== undefined) return 'a passphrase is set';
+  if (file !== undefined) return 'passphrase_file is set';
+  if (command !== undefined) return 'passphrase_command is set';
+  const path = keyFilePath(directories.keys, repositoryId);
+  return (await unsafeReason(path, machine.uid)) === 'missing' ? undefined : `there is a key for it: ${path}`;
 }
 
 /** A new passphrase typed twice. Throws `passphrase_empty` and `passphrase_mismatch`. */

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
-import { readdir, readFile, stat, writeFile } from 'node:fs/promises';
+import { cp, mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { startPostgres, type PostgresServer } from '../../testing/postgres-server.ts';
 import { sandbox, type Json, type Sandbox } from './program-runner.ts';
@@ -196,6 +197,47 @@ describe('without a passphrase and without a terminal', () => {
     const elsewhere = await box.run(['list', '--repo', 'r'], { env: { XDG_CONFIG_HOME: box.at('other') } });
     assert.equal(elsewhere.code, 10);
     assert.match(elsewhere.stderr, /error\[HF-3102\]/);
+  });
+
+  it('a key file whose key is withdrawn is set aside, and still opens a copy made before', async () => {
+    await using box = await sandbox();
+    const { stderr } = await box.run(['init', '--repo', 'r']);
+    const path = /kept in (\S+\.key)/.exec(stderr)?.[1] ?? '';
+    const secret = await readFile(path, 'utf8');
+    await cp(box.at('r'), box.at('copy'), { recursive: true });
+    const env = { HOLDFAST_NEW_PASSPHRASE: passphrase };
+    const changed = await box.run(['key', 'change', '--repo', 'r'], { env });
+    assert.equal(changed.code, 0, changed.stderr);
+    const retired = /is now (\S+\.key)/.exec(changed.stderr)?.[1] ?? '';
+    assert.deepEqual(await readdir(dirname(path)), [basename(retired)]);
+    assert.equal(await readFile(retired, 'utf8'), secret);
+    assert.equal((await stat(retired)).mode & 0o777, 0o600);
+    const open = async (repo: string, by: Record<string, string>): Promise<number | null> =>
+      (await box.run(['list', '--repo', repo], { env: by })).code;
+    assert.equal(await open('r', { HOLDFAST_PASSPHRASE: passphrase }), 0);
+    assert.equal(await open('r', { HOLDFAST_PASSPHRASE_FILE: retired }), 10);
+    assert.equal(await open('copy', { HOLDFAST_PASSPHRASE_FILE: retired }), 0);
+  });
+
+  it('a repository without encryption is refused where something says that it should have it', async () => {
+    await using box = await sandbox();
+    const plain = ['--repo', 'r'];
+    await box.run(['init', '--no-encryption', ...plain]);
+    const id = /[0-9a-f]{32}/.exec(await readFile(box.at('r', 'holdfast.json'), 'utf8'))?.[0] ?? '';
+    const refused = async (env: Record<string, string>): Promise<void> => {
+      const { code, stderr } = await box.run(['list', ...plain], { env });
+      assert.equal(code, 9, stderr);
+      assert.match(stderr, /error\[HF-3109\]/);
+    };
+    await refused({ HOLDFAST_PASSPHRASE: passphrase });
+    await refused({ HOLDFAST_PASSPHRASE_COMMAND: 'false' });
+    await refused({ HOLDFAST_ENCRYPTION_ENABLED: 'true' });
+    const known = { HOLDFAST_PASSPHRASE: passphrase, HOLDFAST_ENCRYPTION_ENABLED: 'false' };
+    assert.equal((await box.run(['list', ...plain], { env: known })).code, 0);
+    const keys = box.at('home', '.config', 'holdfast', 'keys');
+    await mkdir(keys, { recursive: true });
+    await writeFile(join(keys, `${id}.key`), 'secret\n', { mode: 0o600 });
+    await refused({});
   });
 
   it('--no-encryption is explicit, and stays so', async () => {

@@ -65,4 +65,13 @@ export const keyErrors = defineErrors({
     hint: 'create an encrypted one in another place with holdfast init --repo PLACE, and back up into that',
     explain: 'Keys belong to encrypted repositories only.',
   },
+  encryption_expected: {
+    code: 'HF-3109',
+    kind: 'integrity',
+    retryable: false,
+    message: 'the repository at {location} is not encrypted, but {reason}',
+    hint: 'find out whether somebody replaced it (its id is in the recovery kit); if it is right, set encryption.enabled: false',
+    explain:
+      'A repository that is not encrypted stands where an encrypted one is expected: whoever can write to the place may have put it there to get the next backup in clear. Nothing was read from it or written to it.',
+  },
 });
