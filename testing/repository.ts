@@ -15,7 +15,7 @@ import type { Repository } from '../src/repository/repository.ts';
 import type { Storage } from '../src/storage/port.ts';
 
 export const passphrase = new Secret('correct horse battery');
-export const silentProgress = { phase: () => {}, total: () => {}, advance: () => {} };
+export const silentProgress = { phase: () => {}, total: () => {}, advance: () => {}, stored: () => {} };
 export const origin: Manifest['origin'] = {
   host: 'testhost',
   user: 'tester',

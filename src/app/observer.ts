@@ -1,5 +1,5 @@
 import type { Secret } from '../kernel/secret.ts';
-import type { OperationProgress } from '../operations/contract.ts';
+import type { BackupProgress } from '../operations/contract.ts';
 
 /** Something people should read now; a face decides how. */
 export interface Notice {
@@ -15,7 +15,7 @@ export interface Event {
 }
 
 /** How far one task is. */
-export interface TaskProgress extends OperationProgress, Disposable {}
+export interface TaskProgress extends BackupProgress, Disposable {}
 
 export interface Observer {
   notice(notice: Notice): void;

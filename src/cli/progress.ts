@@ -56,7 +56,6 @@ export class CommandProgress implements TaskProgress {
     this.#show(false);
   }
 
-  /** Bytes that turned out to be new, of those read so far: for the dedup ratio. */
   stored(count: number): void {
     this.#stored = (this.#stored ?? 0) + count;
   }
@@ -89,6 +88,7 @@ export class CommandProgress implements TaskProgress {
       phase: this.#phase,
       bytes_done: this.#done,
       bytes_total: this.#total === 0 ? null : this.#total,
+      bytes_new: this.#stored ?? null,
       bytes_per_second: Math.round(rate),
       eta_seconds: this.#etaSeconds(rate) ?? null,
       elapsed_ms: Math.round(now - this.#startedMs),
@@ -106,8 +106,7 @@ export class CommandProgress implements TaskProgress {
       );
       parts.push(`${bytes(rate)}/s`);
       if (eta !== undefined) parts.push(`about ${duration(eta * 1000)} left`);
-      if (this.#stored !== undefined && this.#stored > 0)
-        parts.push(`dedup ${(this.#done / this.#stored).toFixed(1)}x`);
+      if (this.#stored !== undefined) parts.push(newOf(this.#stored, this.#done));
     }
     if (this.#phase !== '') parts.push(this.#phase);
     return parts.join(' · ');
@@ -131,4 +130,9 @@ export class CommandProgress implements TaskProgress {
   #nowMs(): number {
     return Number(this.#clock.monotonicNs() / 1_000_000n);
   }
+}
+
+function newOf(stored: number, done: number): string {
+  const ratio = stored === 0 ? '' : `, dedup ${(done / stored).toFixed(1)}x`;
+  return `${bytes(stored)} new${ratio}`;
 }

@@ -4,9 +4,10 @@ import { newBackupId } from '../kernel/ids.ts';
 import type { Compression } from '../pipeline/codec.ts';
 import type { Repository } from '../repository/repository.ts';
 import type { BackupContext } from '../sources/port.ts';
-import type { BackupSource, OperationContext } from './contract.ts';
+import type { BackupProgress, BackupSource, OperationContext } from './contract.ts';
 
 export interface BackupOptions extends OperationContext {
+  readonly progress: BackupProgress;
   readonly clock: Clock;
   readonly compression: Compression;
   readonly tags: Readonly<Record<string, string>>;
@@ -28,7 +29,12 @@ export async function backupSource(
   const startedAt = new Date(clock.now()).toISOString();
   let bytesRead = 0;
   progress.phase('reading the index');
-  await using session = await repository.beginSession({ signal, compression, jobs });
+  await using session = await repository.beginSession({
+    signal,
+    compression,
+    jobs,
+    onNewBytes: (bytes) => progress.stored(bytes),
+  });
   const context: BackupContext = {
     signal,
     log: log.child({ backup: id, source: source.name }),

@@ -17,6 +17,12 @@ export interface Restorer<Result> {
   restore(context: RestoreContext): Promise<Result>;
 }
 
+/** What a backup tells beside what its source does. */
+export interface BackupProgress extends Progress {
+  /** Of the bytes read, so many more turned out to be new to the repository. */
+  stored(bytes: number): void;
+}
+
 /** What every long operation takes. */
 export interface OperationContext {
   readonly signal: AbortSignal;

@@ -9,7 +9,10 @@ import type { Findings } from './verify-findings.ts';
 /** The path given for the list of a backup's entries. */
 const entryList = '(list of entries)';
 
-/** Walks every backup once more, passing over nothing, to name those that need a damaged blob and what in them. */
+/**
+ * Walks every backup once more, passing over nothing, to name those that need a damaged blob and what in them.
+ * A blob of which there is another, good copy is needed by nobody in its damaged one.
+ */
 export async function attributeDamage(
   repository: Repository,
   names: readonly BackupName[],
@@ -34,8 +37,13 @@ async function attributeIn(
   signal: AbortSignal,
 ): Promise<void> {
   const reader = await repository.reader(signal);
+  const cache = await repository.cache(signal);
+  const hasGoodCopy = (id: Uint8Array): boolean => {
+    const found = cache.locate(id);
+    return found?.present === true && !found.damaged;
+  };
   const walk = async (stream: StreamRef, path: string): Promise<void> => {
-    const note = (id: Uint8Array): boolean => findings.attribute(id, manifest.id, path);
+    const note = (id: Uint8Array): boolean => !hasGoodCopy(id) && findings.attribute(id, manifest.id, path);
     const visitor = { node: (id: Uint8Array) => !note(id), unreadable: () => {} };
     for await (const chunks of walkStream(reader, stream, visitor, signal)) for (const id of chunks) note(id);
   };

@@ -49,7 +49,9 @@ async function verifyPack(
     const { salt, entries } = contents;
     const found = await repository.workers().checkPack({ id, bytes, salt, entries });
     findings.blobsChecked += found.blobsChecked;
+    if (found.blobs.length === 0) cache.clearDamage(id);
     for (const blob of found.blobs) {
+      cache.markDamaged(Buffer.from(blob.id, 'hex'), id);
       const error = failure('blob_damaged', { blob: blob.id.slice(0, 16), name, reason: blob.reason });
       findings.addBlob(Buffer.from(blob.id, 'hex'), name, error);
     }

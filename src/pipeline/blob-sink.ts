@@ -12,6 +12,8 @@ export interface BlobHost {
   claim(ids: Uint8Array<ArrayBuffer>): Promise<Uint8Array>;
   /** Stores a pack; resolves when it is durable, giving its buffer back. */
   storePack(pack: FinishedPack): Promise<ArrayBuffer>;
+  /** Told now and then, by threads that run tasks: how many plain bytes more turned out to be new. For progress only. */
+  foundNew?(bytes: number): void;
 }
 
 export interface PendingBlob {

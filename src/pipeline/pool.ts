@@ -153,7 +153,10 @@ export class WorkerPool implements AsyncDisposable {
         const buffer = await this.#blobHost().storePack(pack);
         return new Moved(buffer, [buffer]);
       },
-      progress: ({ runId, bytes }: { runId: number; bytes: number }) => runs.get(runId)?.onProgress?.(bytes),
+      progress: ({ runId, bytes, bytesNew }: { runId: number; bytes: number; bytesNew: number }) => {
+        this.#host?.foundNew?.(bytesNew);
+        runs.get(runId)?.onProgress?.(bytes);
+      },
       message: ({ runId, message }: { runId: number; message: unknown }) =>
         runs.get(runId)?.onMessage?.(message),
     });

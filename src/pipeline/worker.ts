@@ -35,6 +35,8 @@ const host: BlobHost = {
 const sink = new BlobSink(setup.keys, setup.compression, host);
 const windows = new WindowPool(setup.keys.gearTable);
 const hasher = new BlobHasher(setup.keys.blobIdKey);
+/** Of the sink's new bytes, how many have been told. */
+let newBytesTold = 0;
 
 const channel: Channel = new Channel(parentPort, {
   run,
@@ -59,8 +61,10 @@ async function run(request: RunRequest): Promise<unknown> {
   const { runId } = request;
   let unreported = 0;
   const report = (): void => {
-    if (unreported > 0) channel.tell('progress', { runId, bytes: unreported });
+    const bytesNew = sink.counts.bytesNew - newBytesTold;
+    if (unreported > 0 || bytesNew > 0) channel.tell('progress', { runId, bytes: unreported, bytesNew });
     unreported = 0;
+    newBytesTold += bytesNew;
   };
   const context: TaskContext = {
     signal: controller.signal,

@@ -53,4 +53,6 @@ export interface SessionOptions {
   readonly compression: Compression;
   /** Tasks, and so worker threads, at once. */
   readonly jobs: number;
+  /** Told now and then, while it runs: how many plain bytes more turned out to be new. */
+  readonly onNewBytes?: ((bytes: number) => void) | undefined;
 }

@@ -103,7 +103,7 @@ export class Repository implements AsyncDisposable {
   }
 
   /** Begins a backup. One session at a time for an open repository; open it again for another. */
-  async beginSession({ signal, compression, jobs }: SessionOptions): Promise<WriteSession> {
+  async beginSession({ signal, compression, jobs, onNewBytes }: SessionOptions): Promise<WriteSession> {
     requireFeatures(this.#config, this.storage.location, ['read', 'write']);
     const cache = await this.cache(signal);
     return new WriteSession({
@@ -113,6 +113,7 @@ export class Repository implements AsyncDisposable {
       compression,
       jobs,
       signal,
+      onNewBytes,
     });
   }
 

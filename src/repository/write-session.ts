@@ -27,6 +27,7 @@ export interface SessionParts {
   readonly compression: Compression;
   readonly jobs: number;
   readonly signal: AbortSignal;
+  readonly onNewBytes: ((bytes: number) => void) | undefined;
 }
 
 /** What a session stored so far. */
@@ -57,6 +58,7 @@ export class WriteSession implements AsyncDisposable {
     const host: BlobHost = {
       claim: (ids) => Promise.resolve(parts.cache.claim(ids)),
       storePack: (pack) => this.#storePack(pack),
+      foundNew: (bytes) => parts.onNewBytes?.(bytes),
     };
     const { keys, compression } = parts;
     this.#pool = new WorkerPool({ keys, compression }, parts.jobs, host);

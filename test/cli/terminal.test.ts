@@ -172,13 +172,13 @@ describe('progress', () => {
     }
     assert.equal(
       screen.at(-1),
-      'shop · 20.0 MiB of about 100.0 MiB · 1.0 MiB/s · about 80 s left · dedup 2.0x · dumping public.orders',
+      'shop · 20.0 MiB of about 100.0 MiB · 1.0 MiB/s · about 80 s left · 10.0 MiB new, dedup 2.0x · dumping public.orders',
     );
     assert.equal(lines.length, 2);
     const last = events.at(-1) ?? {};
     assert.deepEqual(
-      [last['type'], last['bytes_done'], last['bytes_total'], last['eta_seconds']],
-      ['progress', 20 * 2 ** 20, 100 * 2 ** 20, 80],
+      [last['type'], last['bytes_done'], last['bytes_total'], last['bytes_new'], last['eta_seconds']],
+      ['progress', 20 * 2 ** 20, 100 * 2 ** 20, 10 * 2 ** 20, 80],
     );
     progress[Symbol.dispose]();
     assert.equal(screen.at(-1), '');
