@@ -4,6 +4,7 @@ import { describe, it } from 'node:test';
 import type { Command } from 'commander';
 import { createProgram, examplesOf } from '../../src/cli/program.ts';
 import { handlers } from '../../src/cli/verbs/handlers.ts';
+import { runInProcess } from './in-process.ts';
 import { sandbox } from './program-runner.ts';
 
 /** Splits a line as a shell would, as far as the examples go. */
@@ -137,7 +138,7 @@ describe('a command line that is wrong', () => {
   ] as const) {
     it(`exits with 2 and a hint: ${what}`, async () => {
       await using box = await sandbox();
-      const { code, stdout, stderr } = await box.run(args, {
+      const { code, stdout, stderr } = await runInProcess(box, args, {
         env: { DATABASE_URL: 'postgres://localhost:1/d', USER: 'u' },
       });
       assert.equal(code, 2, stderr);
@@ -159,7 +160,7 @@ describe('a command line that is wrong', () => {
   ] as const) {
     it(`says that it is not in this version: ${args.join(' ')}`, async () => {
       await using box = await sandbox();
-      const { code, stderr } = await box.run(args);
+      const { code, stderr } = await runInProcess(box, args);
       assert.equal(code, 2);
       assert.match(stderr, /^error\[HF-1121\]: .* is not in this version\nhint: /);
     });
@@ -167,7 +168,7 @@ describe('a command line that is wrong', () => {
 
   it('prints the help and exits with 2 when there is nothing on it', async () => {
     await using box = await sandbox();
-    const { code, stdout, stderr } = await box.run([]);
+    const { code, stdout, stderr } = await runInProcess(box, []);
     assert.deepEqual([code, stdout], [2, '']);
     assert.match(stderr, /^Usage: holdfast/);
   });
@@ -181,7 +182,7 @@ describe('--json', () => {
       [['list', '--nope'], 2],
       [['config', 'validate', '--config', 'none'], 6],
     ] as const) {
-      const ran = await box.run([...args, '--json']);
+      const ran = await runInProcess(box, [...args, '--json']);
       assert.equal(ran.code, status);
       const { schema, ok, error } = ran.json() as {
         schema: number;
@@ -201,7 +202,7 @@ describe('--json', () => {
       [['verify'], 6],
       [['restore', 'x', '--to', 'postgres://u@h/d'], 6],
     ] as const) {
-      const ran = await box.run([...args, '--json']);
+      const ran = await runInProcess(box, [...args, '--json']);
       assert.equal(ran.code, status, ran.stderr);
       const lines = ran.lines();
       for (const line of lines) assert.equal(typeof line['type'], 'string');
@@ -216,14 +217,17 @@ describe('config', () => {
   it('tells line and column of what is wrong, and exits with 2', async () => {
     await using box = await sandbox();
     await writeFile(box.at('holdfast.yaml'), 'jobs: 2\nlog:\n  levle: info\n');
-    const wrong = await box.run(['config', 'validate']);
+    const wrong = await runInProcess(box, ['config', 'validate']);
     assert.equal(wrong.code, 2);
     assert.match(
       wrong.stderr,
       /^error\[HF-1104\]: holdfast\.yaml:3:3: there is no setting log\.levle\nhint: did you mean log\.level\?/,
     );
     await writeFile(box.at('holdfast.yaml'), 'jobs: [2\nx: y\n');
-    assert.match((await box.run(['list'])).stderr, /^error\[HF-1103\]: holdfast\.yaml:2:1: not YAML/);
+    assert.match(
+      (await runInProcess(box, ['list'])).stderr,
+      /^error\[HF-1103\]: holdfast\.yaml:2:1: not YAML/,
+    );
   });
 
   it('shows where each value comes from, and no secret', async () => {
@@ -232,7 +236,7 @@ describe('config', () => {
       box.at('holdfast.yaml'),
       'sources:\n  shop: { type: postgres, url: "postgres://u:hunter2@h/d", tags: { a: b } }\n',
     );
-    const ran = await box.run(['config', 'show', '--json', '--repo', '/r'], {
+    const ran = await runInProcess(box, ['config', 'show', '--json', '--repo', '/r'], {
       env: { HOLDFAST_PASSPHRASE: 'hunter3', HOLDFAST_JOBS: '3' },
     });
     assert.equal(ran.code, 0);
@@ -247,25 +251,37 @@ describe('config', () => {
     assert.deepEqual(from['encryption.passphrase'], ['***', 'HOLDFAST_PASSPHRASE']);
     assert.deepEqual(from['sources.shop.url'], ['postgres://u:***@h/d', 'holdfast.yaml:2:27']);
     assert.deepEqual(from['log.level'], ['info', 'default']);
-    assert.doesNotMatch(ran.stdout + (await box.run(['config', 'show'])).stdout, /hunter/);
+    assert.doesNotMatch(ran.stdout + (await runInProcess(box, ['config', 'show'])).stdout, /hunter/);
   });
 
   it('prints a template that is valid, and a schema', async () => {
     await using box = await sandbox();
-    const { stdout } = await box.run(['config', 'template']);
+    const { stdout } = await runInProcess(box, ['config', 'template']);
     await writeFile(box.at('holdfast.yaml'), stdout);
-    assert.equal((await box.run(['config', 'validate'])).code, 0);
-    assert.equal((await box.run(['config', 'schema'])).json()['type'], 'object');
+    assert.equal((await runInProcess(box, ['config', 'validate'])).code, 0);
+    assert.equal((await runInProcess(box, ['config', 'schema'])).json()['type'], 'object');
   });
 
   it('warns of a variable that stands for nothing', async () => {
     await using box = await sandbox();
-    const { stderr } = await box.run(['config', 'validate'], { env: { HOLDFAST_REPOSITROY: '/x' } });
+    const { stderr } = await runInProcess(box, ['config', 'validate'], {
+      env: { HOLDFAST_REPOSITROY: '/x' },
+    });
     assert.match(stderr, /warning: HOLDFAST_REPOSITROY .* did you mean HOLDFAST_REPOSITORY\?/);
   });
 });
 
 describe('the program', () => {
+  it('exits with the code of what went wrong', async () => {
+    await using box = await sandbox();
+    for (const [args, status] of [
+      [['bakcup'], 2],
+      [['list', '--repo', 'none'], 6],
+    ] as const) {
+      assert.equal((await box.run(args)).code, status);
+    }
+  });
+
   it('prints its version at once', async (context) => {
     await using box = await sandbox();
     const times: number[] = [];

@@ -5,6 +5,7 @@ import { Client } from 'pg';
 import { childrenOf, isAlive } from '../../src/app/local-postgres/processes.ts';
 import { startPostgres, type PostgresServer } from '../../testing/postgres-server.ts';
 import { until } from '../../testing/until.ts';
+import { runInProcess } from './in-process.ts';
 import { sandbox, type Json, type Running, type Sandbox } from './program-runner.ts';
 
 /** Who is connected under this name holds every restore that fills `held` in the middle of its data. */
@@ -37,8 +38,8 @@ describe('a restore on a bad day', () => {
       HOLDFAST_REPOSITORY: box.at('r'),
       DATABASE_URL: server.url('shop'),
     };
-    assert.equal((await box.run(['init'], { env })).code, 0);
-    assert.equal((await box.run(['backup'], { env })).code, 0);
+    assert.equal((await runInProcess(box, ['init'], { env })).code, 0);
+    assert.equal((await runInProcess(box, ['backup'], { env })).code, 0);
   });
   after(async () => {
     await box[Symbol.asyncDispose]();
@@ -50,7 +51,7 @@ describe('a restore on a bad day', () => {
 
   const databaseNames = () => server.psql('SELECT datname FROM pg_database ORDER BY 1');
   const restoreTo = (url: string, ...more: string[]) =>
-    box.run(['restore', 'latest', '--to', url, ...more], { env });
+    runInProcess(box, ['restore', 'latest', '--to', url, ...more], { env });
 
   async function fails(
     url: string,
@@ -59,7 +60,7 @@ describe('a restore on a bad day', () => {
     more: readonly string[] = [],
     variables: Readonly<Record<string, string>> = {},
   ): Promise<string> {
-    const { code: found, stderr } = await box.run(['restore', 'latest', '--to', url, ...more], {
+    const { code: found, stderr } = await runInProcess(box, ['restore', 'latest', '--to', url, ...more], {
       env: { ...env, ...variables },
     });
     assert.equal(found, exit, stderr);
@@ -141,7 +142,7 @@ describe('a restore on a bad day', () => {
     if (stderr !== undefined) assert.ok(stderr.includes(left[0] ?? ''), stderr);
     const connected = `SELECT count(*) FROM pg_stat_activity WHERE datname = '${left[0] ?? ''}'`;
     await until(async () => (await server.psql(connected)) === '0', 'the end of its sessions');
-    const doctor = await box.run(['doctor', '--json'], { env });
+    const doctor = await runInProcess(box, ['doctor', '--json'], { env });
     const mends = (doctor.json()['findings'] as Json[]).map(({ mend }) => String(mend));
     const mend = mends.find((text) => text.includes(left[0] ?? '')) ?? '';
     assert.match(mend, /^DROP DATABASE "holdfast_restoring_/);
