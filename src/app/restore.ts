@@ -107,7 +107,7 @@ async function run(
   return restored;
 }
 
-/** The plan; where the target is not empty and somebody is there, they are asked whether it may be replaced. */
+/** The plan. Where the target is not empty, `--yes` or whoever sits there decides whether it may be replaced. */
 async function agreedPlan(
   app: App,
   repository: Repository,
@@ -128,12 +128,13 @@ async function agreedPlan(
   try {
     return await planRestore(postgres, context);
   } catch (error) {
-    if (!isFailure(error, 'postgres_restore_not_empty') || app.asker === null || options.yes === true)
-      throw error;
-    progress.phase('waiting for an answer');
-    const { database } = postgres.target;
-    if (!(await app.asker.confirm(`${error.message}. Put the restored one in its place?`))) {
-      throw failure('declined', { what: `database ${database} was not replaced` });
+    if (!isFailure(error, 'postgres_restore_not_empty')) throw error;
+    if (options.yes !== true) {
+      if (app.asker === null) throw error;
+      progress.phase('waiting for an answer');
+      if (!(await app.asker.confirm(`${error.message}. Put the restored one in its place?`))) {
+        throw failure('declined', { what: `database ${postgres.target.database} was not replaced` });
+      }
     }
     return await planRestore({ ...postgres, force: true }, context);
   }

@@ -1,9 +1,15 @@
 import { PassThrough } from 'node:stream';
 import { text } from 'node:stream/consumers';
-import { systemMachine } from '../../src/app/machine.ts';
+import { systemMachine, type Machine } from '../../src/app/machine.ts';
 import { runCli } from '../../src/cli/run.ts';
 import type { Terminal } from '../../src/cli/terminal.ts';
 import { ranWith, type Ran, type RunOptions, type Sandbox } from './program-runner.ts';
+
+/** This machine with the sandbox's directories, and nothing of its own environment but PATH. */
+export function machineOf(box: Sandbox, env: RunOptions['env'] = {}, cwd = box.path): Machine {
+  const own = { PATH: process.env['PATH'], HOME: box.home, LC_ALL: 'C.UTF-8' };
+  return { ...systemMachine(), env: { ...own, ...env }, cwd, home: box.home };
+}
 
 /**
  * The program within this process, for what does not depend on being one: it saves starting Node and loading all of
@@ -22,12 +28,7 @@ export async function runInProcess(
     screen: false,
     colour: false,
   };
-  const machine = {
-    ...systemMachine(),
-    env: { PATH: process.env['PATH'], HOME: box.home, LC_ALL: 'C.UTF-8', ...env },
-    cwd: cwd ?? box.path,
-    home: box.home,
-  };
+  const machine = machineOf(box, env, cwd);
   const output = Promise.all([text(terminal.stdout), text(terminal.stderr)]);
   const code = await runCli(args, {
     machine,

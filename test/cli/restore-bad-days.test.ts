@@ -5,7 +5,8 @@ import { Client } from 'pg';
 import { childrenOf, isAlive } from '../../src/app/local-postgres/processes.ts';
 import { startPostgres, type PostgresServer } from '../../testing/postgres-server.ts';
 import { until } from '../../testing/until.ts';
-import { runInProcess } from './in-process.ts';
+import { machineOf, runInProcess } from './in-process.ts';
+import { play } from './play.ts';
 import { sandbox, type Json, type Running, type Sandbox } from './program-runner.ts';
 
 /** Who is connected under this name holds every restore that fills `held` in the middle of its data. */
@@ -150,6 +151,26 @@ describe('a restore on a bad day', () => {
     assert.equal((await restoreTo(server.url('after all'))).code, 0);
     await server.psql('DROP DATABASE "after all"');
   }
+
+  it('the target holds something: it is asked whether it may be replaced, and what was there is kept', async () => {
+    await server.psql('CREATE DATABASE taken');
+    await server.psql('CREATE TABLE mine AS SELECT 42 AS answer', 'taken');
+    databases = await databaseNames();
+    await fails(server.url('taken'), 7, 'HF-5030');
+    const args = ['restore', 'latest', '--to', server.url('taken')];
+    const question = 'Put the restored one in its place? [y/N]';
+    const declined = await play(machineOf(box, env), args, [[question, 'no\n']]);
+    assert.equal(declined.code, 5, declined.stderr);
+    assert.match(declined.stderr, /error\[HF-1004\]: .*taken was not replaced\nhint: .* --yes/);
+    assert.equal(await databaseNames(), databases);
+    assert.equal((await play(machineOf(box, env), args, [[question, 'y\n']])).code, 0);
+    const [kept] = (await databaseNames())
+      .split('\n')
+      .filter((name) => name.startsWith('holdfast_replaced_'));
+    assert.equal(await server.psql('SELECT answer FROM mine', kept), '42');
+    assert.equal((await restoreTo(server.url('taken'), '--yes')).code, 0);
+    assert.equal(await server.psql('SELECT count(*) FROM orders', 'taken'), '20000');
+  });
 
   it('nobody listens, or the password is wrong', async () => {
     await fails('postgres://u:p@127.0.0.1:1/d', 8, 'HF-5001');

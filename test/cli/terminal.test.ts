@@ -2,64 +2,20 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { access, mkdir, readdir, writeFile } from 'node:fs/promises';
-import { PassThrough } from 'node:stream';
 import { describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { CommandProgress } from '../../src/cli/progress.ts';
-import { runCli } from '../../src/cli/run.ts';
-import type { Terminal } from '../../src/cli/terminal.ts';
+import { systemTerminal } from '../../src/cli/terminal.ts';
 import { ManualClock } from '../../testing/clock.ts';
-import { testMachine, type TestMachine } from '../app/machine.ts';
+import { testMachine } from '../app/machine.ts';
+import { play } from './play.ts';
 import { sandbox } from './program-runner.ts';
-
-interface Played {
-  readonly code: number;
-  readonly stdout: string;
-  readonly stderr: string;
-}
-
-/** Sits at a terminal and types each answer once its question is there. */
-async function play(
-  test: TestMachine,
-  args: readonly string[],
-  answers: readonly [question: string, keys: string][],
-): Promise<Played> {
-  const stdin = new PassThrough();
-  const stdout = new PassThrough();
-  const stderr = new PassThrough();
-  let out = '';
-  let err = '';
-  let seen = 0;
-  const left = [...answers];
-  const modes: boolean[] = [];
-  stdout.on('data', (chunk: Buffer) => (out += chunk.toString()));
-  stderr.on('data', (chunk: Buffer) => {
-    err += chunk.toString();
-    const [next] = left;
-    if (next === undefined || !err.slice(seen).includes(next[0])) return;
-    left.shift();
-    seen = err.length;
-    setImmediate(() => stdin.write(next[1]));
-  });
-  const terminal = {
-    stdin: Object.assign(stdin, { setRawMode: (on: boolean) => void modes.push(on) }),
-    stdout,
-    stderr,
-    interactive: true,
-    screen: false,
-    colour: false,
-  } as unknown as Terminal;
-  const code = await runCli(args, { machine: test.machine, terminal, onSignal: () => {}, exitNow: () => {} });
-  assert.deepEqual(left, [], `not asked: ${JSON.stringify(left)}; said: ${err}`);
-  assert.equal(modes.filter((on) => on).length, modes.filter((on) => !on).length);
-  return { code, stdout: out, stderr: err };
-}
 
 describe('at a terminal', () => {
   it('init asks for the passphrase twice, list once, and neither shows it', async () => {
     await using test = await testMachine();
     const made = await play(
-      test,
+      test.machine,
       ['init', '--repo', 'r'],
       [
         ['New passphrase', 'correct horsx\u007fe\r'],
@@ -68,16 +24,16 @@ describe('at a terminal', () => {
     );
     assert.equal(made.code, 0, made.stderr);
     assert.ok(!made.stderr.includes('horse'));
-    const listed = await play(test, ['list', '--repo', 'r'], [['Passphrase of', 'correct horse\n']]);
+    const listed = await play(test.machine, ['list', '--repo', 'r'], [['Passphrase of', 'correct horse\n']]);
     assert.equal(listed.code, 0, listed.stderr);
-    const wrong = await play(test, ['list', '--repo', 'r'], [['Passphrase of', 'wrong horse\n']]);
+    const wrong = await play(test.machine, ['list', '--repo', 'r'], [['Passphrase of', 'wrong horse\n']]);
     assert.equal(wrong.code, 10);
   });
 
   it('two different passphrases make no repository', async () => {
     await using test = await testMachine();
     const { code, stderr } = await play(
-      test,
+      test.machine,
       ['init', '--repo', 'r'],
       [
         ['New passphrase', 'one good one\r'],
@@ -91,7 +47,11 @@ describe('at a terminal', () => {
 
   it('Ctrl-C at a question exits with 130', async () => {
     await using test = await testMachine();
-    const { code, stderr } = await play(test, ['init', '--repo', 'r'], [['New passphrase', 'half\u0003']]);
+    const { code, stderr } = await play(
+      test.machine,
+      ['init', '--repo', 'r'],
+      [['New passphrase', 'half\u0003']],
+    );
     assert.equal(code, 130);
     assert.match(stderr, /error\[HF-1003\]/);
   });
@@ -149,6 +109,24 @@ describe('streams', () => {
     child.stderr.on('data', (chunk: Buffer) => (stderr += chunk.toString()));
     const [code] = (await once(child, 'close')) as [number];
     assert.deepEqual([code, stderr], [0, '']);
+  });
+});
+
+describe('colour', () => {
+  const streams = {
+    stdin: { isTTY: true },
+    stdout: { isTTY: true },
+    stderr: { isTTY: true },
+  } as NodeJS.Process;
+  const colourWith = (env: Readonly<Record<string, string>>) => systemTerminal(streams, env).colour;
+
+  it('is for screens, and not for those who set NO_COLOR', () => {
+    assert.equal(colourWith({}), true);
+    assert.equal(colourWith({ NO_COLOR: '' }), true);
+    assert.equal(colourWith({ NO_COLOR: '1' }), false);
+    assert.equal(colourWith({ TERM: 'dumb' }), false);
+    const piped = { ...streams, stderr: { isTTY: false } } as NodeJS.Process;
+    assert.deepEqual([systemTerminal(piped, {}).colour, systemTerminal(piped, {}).screen], [false, false]);
   });
 });
 

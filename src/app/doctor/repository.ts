@@ -19,7 +19,7 @@ export async function checkRepository(app: App): Promise<readonly Finding[]> {
     findings.push({
       check,
       level: 'ok',
-      message: `${location} (from ${repositoryOrigin(app)}) opens and has ${names.length} backups`,
+      message: `${location} (from ${repositoryOrigin(app)}) opens; backups in it: ${names.length}`,
     });
     if (repository.info.encrypted) {
       const keys = await repository.keys.list();
