@@ -1,5 +1,8 @@
-import { failure } from '../kernel/errors/failure.ts';
+import type { Manifest } from '../contract/manifest.ts';
+import { failure, isFailure } from '../kernel/errors/failure.ts';
 import { nearest } from '../kernel/nearest.ts';
+import type { BackupName } from '../repository/model.ts';
+import type { Repository } from '../repository/repository.ts';
 import { backupView, type BackupView } from './backup-view.ts';
 import {
   openConfiguredRepository,
@@ -20,9 +23,21 @@ export interface ListResult extends Outcome {
   readonly repository: { readonly id: string; readonly location: string };
   /** Oldest first. */
   readonly backups: readonly BackupView[];
+  /** Backups that are there and whose manifest cannot be read. */
+  readonly unreadable: readonly UnreadableBackup[];
 }
 
-/** The backups of the repository. `source_unknown` when a source is asked for that has none. */
+export interface UnreadableBackup {
+  readonly id: string;
+  readonly object: string;
+  readonly code: string;
+  readonly message: string;
+}
+
+/**
+ * The backups of the repository. `source_unknown` when a source is asked for that has none. A damaged manifest hides no
+ * other backup: the result then is not ok (`backups_unreadable`), and has all the rest.
+ */
 export async function list(options: ListOptions, context: AppContext): Promise<ListResult> {
   return withApp(options, context, null, async (app) => {
     await using repository = await openConfiguredRepository(app);
@@ -30,22 +45,46 @@ export async function list(options: ListOptions, context: AppContext): Promise<L
     const wanted = options.limit ?? Number.POSITIVE_INFINITY;
     const found: BackupView[] = [];
     const sources = new Set<string>();
+    const unreadable: UnreadableBackup[] = [];
     for (const name of names.toReversed()) {
       if (found.length >= wanted) break;
-      const view = backupView(await repository.manifest(name, { signal: app.signal }));
+      const manifest = await readable(repository, name, unreadable, app.signal);
+      if (manifest === undefined) continue;
+      const view = backupView(manifest);
       sources.add(view.source);
       if (matches(view, options)) found.push(view);
     }
     if (options.source !== undefined && !sources.has(options.source))
       throw unknownSource(options.source, sources);
     const { id } = repository.info;
+    const { location } = repository.storage;
+    const count = unreadable.length;
     return {
       schema: 1,
-      ok: true,
-      repository: { id, location: repository.storage.location },
+      ok: count === 0,
+      ...(count === 0 ? {} : { error: failure('backups_unreadable', { count, location }).toJSON() }),
+      repository: { id, location },
       backups: found.toReversed(),
+      unreadable: unreadable.toReversed(),
     };
   });
+}
+
+async function readable(
+  repository: Repository,
+  name: BackupName,
+  unreadable: UnreadableBackup[],
+  signal: AbortSignal,
+): Promise<Manifest | undefined> {
+  try {
+    return await repository.manifest(name, { signal });
+  } catch (error) {
+    if (isFailure(error, 'backup_unknown')) return undefined; // removed since it was listed
+    if (!isFailure(error, 'object_damaged')) throw error;
+    const { code, message } = error;
+    unreadable.push({ id: name.id, object: name.objectName, code, message });
+    return undefined;
+  }
 }
 
 function matches(view: BackupView, { source, tags }: ListOptions): boolean {

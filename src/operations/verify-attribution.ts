@@ -19,6 +19,11 @@ export async function attributeDamage(
   findings: Findings,
   signal: AbortSignal,
 ): Promise<void> {
+  const cache = await repository.cache(signal);
+  findings.keepDamaged((id) => {
+    const found = cache.locate(id);
+    return found?.present !== true || found.damaged;
+  });
   for (const name of names) {
     try {
       await attributeIn(repository, await repository.manifest(name, { signal }), findings, signal);
@@ -37,13 +42,8 @@ async function attributeIn(
   signal: AbortSignal,
 ): Promise<void> {
   const reader = await repository.reader(signal);
-  const cache = await repository.cache(signal);
-  const hasGoodCopy = (id: Uint8Array): boolean => {
-    const found = cache.locate(id);
-    return found?.present === true && !found.damaged;
-  };
   const walk = async (stream: StreamRef, path: string): Promise<void> => {
-    const note = (id: Uint8Array): boolean => !hasGoodCopy(id) && findings.attribute(id, manifest.id, path);
+    const note = (id: Uint8Array): boolean => findings.attribute(id, manifest.id, path);
     const visitor = { node: (id: Uint8Array) => !note(id), unreadable: () => {} };
     for await (const chunks of walkStream(reader, stream, visitor, signal)) for (const id of chunks) note(id);
   };

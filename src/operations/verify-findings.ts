@@ -43,6 +43,13 @@ export class Findings {
     if (problem !== undefined) this.damagedBlobs.set(hex, problem);
   }
 
+  /** Lets go of blobs that are to be had after all, from another copy. Their problems stay, affecting nobody. */
+  keepDamaged(isDamaged: (id: Uint8Array) => boolean): void {
+    for (const hex of this.damagedBlobs.keys()) {
+      if (!isDamaged(Buffer.from(hex, 'hex'))) this.damagedBlobs.delete(hex);
+    }
+  }
+
   /** Notes that an entry of a backup needs a damaged blob; false when that blob is fine. */
   attribute(id: Uint8Array, backup: string, entry: string): boolean {
     const problem = this.damagedBlobs.get(Buffer.from(id).toString('hex'));

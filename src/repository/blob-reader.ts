@@ -55,20 +55,42 @@ export class BlobReader {
     const request = await this.#fetch(group, signal);
     const damages = await this.#pool.probe(request);
     signal?.throwIfAborted();
-    return damages.map((reason, index) => (reason === null ? null : damaged(group, index, reason)));
+    const errors: (Error | null)[] = [];
+    for (const [index, blob] of group.blobs.entries()) {
+      const reason = damages[index] ?? null;
+      const opened = reason === null ? undefined : await this.#otherCopy(blob, reason, signal);
+      errors.push(opened !== undefined && 'error' in opened ? opened.error : null);
+    }
+    return errors;
   }
 
   /** The blobs of a group, each opened or with its own error; rejects when the pack cannot be read at all. */
   async readGroup(group: ReadGroup, signal?: AbortSignal): Promise<readonly OpenedBlob[]> {
     const { bytes, damages } = await this.#pool.decode(await this.#fetch(group, signal));
     signal?.throwIfAborted();
+    const opened: OpenedBlob[] = [];
     let offset = 0;
-    return group.blobs.map(({ rawLength }, index) => {
+    for (const [index, blob] of group.blobs.entries()) {
       const reason = damages[index];
-      if (typeof reason === 'string') return { error: damaged(group, index, reason) };
-      offset += rawLength;
-      return { raw: bytes.subarray(offset - rawLength, offset) };
-    });
+      if (typeof reason === 'string') {
+        opened.push(await this.#otherCopy(blob, reason, signal));
+      } else {
+        opened.push({ raw: bytes.subarray(offset, offset + blob.rawLength) });
+        offset += blob.rawLength;
+      }
+    }
+    return opened;
+  }
+
+  /** Another copy of a damaged blob, if a later backup stored one; else the damage. */
+  async #otherCopy(blob: Located, reason: string, signal?: AbortSignal): Promise<OpenedBlob> {
+    this.#cache.markDamaged(blob.id, blob.packId);
+    const other = this.#cache.locate(blob.id);
+    const [group] = other?.present === true && !other.damaged ? groupReads([other]) : [];
+    const [opened] = group === undefined ? [] : await this.readGroup(group, signal);
+    if (opened !== undefined && 'raw' in opened) return opened;
+    const name = packObject(blob.packId);
+    return { error: failure('blob_damaged', { blob: shortId(blob.id), name, reason }) };
   }
 
   async #fetch(group: ReadGroup, signal?: AbortSignal): Promise<DecodeRequest> {
@@ -82,11 +104,6 @@ function rowsOf(blobs: readonly Located[]): Uint8Array {
   const rows = Buffer.alloc(blobs.length * footerEntryBytes);
   blobs.forEach((blob, index) => writeEntry(rows, index * footerEntryBytes, blob));
   return rows;
-}
-
-function damaged(group: ReadGroup, index: number, reason: string): Error {
-  const id = group.blobs[index]?.id ?? new Uint8Array(0);
-  return failure('blob_damaged', { blob: shortId(id), name: packObject(group.packId), reason });
 }
 
 /** Groups blobs that follow each other (in the order given) in a pack into single reads. */

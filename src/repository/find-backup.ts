@@ -5,13 +5,14 @@ import type { BackupName } from './model.ts';
 const fullId = /^[0-9a-f]{32}$/;
 const idPrefix = /^[0-9a-f]{4,31}$/;
 const timestamp = /^\d{4}-\d{2}-\d{2}(?:[T ]\d{2}:\d{2}(?::\d{2}(?:\.\d{1,9})?)?(?:Z|[+-]\d{2}:?\d{2})?)?$/;
+const timestampOfSource = new RegExp(`^(${timestamp.source.slice(1, -1)}):(.+)$`);
 
 /** Reads one manifest by its name. */
 type Read = (name: BackupName) => Promise<Manifest>;
 
 /**
  * Finds the backup a reference means: an id, a unique prefix of at least 4 digits, a time (the newest backup started
- * at or before it; without an offset it is local time), `latest`, or `latest:SOURCE`.
+ * at or before it; without an offset it is local time), `latest`, `latest:SOURCE` or a time and `:SOURCE`.
  * `backup_unknown`, `backup_ambiguous`, `backup_reference`.
  */
 export async function findBackup(
@@ -20,18 +21,22 @@ export async function findBackup(
   read: Read,
 ): Promise<Manifest> {
   if (reference === 'latest') return await read(lastOf(names, reference));
-  if (reference.startsWith('latest:')) return await latestOfSource(names, reference, read);
+  if (reference.startsWith('latest:'))
+    return await latestOfSource(names, reference.slice('latest:'.length), reference, read);
   if (fullId.test(reference) || idPrefix.test(reference)) return await read(byPrefix(names, reference));
   if (timestamp.test(reference)) return await read(lastOf(startedUpTo(names, reference), reference));
+  const [, time, source] = timestampOfSource.exec(reference) ?? [];
+  if (time !== undefined && source !== undefined)
+    return await latestOfSource(startedUpTo(names, time), source, reference, read);
   throw failure('backup_reference', { reference });
 }
 
 async function latestOfSource(
   names: readonly BackupName[],
+  source: string,
   reference: string,
   read: Read,
 ): Promise<Manifest> {
-  const source = reference.slice('latest:'.length);
   for (const name of names.toReversed()) {
     const manifest = await read(name);
     if (manifest.source.name === source) return manifest;

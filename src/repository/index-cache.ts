@@ -14,6 +14,8 @@ export interface Located extends BlobLocation {
   readonly packSizeBytes: number;
   /** False when the last listing did not show the pack, or with another size. */
   readonly present: boolean;
+  /** True when this copy was once read and found damaged, on this machine. */
+  readonly damaged: boolean;
 }
 
 const schemaVersion = 1;
@@ -136,7 +138,7 @@ export class IndexCache implements Disposable {
       .map((row) => ({ id: hex(row['id']), sizeBytes: Number(row['size']) }));
   }
 
-  /** Where a blob is; the copy in a pack that is present when there are several. */
+  /** Where a blob is; of several copies one that is present, and not known to be damaged. */
   locate(id: Uint8Array): Located | undefined {
     const row = this.#statements.locate.get(id);
     if (row === undefined) return undefined;
@@ -151,7 +153,18 @@ export class IndexCache implements Disposable {
       packSalt: row['salt'] as Uint8Array,
       packSizeBytes: Number(row['size']),
       present: Number(row['present']) === 1,
+      damaged: Number(row['damaged']) === 1,
     };
+  }
+
+  /** Notes that this copy of a blob cannot be opened: no backup shall rely on it any more. */
+  markDamaged(id: Uint8Array, packId: string): void {
+    this.#coded(() => this.#statements.markDamaged.run(id, Buffer.from(packId, 'hex')));
+  }
+
+  /** Takes that back for every blob of a pack, which was read whole and is good. */
+  clearDamage(packId: string): void {
+    this.#coded(() => this.#statements.clearDamage.run(Buffer.from(packId, 'hex')));
   }
 
   /**
@@ -237,6 +250,8 @@ export class IndexCache implements Disposable {
   }
 }
 
+const isDamaged = 'EXISTS (SELECT 1 FROM damaged d WHERE d.id = b.id AND d.pack = b.pack)';
+
 function createTables(database: DatabaseSync): void {
   const version = Number(database.prepare('PRAGMA user_version').get()?.['user_version']);
   if (version !== 0 && version !== schemaVersion) throw new Error(`a cache of version ${version}`);
@@ -249,6 +264,8 @@ function createTables(database: DatabaseSync): void {
       id BLOB NOT NULL, pack INTEGER NOT NULL, type INTEGER NOT NULL, codec INTEGER NOT NULL,
       offset INTEGER NOT NULL, raw INTEGER NOT NULL, stored INTEGER NOT NULL,
       PRIMARY KEY (id, pack)) WITHOUT ROWID;
+    CREATE TABLE IF NOT EXISTS damaged (
+      id BLOB NOT NULL, pack INTEGER NOT NULL, PRIMARY KEY (id, pack)) WITHOUT ROWID;
     CREATE INDEX IF NOT EXISTS blobs_by_pack ON blobs (pack, offset);
     PRAGMA user_version = ${schemaVersion};
     PRAGMA temp.journal_mode = OFF;
@@ -272,6 +289,8 @@ function prepare(
   | 'unindexed'
   | 'locate'
   | 'presentPack'
+  | 'markDamaged'
+  | 'clearDamage'
   | 'claim'
   | 'depend'
   | 'missingDependencies'
@@ -294,12 +313,17 @@ function prepare(
       'SELECT l.id, l.size FROM temp.listing l WHERE NOT EXISTS (SELECT 1 FROM packs p WHERE p.id = l.id)',
     ),
     locate: database.prepare(
-      `SELECT b.type, b.codec, b.offset, b.raw, b.stored, p.id AS pack_id, p.salt, p.size, p.present
-       FROM blobs b JOIN packs p ON p.number = b.pack WHERE b.id = ? ORDER BY p.present DESC, b.pack LIMIT 1`,
+      `SELECT b.type, b.codec, b.offset, b.raw, b.stored, p.id AS pack_id, p.salt, p.size, p.present,
+              ${isDamaged} AS damaged
+       FROM blobs b JOIN packs p ON p.number = b.pack WHERE b.id = ?
+       ORDER BY p.present DESC, damaged, b.pack LIMIT 1`,
     ),
     presentPack: database.prepare(
-      'SELECT b.pack FROM blobs b JOIN packs p ON p.number = b.pack WHERE b.id = ? AND p.present = 1 LIMIT 1',
+      `SELECT b.pack FROM blobs b JOIN packs p ON p.number = b.pack
+       WHERE b.id = ? AND p.present = 1 AND NOT ${isDamaged} LIMIT 1`,
     ),
+    markDamaged: database.prepare('INSERT OR IGNORE INTO damaged SELECT ?, number FROM packs WHERE id = ?'),
+    clearDamage: database.prepare('DELETE FROM damaged WHERE pack = (SELECT number FROM packs WHERE id = ?)'),
     claim: database.prepare('INSERT OR IGNORE INTO temp.claimed VALUES (?)'),
     depend: database.prepare('INSERT OR IGNORE INTO temp.depended VALUES (?)'),
     visit: database.prepare('INSERT OR IGNORE INTO temp.visited VALUES (?)'),

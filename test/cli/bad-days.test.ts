@@ -126,6 +126,21 @@ describe('bad input and bad days', () => {
     assert.equal(summary['ok'], false);
   });
 
+  it('a damaged manifest: list shows every other backup, and says which it cannot', async () => {
+    const path = await copy('unreadable');
+    await the.ok(['backup', '--repo', path]);
+    const snapshots = await readdir(join(path, 'snapshots'));
+    const file = join(path, 'snapshots', snapshots.toSorted()[0] ?? '');
+    await chmod(file, 0o600);
+    await writeFile(file, (await readFile(file)).subarray(0, -1));
+    const ran = await the.fails(['list', '--json', '--repo', path], 9, 'HF-3016');
+    const { backups, unreadable, ok } = ran.lines().at(-1) as Json & { backups: Json[]; unreadable: Json[] };
+    assert.deepEqual(
+      [ok, backups.length, unreadable.length, unreadable[0]?.['code']],
+      [false, snapshots.length - 1, 1, 'HF-3006'],
+    );
+  });
+
   it('a damaged pack: verify names it and what needs it, restore refuses before it touches anything', async () => {
     const path = await copy('flipped');
     const packs = (await readdir(join(path, 'packs'), { recursive: true, withFileTypes: true })).filter(

@@ -36,12 +36,16 @@ test('ids, prefixes, times and names find the backup that is meant', async () =>
   assert.equal(await find('2026-01-02T01:59:59Z'), 'aaaa1111');
   assert.equal(await find('2026-01-02T03:00:00+01:00'), 'aaaa2222');
   assert.equal(await find('2030-01-01'), 'bbbb3333');
+  assert.equal(await find('2026-01-02T02:00:00Z:shop'), 'aaaa1111');
+  assert.equal(await find('2026-01-03 23:59:crm'), 'aaaa2222');
+  assert.equal(await find('2026-01-02:shop'), 'aaaa1111');
 });
 
 test('what matches nothing, too much, or is no reference is told apart', async () => {
   await assert.rejects(find('cccc'), { errorName: 'backup_unknown', exitCode: 6 });
   await assert.rejects(find('2025-12-31T00:00:00Z'), { errorName: 'backup_unknown' });
   await assert.rejects(find('latest:nobody'), { errorName: 'backup_unknown' });
+  await assert.rejects(find('2026-01-01T12:00:00Z:crm'), { errorName: 'backup_unknown' });
   await assert.rejects(find('aaaa'), {
     errorName: 'backup_ambiguous',
     exitCode: 2,

@@ -19,7 +19,12 @@ export const runList: Handler = (face, _args, options) =>
     (result) => render(face, result),
   );
 
-function render(face: Face, { backups, repository }: ListResult): void {
+function render(face: Face, { backups, repository, unreadable }: ListResult): void {
+  for (const { message, id } of unreadable)
+    face.notice({
+      level: 'warning',
+      message: `backup ${id.slice(0, 8)} is there and cannot be read: ${message}`,
+    });
   if (backups.length === 0) {
     face.say(`no backups in ${repository.location}\n`);
     return;

@@ -88,7 +88,7 @@ export const repositoryErrors = defineErrors({
     kind: 'usage',
     retryable: false,
     message: 'not a backup id, time or name: {reference}',
-    hint: 'give an id or at least 4 digits of one, a time like 2026-11-20T15:00:00Z, latest, or latest:SOURCE',
+    hint: 'give an id or at least 4 digits of one, a time like 2026-11-20T15:00:00Z, latest, latest:SOURCE or TIME:SOURCE',
     explain: 'The reference has none of the known forms.',
   },
   cache_failed: {
@@ -116,5 +116,14 @@ export const repositoryErrors = defineErrors({
     message: 'backup {missing} is gone though backup {id} was made after it and knows it',
     hint: 'if you did not remove it yourself, find out who did; the remaining backups restore',
     explain: 'Each manifest names the ones before it. One that is named is no longer there.',
+  },
+  backups_unreadable: {
+    code: 'HF-3016',
+    kind: 'integrity',
+    retryable: false,
+    message: '{count} of the backups in {location} cannot be read',
+    hint: 'run holdfast verify to see what is damaged; all other backups are listed, and restore',
+    explain:
+      'The manifests of these backups are damaged, so nothing more than their ids is known. The other backups do not need them.',
   },
 });
