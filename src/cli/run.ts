@@ -81,11 +81,10 @@ function configure(program: Command, terminal: Terminal): void {
 /** What commander threw as a coded error; undefined for help and the version, which are no errors. */
 function asUsage(error: unknown, argv: readonly string[], program: Command): unknown {
   if (isFailure(error)) return error;
-  const { code, message } = error as CommanderError;
+  const { code, message, exitCode } = error as CommanderError;
   if (typeof code !== 'string' || !code.startsWith('commander.')) return error;
-  if (['commander.helpDisplayed', 'commander.version'].includes(code)) return undefined;
-  if (code === 'commander.help')
-    return usage(`${argv.join(' ')} needs a verb after it`, `holdfast ${argv[0] ?? ''} --help lists them`);
+  if (exitCode === 0) return undefined;
+  if (code === 'commander.help') return noVerb(argv.filter((arg) => !arg.startsWith('-')));
   const [first = '', ...rest] = message.replace(/^error: /, '').split('\n');
   const suggested =
     /\(Did you mean (?:one of )?(.+)\?\)/.exec(rest.join(' '))?.[1] ?? nearestVerb(code, first, program);
@@ -93,6 +92,17 @@ function asUsage(error: unknown, argv: readonly string[], program: Command): unk
   const help =
     verb === undefined || code === 'commander.unknownCommand' ? 'holdfast --help' : `holdfast ${verb} --help`;
   return usage(first, suggested === undefined ? `see ${help}` : `did you mean ${suggested}? See ${help}`);
+}
+
+/** `key` without what to do with keys, or help for what is no verb. */
+function noVerb(words: readonly string[]): HoldfastError {
+  const above = words.slice(0, -1).filter((word) => word !== 'help');
+  if (words.includes('help'))
+    return usage(
+      `there is no verb ${words.at(-1)}`,
+      `${['holdfast', ...above, '--help'].join(' ')} lists them`,
+    );
+  return usage(`${words.join(' ')} needs a verb after it`, `holdfast ${words.join(' ')} --help lists them`);
 }
 
 function nearestVerb(code: string, message: string, program: Command): string | undefined {

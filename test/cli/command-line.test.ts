@@ -55,6 +55,22 @@ describe('the help', () => {
     for (const load of Object.values(handlers)) assert.equal(typeof (await load()), 'function');
   });
 
+  it('is shown on standard output, however it is asked for', async () => {
+    await using box = await sandbox();
+    for (const args of [
+      ['--help'],
+      ['help'],
+      ['help', 'key'],
+      ['key', '--help'],
+      ['key', 'help', 'add'],
+      ['key', 'add', '-h'],
+    ]) {
+      const { code, stdout, stderr } = await runInProcess(box, args);
+      assert.deepEqual([code, stderr], [0, ''], args.join(' '));
+      assert.match(stdout, /^Usage: holdfast/);
+    }
+  });
+
   it('shows the examples', async () => {
     await using box = await sandbox();
     const { code, stdout, stderr } = await box.run(['backup', '--help']);
@@ -118,7 +134,9 @@ describe('a command line that is wrong', () => {
     ['a missing argument', ['info'], /holdfast info --help/],
     ['a missing option', ['restore', 'latest'], /holdfast restore --help/],
     ['too many arguments', ['list', 'a'], /holdfast list --help/],
-    ['a verb without its second half', ['config'], /holdfast config --help/],
+    ['a verb without its second half', ['config'], /config needs .*\n.*holdfast config --help/],
+    ['help for no verb', ['help', 'nope'], /no verb nope\nhint: holdfast --help/],
+    ['help for no verb below a verb', ['key', 'help', 'nope'], /no verb nope\nhint: holdfast key --help/],
     ['a number that is none', ['backup', '--jobs', 'many'], /holdfast backup --help/],
     ['a share that is none', ['verify', '--read-data-subset', '110%'], /holdfast verify --help/],
     ['a tag that is none', ['backup', '--tag', 'x'], /holdfast backup --help/],
