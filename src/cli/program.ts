@@ -129,6 +129,7 @@ export function createProgram(version: string, dispatch: Dispatch): Command {
     .command('key')
     .summary('passphrases: list, add, remove, change')
     .description('The passphrases that open the repository.');
+  common(key);
   verb(key, 'list', 'list the keys', [['holdfast key list', 'ids and labels']]);
   verb(key, 'add', 'add a passphrase', [
     ['holdfast key add --label ops', 'asks for the new passphrase twice'],
@@ -162,6 +163,7 @@ export function createProgram(version: string, dispatch: Dispatch): Command {
     .command('config')
     .summary('validate, show, schema, template')
     .description('The configuration.');
+  common(config);
   verb(config, 'validate', 'check the configuration', [
     ['holdfast config validate --config holdfast.yaml', 'tells line and column of what is wrong'],
   ]);
