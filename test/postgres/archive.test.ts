@@ -19,7 +19,7 @@ import {
 } from '../../src/sources/postgres-logical/archive/toc.ts';
 import { parseToc, TocReader } from '../../src/sources/postgres-logical/archive/toc-reader.ts';
 import { dumpTaskModule } from '../../src/sources/postgres-logical/dump-task.ts';
-import { MarkSplitter } from '../../src/sources/postgres-logical/restore-check.ts';
+import { MarkSplitter } from '../../src/sources/postgres-logical/mark-splitter.ts';
 import { MemoryBackup } from '../../testing/memory-backup.ts';
 import { startPostgres, type PostgresServer } from '../../testing/postgres-server.ts';
 import { tempDirectory, type TempDirectory } from '../../testing/temp.ts';

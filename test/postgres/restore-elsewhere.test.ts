@@ -87,6 +87,66 @@ describe('a restore elsewhere', () => {
     );
   });
 
+  it('is on disk when it is reported, though the server does not wait for its disk', async () => {
+    await using careless = await startPostgres({
+      settings: { synchronous_commit: 'off', wal_writer_delay: '10s', wal_writer_flush_after: '0' },
+    });
+    await restore(taken, careless.url('shop'), { globals: true });
+    await careless.kill();
+    await careless.start();
+    assert.equal(await careless.psql('SELECT count(*) FROM items', 'shop'), '4000');
+  });
+
+  it('compares what row-level security will hide, and says what it could not compare', async () => {
+    await server.psql(`CREATE DATABASE guarded`);
+    await server.psql(
+      `CREATE TABLE notes AS SELECT g AS id FROM generate_series(1, 100) g; CREATE TABLE plain AS SELECT 1 AS a;
+       ALTER TABLE notes ENABLE ROW LEVEL SECURITY; ALTER TABLE notes FORCE ROW LEVEL SECURITY;
+       CREATE ROLE maker LOGIN CREATEDB PASSWORD 'm'`,
+      'guarded',
+    );
+    await server.psql('CREATE DATABASE ready OWNER maker');
+    const guarded = await takeBackup(server.url('guarded'));
+    const options = { noOwner: true, noPrivileges: true };
+    const created = await restore(guarded, server.url('by maker', 'maker', 'm'), options);
+    assert.deepEqual([created.checked, created.warnings], [2, []]);
+    const filled = await restore(guarded, server.url('ready', 'maker', 'm'), options);
+    assert.equal(filled.checked, 1);
+    assert.match(filled.warnings.join(), /public\.notes was not compared .* hides rows from maker/);
+    assert.equal(await server.psql('SELECT count(*) FROM notes', 'ready'), '100');
+  });
+
+  it('keeps tablespaces, and does without those that are not there or not for this user', async () => {
+    const client = new Client({ connectionString: server.url() });
+    await client.connect();
+    await client.query('SET allow_in_place_tablespaces = on');
+    await client.query(`CREATE TABLESPACE fast LOCATION ''`);
+    await client.query('CREATE DATABASE spread TABLESPACE fast');
+    await client.end();
+    await server.psql(
+      'CREATE TABLE moved (a integer) TABLESPACE pg_default; CREATE TABLE own (a integer)',
+      'spread',
+    );
+    const spread = await takeBackup(server.url('spread'));
+    const places = async (database: string) =>
+      await server.psql(
+        `SELECT (SELECT spcname FROM pg_tablespace WHERE oid = dattablespace),
+                (SELECT string_agg(relname || ' ' || coalesce(spcname, ''), ', ' ORDER BY relname)
+                   FROM pg_class c LEFT JOIN pg_tablespace t ON t.oid = c.reltablespace WHERE relname IN ('moved', 'own'))
+           FROM pg_database WHERE datname = current_database()`,
+        database,
+      );
+    assert.equal(await places('spread'), 'fast|moved pg_default, own ');
+    await restore(spread, server.url('spread again'));
+    assert.equal(await places('spread again'), await places('spread'));
+    await server.psql(`CREATE ROLE tenant LOGIN CREATEDB PASSWORD 't'`);
+    const options = { noOwner: true, noPrivileges: true };
+    await restore(spread, server.url('by tenant', 'tenant', 't'), options);
+    assert.equal(await places('by tenant'), 'pg_default|moved , own ');
+    await using other = await startPostgres();
+    await restore(spread, other.url('spread'), options);
+  });
+
   it('reads text that the settings of a database would otherwise change', async () => {
     await server.psql('CREATE DATABASE settings');
     await server.psql(

@@ -11,6 +11,7 @@ import { databaseArgument } from './names.ts';
 import type { RestoreWork } from './restore-options.ts';
 import { toolFailure } from './server-errors.ts';
 import { childEnvironment, settingOf } from './session.ts';
+import type { Command } from './stdio-buffers.ts';
 import { toolPath } from './tools.ts';
 
 /** Runs pg_restore for parts of one archive into one database. */
@@ -124,15 +125,10 @@ export class PgRestore {
     ];
   }
 
-  #command(args: readonly string[]): {
-    command: string;
-    args: readonly string[];
-    env: Record<string, string>;
-  } {
-    const { tools, options } = this.#work;
+  #command(args: readonly string[]): Command & { readonly env: Record<string, string> } {
+    const { tools, widen, options } = this.#work;
     return {
-      command: toolPath(tools, 'pg_restore'),
-      args,
+      ...widen({ command: toolPath(tools, 'pg_restore'), args }),
       env: childEnvironment(this.#database, options.env),
     };
   }

@@ -10,15 +10,15 @@ import { splitStatements, withDatabaseName } from './sql-statements.ts';
 
 /** Makes an empty database as the backed up one was made. Throws `postgres_restore_locale`, `postgres_restore_create`. */
 export async function createDatabase(session: Session, name: string, like: DatabaseMetadata): Promise<void> {
-  const tablespace =
-    (await missingTablespaces(session, [like.tablespace])).length === 0 ? like.tablespace : 'pg_default';
   const clauses = [
     'TEMPLATE template0',
     `ENCODING ${quoteLiteral(like.encoding)}`,
     `LC_COLLATE ${quoteLiteral(like.collate)}`,
     `LC_CTYPE ${quoteLiteral(like.ctype)}`,
-    `TABLESPACE ${quoteIdentifier(tablespace)}`,
   ];
+  // The default one goes without saying; naming it takes a right that a role with CREATEDB lacks.
+  if (like.tablespace !== 'pg_default' && (await missingTablespaces(session, [like.tablespace])).length === 0)
+    clauses.push(`TABLESPACE ${quoteIdentifier(like.tablespace)}`);
   if (session.serverVersionNumber >= 150_000) {
     const { locale_provider: provider, locale, icu_rules: rules } = like;
     if (provider === 'i') clauses.push('LOCALE_PROVIDER icu', `ICU_LOCALE ${quoteLiteral(locale ?? '')}`);
@@ -127,6 +127,14 @@ export async function applyDatabaseProperties(
     }
   }
   return warnings;
+}
+
+/** So that the commits of this session are on disk when they return, whatever the server is set to. */
+export async function waitForDisk(session: Session): Promise<void> {
+  await session.query(
+    `SELECT pg_catalog.set_config('synchronous_commit', 'local', false)
+      WHERE pg_catalog.current_setting('synchronous_commit') = 'off'`,
+  );
 }
 
 /** The very last step: the restored database gets its name. Throws `postgres_restore_in_use`. */

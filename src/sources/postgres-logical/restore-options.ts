@@ -2,6 +2,7 @@ import type { ConnectionParameters, Environment } from './connection.ts';
 import type { MergedArchive } from './archive/merge.ts';
 import type { TocEntry } from './archive/toc.ts';
 import type { DatabaseMetadata, PostgresMetadata } from './metadata.ts';
+import type { Widen } from './stdio-buffers.ts';
 import type { Tools } from './tools.ts';
 
 /** One thing to restore instead of the whole database. */
@@ -85,6 +86,7 @@ export interface RestoreWork {
   /** Entries to restore, in the order of the table of contents. */
   readonly entries: readonly TocEntry[];
   readonly tools: Tools;
+  readonly widen: Widen;
   readonly targetMajor: number;
   readonly withoutTablespaces: boolean;
   /** SQL of roles and tablespaces; undefined when they are not restored. */

@@ -21,6 +21,7 @@ import {
 import { selectEntries } from './selection.ts';
 import type { Session } from './session.ts';
 import { rolesIn, splitStatements } from './sql-statements.ts';
+import { findWiden } from './stdio-buffers.ts';
 import { findTools, installCommands } from './tools.ts';
 
 /**
@@ -43,6 +44,7 @@ export async function planRestore(
     dumpMajor,
     `an archive of pg_dump ${metadata.pg_dump_version}`,
   );
+  const widen = await findWiden(search);
   const globals = options.globals === true ? await loadGlobals(context) : undefined;
 
   const { session, exists } = await openTarget(options.target, options.maintenanceDatabase, context.signal);
@@ -89,7 +91,18 @@ export async function planRestore(
       check: options.check !== false,
       warnings: planning.warnings,
     },
-    work: { options, metadata, database, archive, entries, tools, targetMajor, withoutTablespaces, globals },
+    work: {
+      options,
+      metadata,
+      database,
+      archive,
+      entries,
+      tools,
+      widen,
+      targetMajor,
+      withoutTablespaces,
+      globals,
+    },
   };
 }
 
@@ -270,7 +283,7 @@ class Planning {
     const missing = await missingTablespaces(this.#session, [...names]);
     if (missing.length === 0) return false;
     this.warnings.push(
-      `the server has no tablespace ${missing.join(', ')}; everything goes into the default one`,
+      `the server has no tablespace ${missing.join(', ')} for this user; everything goes into the default one`,
     );
     return true;
   }

@@ -72,10 +72,12 @@ export async function missingRoles(session: Session, roles: readonly string[]): 
   return rows.map(({ role }) => role);
 }
 
+/** Names among `names` that the server does not have, or that this user may not put anything into. */
 export async function missingTablespaces(session: Session, names: readonly string[]): Promise<string[]> {
   const rows = await session.query<{ name: string }>(
     `SELECT n.name FROM pg_catalog.unnest($1::text[]) AS n(name)
-      WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_tablespace t WHERE t.spcname = n.name) ORDER BY 1`,
+      WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_tablespace t
+                         WHERE t.spcname = n.name AND pg_catalog.has_tablespace_privilege(t.oid, 'CREATE')) ORDER BY 1`,
     [names],
   );
   return rows.map(({ name }) => name);

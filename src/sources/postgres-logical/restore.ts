@@ -4,17 +4,19 @@ import type { Entry } from '../../contract/stream.ts';
 import { failure, reasonOf } from '../../kernel/errors/failure.ts';
 import type { RestoreContext } from '../port.ts';
 import { phasesOf } from './archive/phases.ts';
+import type { TocEntry } from './archive/toc.ts';
 import { withDatabase, type ConnectionParameters } from './connection.ts';
 import { quoteIdentifier } from './names.ts';
 import { entryKinds } from './metadata.ts';
 import { PgRestore } from './pg-restore.ts';
-import { checkRestored } from './restore-check.ts';
+import { RestoreCheck } from './restore-check.ts';
 import {
   applyDatabaseProperties,
   createDatabase,
   dropDatabase,
   renameIntoPlace,
   swapIntoPlace,
+  waitForDisk,
 } from './restore-database.ts';
 import { restoreGlobals } from './restore-globals.ts';
 import type { RestoreMode, RestorePlan, RestoreWork } from './restore-options.ts';
@@ -97,6 +99,7 @@ class Restore {
     let replaced: string | null = null;
     if (mode === 'create' || mode === 'replace') {
       await using maintenance = await openMaintenance(target, maintenanceDatabase, signal);
+      await waitForDisk(maintenance);
       await this.#makeRoles(maintenance);
       replaced = await this.#restoreNew(maintenance);
     } else {
@@ -138,9 +141,7 @@ class Restore {
       await this.#timed('create', `making database ${temporary}`, () =>
         createDatabase(maintenance, temporary, database),
       );
-      const connection = withDatabase(pinned(maintenance), temporary);
-      await this.#restoreInPhases(connection);
-      await this.#check(connection, 'the target was left as it was');
+      await this.#restoreInPhases(withoutWaiting(withDatabase(pinned(maintenance), temporary)));
       await this.#properties(maintenance, temporary);
       this.#context.signal.throwIfAborted();
       keep = true; // from here on the data are whole, and a failure to rename must not cost them
@@ -194,21 +195,27 @@ class Restore {
     return error;
   }
 
-  /** What makes tables, then their data side by side, then indexes, keys and all that needs the data. */
+  /**
+   * What makes tables, then their data side by side, then indexes, keys and all that needs the data. Every share of the
+   * tables is compared with the backup as soon as it is filled, while it is still in memory; nothing after that writes
+   * rows.
+   */
   async #restoreInPhases(connection: ConnectionParameters): Promise<void> {
     const { signal, jobs } = this.#context;
     const phases = phasesOf(this.#work.entries);
     const tool = new PgRestore(this.#work, connection, this.#context, this.#directory);
     await this.#timed('schema', 'making tables', () => tool.withoutData(phases.beforeData, 1, signal));
-    await this.#timed('data', 'filling tables', async () => {
-      const weight = (dumpId: number): number =>
-        this.#work.archive.blocks.get(dumpId)?.stream?.size_bytes ?? 0;
-      const shares = shareOut(phases.data, jobs, ({ dumpId }) => weight(dumpId));
-      await together(
-        shares.map((share) => (either) => tool.withData(share, either, { transaction: false })),
-        signal,
-      );
+    const check = this.#newCheck(connection);
+    await check?.prepare();
+    await this.#timed('data', 'filling and comparing tables', async () => {
+      const fill = this.#shares(phases.data).map((share) => async (either: AbortSignal) => {
+        await tool.withData(share, either, { transaction: false });
+        await check?.compareTables(share, either);
+      });
+      await together(fill, signal);
+      await check?.compareBlobs(signal);
     });
+    if (check !== undefined) this.#judge(check, 'the target was left as it was');
     await this.#timed('indexes', 'making indexes and constraints', () =>
       tool.withoutData(phases.afterData, jobs, signal),
     );
@@ -223,7 +230,17 @@ class Restore {
     await this.#timed('restore', 'restoring in one transaction', () =>
       tool.withData(this.#work.entries, signal, { transaction: true }),
     );
-    await this.#check(connection, 'what was restored is there, and should be looked at before use');
+    const check = this.#newCheck(connection);
+    if (check === undefined) return;
+    await this.#timed('check', 'comparing with the backup', async () => {
+      await check.prepare();
+      const compare = this.#shares(this.#work.entries.filter(({ hasData }) => hasData)).map(
+        (share) => async (either: AbortSignal) => await check.compareTables(share, either),
+      );
+      await together(compare, signal);
+      await check.compareBlobs(signal);
+    });
+    this.#judge(check, 'what was restored is there, and should be looked at before use');
   }
 
   async #stillEmpty(session: Session): Promise<void> {
@@ -236,11 +253,18 @@ class Restore {
     });
   }
 
-  async #check(connection: ConnectionParameters, state: string): Promise<void> {
-    if (!this.#plan.summary.check) return;
-    const { compared, differing, warnings } = await this.#timed('check', 'comparing with the backup', () =>
-      checkRestored(this.#work, connection, this.#context, this.#context.signal),
-    );
+  /** Data of about the same size for every job. */
+  #shares(entries: readonly TocEntry[]): TocEntry[][] {
+    const { blocks } = this.#work.archive;
+    const weight = ({ dumpId }: TocEntry): number => blocks.get(dumpId)?.stream?.size_bytes ?? 0;
+    return shareOut(entries, this.#context.jobs, weight);
+  }
+
+  #newCheck(connection: ConnectionParameters): RestoreCheck | undefined {
+    return this.#plan.summary.check ? new RestoreCheck(this.#work, connection, this.#context) : undefined;
+  }
+
+  #judge({ compared, differing, warnings }: RestoreCheck, state: string): void {
     this.#checked = compared;
     this.#warnings.push(...warnings);
     if (differing.length === 0) return;
@@ -259,4 +283,12 @@ class Restore {
     this.#durations[name] = Number((this.#nowNs() - start) / 1_000_000n);
     return result;
   }
+}
+
+/**
+ * Statements need not wait for the disk while a new database is made: it gets its name by a commit that does wait,
+ * and the log of the server is written in order.
+ */
+function withoutWaiting(connection: ConnectionParameters): ConnectionParameters {
+  return { ...connection, options: `${connection.options} -c synchronous_commit=off`.trim() };
 }

@@ -182,12 +182,13 @@ async function connectClient(
   const tries: (false | ConnectionOptions)[] = local ? [false] : await tlsTries(parameters, host.host);
   let last: unknown;
   for (const ssl of tries) {
+    const { user, database, password } = parameters;
     const client = new pg.Client({
       host: host.host,
       port: host.port,
-      user: parameters.user,
-      database: parameters.database,
-      password: parameters.password?.reveal(),
+      user,
+      database,
+      password: password?.reveal() ?? (() => passwordFromFile({ ...host, user, database })),
       ssl,
       application_name: 'holdfast',
       connectionTimeoutMillis: parameters.connectTimeoutSeconds * 1000,
