@@ -254,3 +254,20 @@ describe('without a passphrase and without a terminal', () => {
     assert.match(opposite.stderr, /error\[HF-1122\]/);
   });
 });
+
+describe('a password in a password file', () => {
+  it('is found, and nothing else is said about it', async () => {
+    await using server = await startPostgres();
+    await using box = await sandbox();
+    const url = new URL(server.url('postgres'));
+    const file = box.at('passwords');
+    const password = decodeURIComponent(url.password).replaceAll(/[\\:]/g, '\\$&');
+    await writeFile(file, `${url.hostname}:${url.port}:*:*:${password}\n`, { mode: 0o600 });
+    url.password = '';
+    const env = { PGPASSFILE: file, DATABASE_URL: url.href, HOLDFAST_PASSPHRASE: passphrase };
+    await box.run(['init', '--repo', 'r'], { env });
+    const { code, stderr } = await box.run(['backup', '--repo', 'r', '--quiet'], { env });
+    assert.equal(code, 0, stderr);
+    assert.equal(stderr, '');
+  });
+});

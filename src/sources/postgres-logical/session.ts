@@ -11,6 +11,7 @@ import {
   type HostPort,
   type SessionAttributes,
 } from './connection.ts';
+import { passwordFromFile } from './password-file.ts';
 import { isreadyArguments, serverFailure, type ServerSetting } from './server-errors.ts';
 
 /**
@@ -188,7 +189,9 @@ async function connectClient(
       port: host.port,
       user,
       database,
-      password: password?.reveal() ?? (() => passwordFromFile({ ...host, user, database })),
+      // Without one pg goes on, too, although its types want a string.
+      password:
+        password?.reveal() ?? (async () => (await passwordFromFile({ ...host, user, database })) as string),
       ssl,
       application_name: 'holdfast',
       connectionTimeoutMillis: parameters.connectTimeoutSeconds * 1000,
