@@ -15,6 +15,7 @@ describe('a restore elsewhere', () => {
     await server.psql('CREATE DATABASE shop');
     await server.psql(
       `CREATE ROLE shop_owner; CREATE ROLE clerk; CREATE ROLE limited LOGIN PASSWORD 'l'; GRANT clerk TO limited;
+       GRANT SET ON PARAMETER work_mem, shop.tenant TO shop_owner;
        CREATE TABLE items AS SELECT g AS id, repeat('x', 100) AS t FROM generate_series(1, 4000) g;
        ALTER TABLE items ADD PRIMARY KEY (id); ALTER TABLE items OWNER TO shop_owner; GRANT SELECT ON items TO clerk`,
       'shop',
@@ -47,6 +48,10 @@ describe('a restore elsewhere', () => {
       'shop_owner',
     );
     assert.equal(await other.psql(`SELECT pg_has_role('limited', 'clerk', 'MEMBER')`, 'with'), 't');
+    for (const name of ['work_mem', 'shop.tenant']) {
+      const granted = `SELECT has_parameter_privilege('shop_owner', '${name}', 'SET')`;
+      assert.equal(await other.psql(granted), 't', name);
+    }
     const client = new Client({ connectionString: other.url('with', 'limited', 'l') });
     await client.connect(); // the password came along
     await client.end();

@@ -1,4 +1,4 @@
-import { isFailure } from '../../kernel/errors/failure.ts';
+import { isFailure, type HoldfastError } from '../../kernel/errors/failure.ts';
 import { quoteIdentifier } from './names.ts';
 import type { Session } from './session.ts';
 import { isName, isWord, splitStatements, type Statement } from './sql-statements.ts';
@@ -19,6 +19,8 @@ export interface Globals {
     readonly member: string;
     readonly statement: Statement;
   }[];
+  /** `GRANT … ON PARAMETER … TO role`; the role may be `public`. */
+  readonly parameterGrants: readonly { readonly role: string; readonly statement: Statement }[];
   readonly tablespaces: readonly string[];
 }
 
@@ -26,6 +28,7 @@ export interface Globals {
 export function parseGlobals(sql: string): Globals {
   const roles = new Map<string, { name: string; alter: Statement | undefined; more: Statement[] }>();
   const memberships: Globals['memberships'][number][] = [];
+  const parameterGrants: Globals['parameterGrants'][number][] = [];
   const tablespaces: string[] = [];
   for (const statement of splitStatements(sql)) {
     const [verb, kind, name] = statement.tokens;
@@ -40,15 +43,17 @@ export function parseGlobals(sql: string): Globals {
     } else if (isWord(verb, 'grant')) {
       const to = statement.tokens.findIndex((token) => isWord(token, 'to'));
       const member = statement.tokens[to + 1];
-      if (to > 0 && isName(kind) && isName(member) && to === 2)
+      if (to === 2 && isName(kind) && isName(member))
         memberships.push({ role: kind.value, member: member.value, statement });
+      else if (to > 2 && statement.tokens.some((token) => isWord(token, 'parameter')) && isName(member))
+        parameterGrants.push({ role: member.value, statement });
     } else if (isWord(verb, 'create') && isWord(kind, 'tablespace') && isName(name)) {
       tablespaces.push(name.value);
     } else if (isWord(verb, 'comment') && isWord(statement.tokens[2], 'role')) {
       roles.get(statement.tokens[3]?.value ?? '')?.more.push(statement);
     }
   }
-  return { roles: [...roles.values()], memberships, tablespaces };
+  return { roles: [...roles.values()], memberships, parameterGrants, tablespaces };
 }
 
 /** Attributes by the keyword that sets them and the column that shows them. */
@@ -89,6 +94,11 @@ export async function restoreGlobals(
       if (!created.has(member) && !created.has(role)) continue;
       await grantMembership(session, role, member, statement, warnings);
     }
+    for (const { role, statement } of globals.parameterGrants) {
+      if (!created.has(role)) continue;
+      const refused = await attempt(session, statement.text);
+      if (refused !== undefined) warnings.push(`not granted: ${statement.text} (${refused.message})`);
+    }
     await session.query('COMMIT');
   } catch (error) {
     await session.query('ROLLBACK');
@@ -116,21 +126,23 @@ async function grantMembership(
   statement: Statement,
   warnings: string[],
 ): Promise<void> {
-  await session.query('SAVEPOINT membership');
+  if ((await attempt(session, statement.text)) === undefined) return;
+  const refused = await attempt(session, `GRANT ${quoteIdentifier(role)} TO ${quoteIdentifier(member)}`);
+  if (refused !== undefined) warnings.push(`${member} was not made a member of ${role}: ${refused.message}`);
+}
+
+/** Runs a statement within the transaction; one that is refused is undone, and its error is the answer. */
+async function attempt(session: Session, sql: string): Promise<HoldfastError | undefined> {
+  await session.query('SAVEPOINT attempt');
   try {
-    await session.query(statement.text);
+    await session.query(sql);
+    await session.query('RELEASE SAVEPOINT attempt');
+    return undefined;
   } catch (error) {
     if (!isFailure(error)) throw error;
-    await session.query('ROLLBACK TO SAVEPOINT membership');
-    try {
-      await session.query(`GRANT ${quoteIdentifier(role)} TO ${quoteIdentifier(member)}`);
-    } catch (second) {
-      if (!isFailure(second)) throw second;
-      await session.query('ROLLBACK TO SAVEPOINT membership');
-      warnings.push(`${member} was not made a member of ${role}: ${second.message}`);
-    }
+    await session.query('ROLLBACK TO SAVEPOINT attempt');
+    return error;
   }
-  await session.query('RELEASE SAVEPOINT membership');
 }
 
 /** What the backup says of the role that is not so on the server. */
