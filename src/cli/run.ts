@@ -127,7 +127,9 @@ function listen(face: Face, { onSignal, exitNow }: CliEnvironment): void {
         face.say(`${what}: stopping; once more stops at once\n`);
         return;
       }
-      face.say(`${what}: stopped at once; what is half done is visible to nobody and does no harm\n`);
+      face.say(
+        `${what}: stopped at once; what is left half done is harmless, and holdfast doctor names it if it can be removed\n`,
+      );
       exitNow(exitCodes.interrupted);
     });
   }
