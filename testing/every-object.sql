@@ -45,6 +45,10 @@ CREATE DOMAIN app.positive AS integer DEFAULT 1 CONSTRAINT above_zero CHECK (VAL
 CREATE DOMAIN app.short_text AS text COLLATE "C" NOT NULL CHECK (length(VALUE) < 100);
 CREATE TYPE app.float_range AS RANGE (subtype = float8, subtype_diff = float8mi, multirange_type_name = app.float_ranges);
 CREATE TYPE app.shell_only;
+CREATE TYPE app.number;
+CREATE FUNCTION app.number_in(cstring) RETURNS app.number LANGUAGE internal IMMUTABLE STRICT AS 'int4in';
+CREATE FUNCTION app.number_out(app.number) RETURNS cstring LANGUAGE internal IMMUTABLE STRICT AS 'int4out';
+CREATE TYPE app.number (INPUT = app.number_in, OUTPUT = app.number_out, INTERNALLENGTH = 4, PASSEDBYVALUE, ALIGNMENT = int4);
 COMMENT ON TYPE app.mood IS 'how it feels';
 COMMENT ON DOMAIN app.positive IS 'more than nothing';
 CREATE COLLATION app.german (provider = icu, locale = 'de-u-co-phonebk');
@@ -64,6 +68,7 @@ CREATE FUNCTION app.on_ddl() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN 
 CREATE FUNCTION app.add_up(state bigint, x integer) RETURNS bigint LANGUAGE sql IMMUTABLE AS 'SELECT state + x';
 CREATE AGGREGATE app.total(integer) (sfunc = app.add_up, stype = bigint, initcond = '0', parallel = safe);
 CREATE AGGREGATE app.nth(float8 ORDER BY anyelement) (sfunc = ordered_set_transition, stype = internal, finalfunc = percentile_disc_final, finalfunc_extra);
+CREATE FUNCTION app.position() RETURNS bigint LANGUAGE internal WINDOW IMMUTABLE AS 'window_row_number';
 GRANT EXECUTE ON FUNCTION app.twice(integer) TO ho_reader;
 REVOKE EXECUTE ON FUNCTION app.atomic(integer, integer) FROM PUBLIC;
 COMMENT ON FUNCTION app.twice(integer) IS E'two\ntimes';
@@ -152,7 +157,9 @@ CREATE TABLE app.hard_values (id integer PRIMARY KEY, t text, b bytea, n numeric
 INSERT INTO app.hard_values (id, t) VALUES
   (1, NULL), (2, ''), (3, '\N'), (4, '\.'), (5, E'\t'), (6, E'\n'), (7, E'\r\n'), (8, '\'), (9, E'tab\there\\'), (10, E'\b\f\v\x01\x7f'),
   (11, ' lead and trail '), (12, '🐘 e' || U&'\0301' || ' ü 漢字 ' || U&'\200B\FEFF'), (13, E'ends with newline\n'), (14, E'\\.\n'), (15, repeat('long ', 200000)),
-  (16, (SELECT string_agg(md5(g::text), '') FROM generate_series(1, 20000) g)), (17, '--'), (18, '$$;'), (19, E'\\\\.'), (20, U&'\+10FFFF');
+  (16, (SELECT string_agg(md5(g::text), '') FROM generate_series(1, 20000) g)), (17, '--'), (18, '$$;'), (19, E'\\\\.'), (20, U&'\+10FFFF'),
+  (21, U&'\D7FF\E000\FFFD\FFFE\FFFF\0001\007F\0080\00AD\202E\2028'), (22, '👩‍👩‍👧‍👦🏳️‍🌈' || U&'a\0323\0307 \1E69');
+INSERT INTO app.hard_values (id, b, j) VALUES (23, '\x00', '"a zero: \u0000"'), (24, '\x0000000000', '"\ud83d\ude00"');
 INSERT INTO app.hard_values VALUES
   (30, 'x', '\x00ff0a5c2e0d', 'NaN', 'NaN', '-Infinity', '-1 year 2 mons -3 days 04:05:06.789', 'infinity', '-infinity', '4713-01-01 BC', '23:59:59.999999-15:59', '-$12,345.67', '{"a" : 1, "a":2}', '{"k": [1, null, "\u00e9\\n"]}', '<a b="c">&amp;</a>', 'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11', '[0:2]={1,NULL,3}', '{{"a,b","c\"d"},{"","NULL"}}', '10101', '2001:db8::1/64', '08:00:2b:01:02:03:04:05', '(1e-300,-0)', '((0,0),(1,1),(2,0))', '''a b'':1A ''c'':2', 'a & !b <-> c', 'é', 'ab', 4294967295, 'app.customers', 'FFFFFFFF/FFFFFFFF', '18446744073709551615'),
   (31, NULL, '', 'Infinity', '-0', 1.17549435e-38, '178000000 years', '294276-12-31 23:59:59.999999', '0001-01-01 00:00:00+00 BC', 'infinity', '00:00:00+15:59', '92233720368547758.07', 'null', 'null', '', NULL, '{}', '{}', '', '0.0.0.0/0', NULL, NULL, NULL, '', '', '', '', 0, NULL, '0/0', '3'),
@@ -163,6 +170,8 @@ CREATE TABLE app.empty (a integer, b text);
 CREATE TABLE app.no_columns ();
 INSERT INTO app.no_columns DEFAULT VALUES;
 INSERT INTO app.no_columns DEFAULT VALUES;
+CREATE TABLE app.own_type (n app.number);
+INSERT INTO app.own_type VALUES ('-5'), (NULL);
 CREATE TABLE app.one_null (a text);
 INSERT INTO app.one_null VALUES (NULL), (''), (NULL);
 CREATE UNLOGGED TABLE app.unlogged (a integer);
@@ -253,6 +262,27 @@ ALTER TABLE app.secrets FORCE ROW LEVEL SECURITY;
 CREATE POLICY own_rows ON app.secrets AS PERMISSIVE FOR SELECT TO ho_reader USING (owner_name = current_user);
 CREATE POLICY "nobody else" ON app.secrets AS RESTRICTIVE FOR ALL TO ho_member USING (true) WITH CHECK (body <> '');
 COMMENT ON POLICY own_rows ON app.secrets IS 'own rows only';
+
+-- Comments on what is not commented above
+COMMENT ON CONSTRAINT note_not_x ON app.customers IS 'not x';
+COMMENT ON CONSTRAINT above_zero ON DOMAIN app.positive IS 'above zero';
+COMMENT ON INDEX app.customers_name IS E'\\';
+COMMENT ON SEQUENCE app.counter IS 'backwards';
+COMMENT ON RULE log_nothing ON app.empty IS 'nothing';
+COMMENT ON MATERIALIZED VIEW app.totals IS '漢字';
+COMMENT ON TABLE "odd schema"."Upper" IS '';
+COMMENT ON COLUMN app.pair.a IS 'of a type';
+COMMENT ON AGGREGATE app.total(integer) IS 'all of it';
+COMMENT ON OPERATOR app.=== (app.pair, app.pair) IS 'the same';
+COMMENT ON OPERATOR CLASS app.int_class USING btree IS 'ours';
+COMMENT ON CAST (app.pair AS text) IS 'as text';
+COMMENT ON COLLATION app.german IS 'as in the phone book';
+COMMENT ON CONVERSION app.my_conversion IS 'Latin';
+COMMENT ON TEXT SEARCH CONFIGURATION app.conf IS 'searches';
+COMMENT ON TEXT SEARCH DICTIONARY app.simple_dict IS 'simple';
+COMMENT ON LANGUAGE pl_again IS 'once more';
+COMMENT ON ACCESS METHOD heap_again IS 'heap';
+COMMENT ON PROCEDURE app.do_nothing(integer) IS 'little';
 
 -- Foreign data
 CREATE FOREIGN DATA WRAPPER ho_wrapper OPTIONS (debug 'it''s');

@@ -21,9 +21,10 @@ import { parseToc, TocReader } from '../../src/sources/postgres-logical/archive/
 import { dumpTaskModule } from '../../src/sources/postgres-logical/dump-task.ts';
 import { MarkSplitter } from '../../src/sources/postgres-logical/mark-splitter.ts';
 import { MemoryBackup } from '../../testing/memory-backup.ts';
+import { everyObjectSql } from '../../testing/every-object.ts';
 import { startPostgres, type PostgresServer } from '../../testing/postgres-server.ts';
 import { tempDirectory, type TempDirectory } from '../../testing/temp.ts';
-import { failing, fixture, takeBackup, type Taken } from './support.ts';
+import { failing, takeBackup, type Taken } from './support.ts';
 
 /** An archive of one table as pg_dump of the release with that archive version writes it. */
 function archive(minor: number, options: { intSize?: number; rows?: string[]; end?: number } = {}): Buffer {
@@ -242,7 +243,7 @@ describe('the dump task', () => {
     directory = await tempDirectory();
     server = await startPostgres({ settings: { wal_level: 'logical' } });
     await server.psql('CREATE DATABASE every');
-    await server.psql(await fixture(), 'every');
+    await server.psql(await everyObjectSql(), 'every');
     taken = await takeBackup(server.url('every'));
   });
   after(async () => {

@@ -3,8 +3,9 @@ import { after, before, describe, it } from 'node:test';
 import { checkPostgres } from '../../src/sources/postgres-logical/check.ts';
 import { connectionFromUrl } from '../../src/sources/postgres-logical/connection.ts';
 import { quoteIdentifier, quoteLiteral } from '../../src/sources/postgres-logical/names.ts';
+import { dumpText } from '../../testing/pg-dump.ts';
 import { startPostgres, type PostgresServer } from '../../testing/postgres-server.ts';
-import { env, plainDump, restore, takeBackup } from './support.ts';
+import { env, restore, takeBackup } from './support.ts';
 
 /** Each would be read as something else by whoever puts names into URLs, connection strings or SQL unquoted. */
 const names = [
@@ -44,16 +45,16 @@ describe('names with characters that mean something elsewhere', () => {
       );
       assert.equal(taken.metadata.databases[0]?.archives.length, 2);
       assert.deepEqual([taken.metadata.databases[0]?.name, taken.warnings], [name, []]);
-      const dumped = await plainDump(server, name);
+      const dumped = await dumpText(server, 'pg_dump', name);
       const again = `${name} again`;
       const created = await restore(taken, url(again), { globals: true }, { jobs: 2 });
       assert.deepEqual([created.mode, created.database, created.checked], ['create', again, 3]);
-      assert.deepEqual(await plainDump(server, again), dumped);
+      assert.deepEqual(await dumpText(server, 'pg_dump', again), dumped);
       const replaced = await restore(taken, url(name), { force: true }, { jobs: 2 });
       assert.equal(replaced.mode, 'replace');
       await server.psql(`CREATE DATABASE ${quoteIdentifier(`${name} filled`)} TEMPLATE template0`);
       assert.equal((await restore(taken, url(`${name} filled`))).mode, 'fill');
-      assert.deepEqual(await plainDump(server, `${name} filled`), dumped);
+      assert.deepEqual(await dumpText(server, 'pg_dump', `${name} filled`), dumped);
     });
   }
 

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
-import { rm, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { Client } from 'pg';
+import { installExtension } from '../../testing/every-object.ts';
+import { dumpText } from '../../testing/pg-dump.ts';
 import { startPostgres, withoutPostgres, type PostgresServer } from '../../testing/postgres-server.ts';
-import { databaseNames, failing, plainDump, restore, takeBackup, type Taken } from './support.ts';
+import { databaseNames, failing, restore, takeBackup, type Taken } from './support.ts';
 
 describe('a restore elsewhere', () => {
   let server: PostgresServer;
@@ -84,7 +84,10 @@ describe('a restore elsewhere', () => {
           `SELECT encoding, datcollate, datctype, datlocprovider, daticulocale FROM pg_database WHERE datname = '${database}'`,
         );
       assert.equal(await facts(`${name}_again`), await facts(name));
-      assert.deepEqual(await plainDump(server, `${name}_again`), await plainDump(server, name));
+      assert.deepEqual(
+        await dumpText(server, 'pg_dump', `${name}_again`),
+        await dumpText(server, 'pg_dump', name),
+      );
     }
     assert.equal(
       await server.psql(`SELECT "für" FROM "größe" WHERE "für" LIKE 'Z%'`, 'latin_again'),
@@ -168,23 +171,11 @@ describe('a restore elsewhere', () => {
 });
 
 describe('an extension with configuration tables', () => {
-  it('comes back with the rows that users added to them', { skip: withoutPostgres(15) }, async (t) => {
+  it('comes back with the rows that users added to them', { skip: withoutPostgres(15) }, async () => {
     await using server = await startPostgres({ major: 15 });
-    const share =
-      server.origin === 'system'
-        ? '/usr/share/postgresql/15'
-        : join(server.binDirectory, '..', 'share', 'postgresql');
-    const name = `holdfast_test_${process.pid}`;
-    const files = [join(share, 'extension', `${name}.control`), join(share, 'extension', `${name}--1.0.sql`)];
-    t.after(() => Promise.all(files.map((file) => rm(file, { force: true }))));
-    await writeFile(files[0] ?? '', `default_version = '1.0'\nrelocatable = true\n`);
-    await writeFile(
-      files[1] ?? '',
-      `CREATE TABLE conf (k text, v text); INSERT INTO conf VALUES ('built in', '1');
-      SELECT pg_catalog.pg_extension_config_dump('conf', 'WHERE k <> ''built in''');`,
-    );
+    await using extension = await installExtension(server);
     await server.psql('CREATE DATABASE source');
-    await server.psql(`CREATE EXTENSION ${name}; INSERT INTO conf VALUES ('mine', '2')`, 'source');
+    await server.psql(`CREATE EXTENSION ${extension.name}; INSERT INTO conf VALUES ('mine', '2')`, 'source');
     const taken = await takeBackup(
       server.url('source'),
       { bigTableBytes: 1, smallDatabaseBytes: 0 },

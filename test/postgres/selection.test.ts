@@ -1,17 +1,10 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import type { Selector } from '../../src/sources/postgres-logical/restore-options.ts';
+import { everyObjectSql } from '../../testing/every-object.ts';
+import { dumpText } from '../../testing/pg-dump.ts';
 import { startPostgres, type PostgresServer } from '../../testing/postgres-server.ts';
-import {
-  databaseNames,
-  failing,
-  fixture,
-  plainDump,
-  plan,
-  restore,
-  takeBackup,
-  type Taken,
-} from './support.ts';
+import { databaseNames, failing, plan, restore, takeBackup, type Taken } from './support.ts';
 
 const table = (name: string): Selector => {
   const [schema, rest] = name.split('.', 2);
@@ -25,7 +18,7 @@ describe('a restore of some objects only', () => {
   before(async () => {
     server = await startPostgres({ settings: { wal_level: 'logical' } });
     await server.psql('CREATE DATABASE every');
-    await server.psql(await fixture(), 'every');
+    await server.psql(await everyObjectSql(), 'every');
     taken = await takeBackup(
       server.url('every'),
       { bigTableBytes: 8192, smallDatabaseBytes: 0 },
@@ -35,7 +28,7 @@ describe('a restore of some objects only', () => {
   after(() => server[Symbol.asyncDispose]());
 
   const definition = async (database: string, name: string) =>
-    await plainDump(server, database, `--table=${name}`, '--schema-only');
+    await dumpText(server, 'pg_dump', database, `--table=${name}`, '--schema-only');
 
   it('brings one table into a new database, with its sequences, indexes, triggers, grants and what they need', async () => {
     const summary = await restore(taken, server.url('one'), { only: [table('app.customers')] });
@@ -136,8 +129,8 @@ describe('a restore of some objects only', () => {
     });
     assert.equal(summary.tables, 4);
     assert.deepEqual(
-      await plainDump(server, 'schema', '--schema=odd schema'),
-      await plainDump(server, 'every', '--schema=odd schema'),
+      await dumpText(server, 'pg_dump', 'schema', '--schema=odd schema'),
+      await dumpText(server, 'pg_dump', 'every', '--schema=odd schema'),
     );
     assert.equal(await server.psql(`SELECT count(*) FROM pg_namespace WHERE nspname = 'app'`, 'schema'), '0');
   });

@@ -1,8 +1,5 @@
-import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { promisify } from 'node:util';
 import type { HoldfastError } from '../../src/kernel/errors/failure.ts';
 import { isFailure } from '../../src/kernel/errors/failure.ts';
 import { backupPostgres, type PostgresBackupOptions } from '../../src/sources/postgres-logical/backup.ts';
@@ -75,28 +72,6 @@ export async function restore(
   return await runRestore(planned, taken.memory.restoreContext(taken.metadata, settings), () =>
     process.hrtime.bigint(),
   );
-}
-
-export async function fixture(): Promise<string> {
-  return await readFile(new URL('../../testing/every-object.sql', import.meta.url), 'utf8');
-}
-
-/** pg_dump's own text of a database, as lines, without the parts that are random or name the database. */
-export async function plainDump(
-  server: PostgresServer,
-  database: string,
-  ...args: string[]
-): Promise<string[]> {
-  const url = server.url(database);
-  const { stdout } = await promisify(execFile)(
-    '/usr/lib/postgresql/15/bin/pg_dump',
-    [...args, `--dbname=${url}`],
-    {
-      maxBuffer: 256 * 1024 * 1024,
-      encoding: 'utf8',
-    },
-  );
-  return stdout.split('\n').filter((line) => !/^\\(?:un)?restrict /.test(line));
 }
 
 export async function databaseNames(server: PostgresServer): Promise<string[]> {
