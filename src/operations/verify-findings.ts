@@ -19,6 +19,7 @@ export class Findings {
   backupsChecked = 0;
   objectsChecked = 0;
   blobsChecked = 0;
+  blobsRead = 0;
   bytesRead = 0;
   /** Hex id of each blob that cannot be had → its problem. */
   readonly damagedBlobs = new Map<string, OpenProblem>();
@@ -76,6 +77,7 @@ export class Findings {
       backups_checked: this.backupsChecked,
       objects_checked: this.objectsChecked,
       blobs_checked: this.blobsChecked,
+      blobs_read: this.blobsRead,
       bytes_read: this.bytesRead,
       problems,
       problems_not_listed: this.#uncounted,

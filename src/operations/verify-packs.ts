@@ -48,7 +48,7 @@ async function verifyPack(
     findings.bytesRead += bytes.length;
     const { salt, entries } = contents;
     const found = await repository.workers().checkPack({ id, bytes, salt, entries });
-    findings.blobsChecked += found.blobsChecked;
+    findings.blobsRead += found.blobsChecked;
     if (found.blobs.length === 0) cache.clearDamage(id);
     for (const blob of found.blobs) {
       cache.markDamaged(Buffer.from(blob.id, 'hex'), id);

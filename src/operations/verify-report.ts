@@ -17,7 +17,10 @@ export interface VerifyReport {
   readonly level: 'structure' | 'read-data' | 'read-data-subset';
   readonly backups_checked: number;
   readonly objects_checked: number;
+  /** Chunks that backups need, each looked up once. */
   readonly blobs_checked: number;
+  /** Chunks that were read and opened as well, whether a backup needs them or not. */
+  readonly blobs_read: number;
   readonly bytes_read: number;
   readonly problems: readonly VerifyProblem[];
   /** Problems beyond the 10,000 that are listed. */

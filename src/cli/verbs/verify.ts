@@ -24,7 +24,7 @@ function render(face: Face, result: VerifyResult): void {
   const read =
     result.level === 'structure'
       ? 'structure only; --read-data reads every byte'
-      : `${bytes(result.bytes_read)} read`;
+      : `${plural(result.blobs_read, 'chunk')}, ${bytes(result.bytes_read)} read`;
   for (const problem of result.problems) {
     face.product(`${problem.code} ${problem.object}: ${problem.message}\n`);
     const needed = problem.backups.map((id) => id.slice(0, 8)).join(', ');
