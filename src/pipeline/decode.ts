@@ -27,15 +27,31 @@ export type DecodedBlob = { readonly raw: Uint8Array } | { readonly damage: stri
 
 /** Opens, unpacks and checks blobs: what comes out is exactly what its id says, or is named as damaged. */
 export function* decodeBlobs(keys: PipelineKeys, request: DecodeRequest): Generator<DecodedBlob, void, void> {
-  const seal = new ObjectSeal(keys, headerWithSalt(keys, 'pack', request.salt));
+  const seal = sealOf(keys, request);
   const hasher = new BlobHasher(keys.blobIdKey);
   for (const blob of readEntries(request.rows)) {
     try {
       yield { raw: decodeBlob(hasher, seal, request, blob) };
     } catch (error) {
-      yield { damage: error instanceof Error ? error.message : String(error) };
+      yield { damage: reason(error) };
     }
   }
+}
+
+/**
+ * For each blob null, or why its record is not as it was stored. By the seal alone, which every changed bit breaks:
+ * less than half the work of {@link decodeBlobs}.
+ */
+export function probeBlobs(keys: PipelineKeys, request: DecodeRequest): (string | null)[] {
+  const seal = sealOf(keys, request);
+  return Array.from(readEntries(request.rows), (blob) => {
+    try {
+      openRecord(seal, request, blob);
+      return null;
+    } catch (error) {
+      return reason(error);
+    }
+  });
 }
 
 /** As {@link decodeBlobs}, laid into one buffer: a thread hands over one much faster than a hundred. */
@@ -57,12 +73,23 @@ function decodeBlob(
   request: DecodeRequest,
   blob: BlobLocation,
 ): Uint8Array {
-  const start = blob.offset - request.bytesOffset + recordHeaderBytes;
-  const stored = request.bytes.subarray(start, start + blob.storedLength);
-  if (start < 0 || stored.length !== blob.storedLength) throw new Error('the pack ends before it');
-  const data = seal.open(blob.offset, recordHeader(blob), stored);
-  const raw = decompress(blob.codec, data, blob.rawLength);
+  const raw = decompress(blob.codec, openRecord(seal, request, blob), blob.rawLength);
   const id = hasher.idOf(blob.type, raw);
   if (Buffer.compare(id, blob.id) !== 0) throw new Error('its contents are not what its id says');
   return raw;
+}
+
+function sealOf(keys: PipelineKeys, { salt }: DecodeRequest): ObjectSeal {
+  return new ObjectSeal(keys, headerWithSalt(keys, 'pack', salt));
+}
+
+function openRecord(seal: ObjectSeal, request: DecodeRequest, blob: BlobLocation): Uint8Array {
+  const start = blob.offset - request.bytesOffset + recordHeaderBytes;
+  const stored = request.bytes.subarray(start, start + blob.storedLength);
+  if (start < 0 || stored.length !== blob.storedLength) throw new Error('the pack ends before it');
+  return seal.open(blob.offset, recordHeader(blob), stored);
+}
+
+function reason(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }

@@ -61,7 +61,7 @@ export class WorkerPool implements AsyncDisposable {
     return await this.#ask<Decoded>('decode', request);
   }
 
-  /** Opens blobs and throws the bytes away: for each blob null, or why it cannot be opened. */
+  /** Checks the seals of blobs: for each null, or why it is not as it was stored. */
   async probe(request: DecodeRequest): Promise<readonly (string | null)[]> {
     return await this.#ask<readonly (string | null)[]>('probe', request);
   }

@@ -5,7 +5,7 @@ import { BlobSink, type BlobHost, type SinkCounts } from './blob-sink.ts';
 import { Channel, Moved } from './channel.ts';
 import type { Compression } from './codec.ts';
 import { checkPack, type PackToCheck } from './check-pack.ts';
-import { decodeBlobs, decodeTogether, type DecodeRequest } from './decode.ts';
+import { decodeTogether, probeBlobs, type DecodeRequest } from './decode.ts';
 import type { PipelineKeys } from './keys.ts';
 import type { FinishedPack } from './pack-builder.ts';
 import { ChunkedStreamWriter, WindowPool } from './stream-writer.ts';
@@ -49,9 +49,7 @@ const channel: Channel = new Channel(parentPort, {
     const decoded = decodeTogether(setup.keys, request);
     return new Moved(decoded, [decoded.bytes.buffer]);
   },
-  /** As `decode`, but only why those that are damaged are; the bytes go nowhere. */
-  probe: (request: DecodeRequest) =>
-    Array.from(decodeBlobs(setup.keys, request), (blob) => ('damage' in blob ? blob.damage : null)),
+  probe: (request: DecodeRequest) => probeBlobs(setup.keys, request),
   checkPack: (request: PackToCheck) => checkPack(setup.keys, request),
 });
 
