@@ -24,7 +24,7 @@ const psql = 'psql --quiet --no-psqlrc --set=ON_ERROR_STOP=1 --dbname="$TARGET" 
 export const contestants: readonly Contestant[] = [
   {
     name: 'holdfast',
-    settings: 'encrypted, zstd 3, default jobs',
+    settings: 'encrypted, zstd 1, default jobs',
     tool: 'holdfast',
     prepare: `'${holdfast}' init --quiet`,
     backup: `'${holdfast}' backup --json`,
