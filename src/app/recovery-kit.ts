@@ -75,7 +75,8 @@ Print this page, or keep it where it outlives the machine that makes the backups
 
 1. **The place itself**, \`${location}\`, all of it: \`holdfast.json\`, \`keys/\`, \`packs/\` and the rest. A copy of the whole directory is a whole repository.
 2. ${keeping(facts)}
-3. **This page.**
+3. **Holdfast itself**, version ${holdfastVersion()} or newer: a checkout, or a package file (\`npm pack\` in a checkout makes \`${packageFile()}\`). It is in no package registry: a package of that name there is somebody else's.
+4. **This page.**
 
 Keep each of them in at least one place that does not burn down, get stolen or get encrypted together with this machine.
 
@@ -93,8 +94,8 @@ The target is made when it does not exist, and a database that holds something i
 
 ## Restore without this machine
 
-1. Take any machine with Node.js 24.7 or newer and the PostgreSQL client tools (Debian: \`apt install postgresql-client\`).
-2. Install Holdfast: \`npm install --global holdfast@${holdfastVersion()}\`, or a newer version: every version reads what older ones wrote.
+1. Take any machine with npm and the PostgreSQL client tools (Debian: \`apt install postgresql-client\`).
+2. Put your copy of Holdfast there. In a checkout: \`npm ci\`, then \`bin/holdfast\`; any Node.js from 20 on will do, for \`npm ci\` brings the one it runs on. From a package file: \`npm install --global ./${packageFile()}\`, with Node.js 24.7 or newer. A newer version will do: every version reads what older ones wrote.
 3. Bring the place, or a copy of it, to where that machine can read it.
 4. ${giving(facts)}
 5. Run the three commands above with the path of the copy.
@@ -107,6 +108,10 @@ The format is public: \`docs/format.md\` in the package and in the source tells 
 
 Once a quarter: \`holdfast verify --read-data\`, and a real \`holdfast restore latest --to …\` into a new database. A backup that was never restored is a hope.
 `;
+}
+
+function packageFile(): string {
+  return `holdfast-${holdfastVersion()}.tgz`;
 }
 
 function keeping({ found }: RecoveryFacts): string {

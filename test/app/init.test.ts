@@ -81,5 +81,8 @@ describe('init of a repository that is there', () => {
     assert.equal(again.recovery_kit, test.at('kit.md'));
     const kit = await readFile(test.at('kit.md'), 'utf8');
     assert.ok(kit.includes(made.repository.id) && kit.includes(made.key_file ?? '-'));
+    // A name in a public registry could be anybody's: what is installed must be a file that was kept.
+    assert.match(kit, /npm install --global \.\/holdfast-\d+\.\d+\.\d+\S*\.tgz/);
+    assert.doesNotMatch(kit, /holdfast@|npm install --global holdfast/);
   });
 });

@@ -30,7 +30,7 @@ export const repositoryErrors = defineErrors({
     kind: 'refused',
     retryable: false,
     message: 'the repository at {location} needs a newer Holdfast to {operation} it: {needs}',
-    hint: 'install the newest Holdfast (npm install --global holdfast) and try again',
+    hint: 'use a newer Holdfast and try again: git pull && npm ci in its checkout, or install a newer package file',
     explain:
       'The repository lists the features that a program must know for each kind of operation, and this version does not know one of them. Nothing was changed.',
   },
