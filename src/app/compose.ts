@@ -228,15 +228,27 @@ async function hasRepository(app: App, location: string): Promise<boolean> {
   }
 }
 
+export interface OpenedRepository {
+  readonly repository: Repository;
+  /** What it was opened with; undefined without encryption. */
+  readonly found: FoundPassphrase | undefined;
+}
+
 /** Opens the repository of the configuration, with whatever passphrase can be found. */
 export async function openConfiguredRepository(app: App): Promise<Repository> {
+  return (await openAndTell(app)).repository;
+}
+
+/** The same, for those who need to know where the passphrase came from. */
+export async function openAndTell(app: App): Promise<OpenedRepository> {
   const storage = await openPlace(app, { create: false });
   try {
     const info = await readRepositoryInfo(storage);
     if (info === null) throw failure('repository_missing', { location: storage.location });
     const found = await passphraseFor(app, info, storage.location);
     if (found !== undefined) app.secrets.push(found.secret);
-    return await openRepository(storage, { ...openOptions(app), passphrase: found?.secret ?? null });
+    const passphrase = found?.secret ?? null;
+    return { repository: await openRepository(storage, { ...openOptions(app), passphrase }), found };
   } catch (error) {
     await storage.close();
     throw error;

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { link, mkdir, open, readFile, stat, unlink } from 'node:fs/promises';
+import { link, mkdir, open, readFile, rename, stat, unlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { failure, reasonOf } from '../kernel/errors/failure.ts';
 import { Secret } from '../kernel/secret.ts';
@@ -69,12 +69,41 @@ export async function createKeyFile(path: string): Promise<Secret> {
 
 /** Moves a key file out of the way, never over another; gives its new path. */
 export async function retireKeyFile(path: string, nowMs: number): Promise<string> {
-  const moment = new Date(nowMs).toISOString().replaceAll(/[-:]|\.\d+/g, '');
-  const retired = path.replace(/\.key$/, `.retired-${moment}-${randomBytes(2).toString('hex')}.key`);
+  const retired = retiredName(path, nowMs);
   await link(path, retired);
   await unlink(path);
   await syncDirectory(dirname(path));
   return retired;
+}
+
+/**
+ * Puts another secret into a key file, durably and with mode 0600; gives the path where the old one is kept. At every
+ * moment one of the two is at `path`, whole.
+ */
+export async function replaceKeyFile(path: string, secret: Secret, nowMs: number): Promise<string> {
+  const retired = retiredName(path, nowMs);
+  const next = `${retired}.new`;
+  try {
+    await writeDurably(next, `${secret.reveal()}\n`);
+    await link(path, retired);
+    await rename(next, path);
+    await syncDirectory(dirname(path));
+  } catch (error) {
+    throw failure('key_file_failed', { path, reason: reasonOf(error) }, { cause: error });
+  }
+  return retired;
+}
+
+/** Throws `key_weak` for a secret that would not come back from a key file as it is. */
+export function refuseUnfit(secret: Secret): void {
+  const line = secret.reveal();
+  if (firstLine(line) !== line)
+    throw failure('key_weak', { reason: 'it goes into the key file, which holds one line' });
+}
+
+function retiredName(path: string, nowMs: number): string {
+  const moment = new Date(nowMs).toISOString().replaceAll(/[-:]|\.\d+/g, '');
+  return path.replace(/\.key$/, `.retired-${moment}-${randomBytes(2).toString('hex')}.key`);
 }
 
 async function writeDurably(path: string, text: string): Promise<void> {

@@ -137,8 +137,8 @@ export function createProgram(version: string, dispatch: Dispatch): Command {
   ])
     .option('--label <text>', 'name of the key (default: user@host)')
     .option('--new-passphrase-file <file>', 'file whose first line is the new passphrase');
-  verb(key, 'remove <id>', 'remove a passphrase', [
-    ['holdfast key remove 1a2b', 'by the first digits of its id'],
+  const remove = verb(key, 'remove <id>', 'remove a passphrase', [
+    ['holdfast key remove 1a2b', 'by the first digits of its id; asks when it is the one in use'],
   ]);
   verb(key, 'change', 'replace the passphrase in use', [
     ['holdfast key change', 'asks for the new one twice'],
@@ -177,6 +177,8 @@ export function createProgram(version: string, dispatch: Dispatch): Command {
     ['holdfast config template > holdfast.yaml', 'a place to start'],
   ]);
 
+  for (const command of [restore, remove])
+    command.options.find(({ long }) => long === '--yes')?.hideHelp(false);
   for (const name of laterVerbs) addLater(program, name);
   return program;
 }
@@ -187,7 +189,8 @@ function common(command: Command): void {
     .option('--config <file>', 'the configuration file (default: ./holdfast.yaml)')
     .option('--json', 'standard output holds only JSON')
     .option('--quiet', 'say nothing but warnings and errors')
-    .option('--yes', 'answer every question with yes')
+    // Taken everywhere, so that scripts need not know which verbs ask; shown by those that do.
+    .addOption(new Option('--yes', 'answer every question with yes').hideHelp())
     .addOption(
       new Option(
         '--log-level <level>',

@@ -100,9 +100,10 @@ export class StoredKeyring implements Keyring {
     await this.#storage.delete(keyObject(match.id));
   }
 
-  async change(key: NewKey): Promise<KeyInfo> {
+  async change(key: NewKey, whenBothOpen?: () => Promise<void>): Promise<KeyInfo> {
     const old = this.#current;
     const added = await this.add(key);
+    await whenBothOpen?.();
     await this.remove(old);
     this.#current = added.id;
     return { ...added, current: true };

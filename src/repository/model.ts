@@ -40,8 +40,11 @@ export interface Keyring {
   add(key: NewKey): Promise<KeyInfo>;
   /** Refuses to remove the last key (`key_last`) and an unknown one (`key_unknown`). */
   remove(id: KeyId): Promise<void>;
-  /** Adds the new passphrase, then removes the current one; a crash between leaves both, never none. */
-  change(key: NewKey): Promise<KeyInfo>;
+  /**
+   * Adds the new passphrase, then removes the current one; a crash between leaves both, never none. `whenBothOpen`
+   * runs between the two: where it fails, both stay.
+   */
+  change(key: NewKey, whenBothOpen?: () => Promise<void>): Promise<KeyInfo>;
 }
 
 export interface CallContext {

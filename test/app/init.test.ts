@@ -1,26 +1,13 @@
 import assert from 'node:assert/strict';
 import { readdir, readFile } from 'node:fs/promises';
 import { describe, it } from 'node:test';
-import { withApp, type AppContext, type Outcome } from '../../src/app/compose.ts';
+import { withApp, type Outcome } from '../../src/app/compose.ts';
 import { createIn, init } from '../../src/app/init.ts';
 import { list } from '../../src/app/list.ts';
 import { openFsStorage } from '../../src/storage/fs/open.ts';
 import { crashAtMutation, type FaultPlan } from '../../src/storage/wrap/fault-plan.ts';
 import { withFaults } from '../../src/storage/wrap/faults.ts';
-import { silentProgress } from '../../testing/repository.ts';
-import { rejection, testMachine, type TestMachine } from './machine.ts';
-
-/** Nobody sits there, and nothing is shown. */
-function contextOf({ machine }: TestMachine): AppContext {
-  const observer = {
-    notice: () => {},
-    event: () => {},
-    logLine: () => {},
-    colour: false,
-    progress: () => ({ ...silentProgress, [Symbol.dispose]: () => {} }),
-  };
-  return { machine, observer, asker: null, signal: new AbortController().signal, argv: [] };
-}
+import { contextOf, rejection, testMachine, type TestMachine } from './machine.ts';
 
 async function keyFiles(test: TestMachine): Promise<string[]> {
   return readdir(test.at('home', '.config', 'holdfast', 'keys')).catch(() => []);

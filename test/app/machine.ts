@@ -1,6 +1,9 @@
 import { join } from 'node:path';
+import type { AppContext } from '../../src/app/compose.ts';
 import type { Machine } from '../../src/app/machine.ts';
+import type { Observer } from '../../src/app/observer.ts';
 import { ManualClock } from '../../testing/clock.ts';
+import { silentProgress } from '../../testing/repository.ts';
 import { tempDirectory, type TempDirectory } from '../../testing/temp.ts';
 
 export interface TestMachine extends AsyncDisposable {
@@ -23,6 +26,21 @@ export async function testMachine(env: Readonly<Record<string, string>> = {}): P
     clock: new ManualClock(),
   };
   return { machine, directory, at, [Symbol.asyncDispose]: () => directory[Symbol.asyncDispose]() };
+}
+
+/** Nobody sits there, unless `asker` says so, and nothing is shown. */
+export function contextOf(
+  { machine }: TestMachine,
+  { asker = null, notice = () => {} }: Partial<Pick<AppContext, 'asker'> & Pick<Observer, 'notice'>> = {},
+): AppContext {
+  const observer = {
+    notice,
+    event: () => {},
+    logLine: () => {},
+    colour: false,
+    progress: () => ({ ...silentProgress, [Symbol.dispose]: () => {} }),
+  };
+  return { machine, observer, asker, signal: new AbortController().signal, argv: [] };
 }
 
 export async function rejection(

@@ -199,7 +199,7 @@ describe('without a passphrase and without a terminal', () => {
     assert.match(elsewhere.stderr, /error\[HF-3102\]/);
   });
 
-  it('a key file whose key is withdrawn is set aside, and still opens a copy made before', async () => {
+  it('key change puts the new passphrase into the key file; the old one still opens a copy made before', async () => {
     await using box = await sandbox();
     const { stderr } = await box.run(['init', '--repo', 'r']);
     const path = /kept in (\S+\.key)/.exec(stderr)?.[1] ?? '';
@@ -208,13 +208,18 @@ describe('without a passphrase and without a terminal', () => {
     const env = { HOLDFAST_NEW_PASSPHRASE: passphrase };
     const changed = await box.run(['key', 'change', '--repo', 'r'], { env });
     assert.equal(changed.code, 0, changed.stderr);
-    const retired = /is now (\S+\.key)/.exec(changed.stderr)?.[1] ?? '';
-    assert.deepEqual(await readdir(dirname(path)), [basename(retired)]);
+    const retired = /kept as (\S+\.key)/.exec(changed.stderr)?.[1] ?? '';
+    assert.deepEqual(
+      (await readdir(dirname(path))).toSorted(),
+      [basename(path), basename(retired)].toSorted(),
+    );
+    assert.equal(await readFile(path, 'utf8'), `${passphrase}\n`);
+    assert.equal((await stat(path)).mode & 0o777, 0o600);
     assert.equal(await readFile(retired, 'utf8'), secret);
     assert.equal((await stat(retired)).mode & 0o777, 0o600);
     const open = async (repo: string, by: Record<string, string>): Promise<number | null> =>
       (await box.run(['list', '--repo', repo], { env: by })).code;
-    assert.equal(await open('r', { HOLDFAST_PASSPHRASE: passphrase }), 0);
+    assert.equal(await open('r', {}), 0);
     assert.equal(await open('r', { HOLDFAST_PASSPHRASE_FILE: retired }), 10);
     assert.equal(await open('copy', { HOLDFAST_PASSPHRASE_FILE: retired }), 0);
   });

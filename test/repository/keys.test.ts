@@ -70,6 +70,21 @@ test('a crash while a passphrase is changed leaves one that opens', async () => 
   }
 });
 
+test('both passphrases open while one takes the place of the other, and stay when that fails', async () => {
+  const storage = await withBackup();
+  await using repository = await openTestRepository(storage);
+  const bothOpen = async (): Promise<void> => {
+    await (await openTestRepository(storage))[Symbol.asyncDispose]();
+    await (await openTestRepository(storage, { passphrase: second }))[Symbol.asyncDispose]();
+  };
+  const changing = repository.keys.change({ passphrase: second, label: 'changed' }, async () => {
+    await bothOpen();
+    throw new Error('no room for the key file');
+  });
+  await assert.rejects(changing, /no room/);
+  await bothOpen();
+});
+
 test('the last key stays, and only known keys are removed', async () => {
   await using repository = await openTestRepository(await withBackup());
   const [key] = await repository.keys.list();

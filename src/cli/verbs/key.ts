@@ -26,7 +26,7 @@ export const runKeyChange: Handler = (face, _args, options) =>
 
 export const runKeyRemove: Handler = (face, [id = ''], options) =>
   face.run(
-    (context) => removeKey({ ...commonOptions(options), id }, context),
+    (context) => removeKey({ ...commonOptions(options), id, yes: options['yes'] === true }, context),
     (result) => tell(face, result, 'removed'),
   );
 

@@ -169,7 +169,8 @@ export const configErrors = defineErrors({
     retryable: false,
     message: 'cannot keep a key file at {path}: {reason}',
     hint: 'set HOLDFAST_PASSPHRASE, or make that directory writable for this user',
-    explain: 'init made a random key and found no place to keep it. No repository was created.',
+    explain:
+      'A key could not be written where it is to be kept. init then has created no repository; key change has left the old key in use and its file in place, and the new passphrase opens the repository as well.',
   },
   not_in_this_version: {
     code: 'HF-1121',

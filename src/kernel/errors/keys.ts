@@ -74,4 +74,13 @@ export const keyErrors = defineErrors({
     explain:
       'A repository that is not encrypted stands where an encrypted one is expected: whoever can write to the place may have put it there to get the next backup in clear. Nothing was read from it or written to it.',
   },
+  key_duplicate: {
+    code: 'HF-3110',
+    kind: 'conflict',
+    retryable: false,
+    message: 'that passphrase opens the repository at {location} already',
+    hint: 'give another one; to see the keys: holdfast key list',
+    explain:
+      'Two keys of one passphrase would look like two ways in, and removing one would withdraw nothing. Nothing was changed.',
+  },
 });
