@@ -4,7 +4,7 @@ import { asFailure } from '../kernel/errors/failure.ts';
 import type { Finding } from '../sources/port.ts';
 import { checkPostgres } from '../sources/postgres-logical/check.ts';
 import type { App } from './compose.ts';
-import { connectionOf } from './postgres-source.ts';
+import { connectionOf, wantedDatabases } from './postgres-source.ts';
 import type { ChosenSource } from './sources.ts';
 
 /** Connects to a source and looks whether it could be backed up. Nothing is thrown but the signal's reason. */
@@ -12,7 +12,12 @@ export async function checkSource(app: App, { name, config }: ChosenSource): Pro
   try {
     const connection = await connectionOf(name, config, app.env);
     if (connection.password !== undefined) app.secrets.push(connection.password);
-    const options = { connection, env: app.env, toolsDirectory: config.client_bin };
+    const options = {
+      connection,
+      databases: wantedDatabases(config),
+      env: app.env,
+      toolsDirectory: config.client_bin,
+    };
     const findings = await checkPostgres(options, app.signal);
     return findings.map((finding) => ({ ...finding, check: `${name}: ${finding.check}` }));
   } catch (error) {

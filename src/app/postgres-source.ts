@@ -5,6 +5,7 @@ import {
   connectionFromUrl,
   type ConnectionParameters,
 } from '../sources/postgres-logical/connection.ts';
+import type { WantedDatabases } from '../sources/postgres-logical/databases.ts';
 import { readSecretFile } from './secret-file.ts';
 
 type Env = Readonly<Record<string, string | undefined>>;
@@ -31,6 +32,8 @@ function withOwnSettings(source: SourceConfig, env: Env, password: Secret | unde
   if (source.sslcert !== undefined) own['PGSSLCERT'] = source.sslcert;
   if (source.sslkey !== undefined) own['PGSSLKEY'] = source.sslkey;
   if (password !== undefined) own['PGPASSWORD'] = password.reveal();
+  // Where databases are listed, which one is connected to first matters to nobody: not one named as the role.
+  if (source.databases !== undefined) own['PGDATABASE'] ||= 'postgres';
   own['PGCONNECT_TIMEOUT'] ??= String(Math.max(1, Math.ceil(source.connect_timeout / 1000)));
   return own;
 }
@@ -43,4 +46,9 @@ async function passwordOf(name: string, source: SourceConfig): Promise<Secret | 
 async function urlFromFile(name: string, source: SourceConfig): Promise<Secret | undefined> {
   if (source.url_file === undefined) return undefined;
   return readSecretFile(source.url_file, `sources.${name}.url_file`);
+}
+
+/** What a source's `databases` asks for. */
+export function wantedDatabases({ databases }: SourceConfig): WantedDatabases {
+  return databases?.includes('*') === true ? 'all' : databases;
 }

@@ -6,7 +6,7 @@ import type { BackupSource } from '../operations/contract.ts';
 import { backupPostgres } from '../sources/postgres-logical/backup.ts';
 import type { App } from './compose.ts';
 import { unknownSource } from './list.ts';
-import { connectionOf } from './postgres-source.ts';
+import { connectionOf, wantedDatabases } from './postgres-source.ts';
 
 /** A source to back up, with its settings. */
 export interface ChosenSource {
@@ -36,7 +36,7 @@ export async function prepareSource(app: App, { name, config }: ChosenSource): P
   if (connection.password !== undefined) app.secrets.push(connection.password);
   const options = {
     connection,
-    databases: config.databases?.includes('*') === true ? ('all' as const) : config.databases,
+    databases: wantedDatabases(config),
     globals: config.globals,
     toolsDirectory: config.client_bin,
     lockWaitMs: config.lock_timeout,

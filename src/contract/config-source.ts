@@ -59,7 +59,8 @@ const postgresShape = {
     example: 'shop',
   }),
   databases: setting(z.array(textSchema, { error: 'must be a list of names' }).min(1).optional(), {
-    description: 'Several databases in one backup; "*" stands for every one of the server. Excludes database',
+    description:
+      'Several databases in one backup; "*" stands for every one of the server. Excludes database. The first connection goes to PGDATABASE or postgres, else to the first listed that exists, else to template1',
     example: '["*"]',
   }),
   sslmode: setting(z.enum(['disable', 'allow', 'prefer', 'require', 'verify-ca', 'verify-full']).optional(), {

@@ -71,6 +71,12 @@ describe('a backup that cannot be made says why', () => {
       takeBackup(server.url('shop'), { databases: ['shop', 'gone'] }),
       failing('postgres_database_missing', ({ message }) => assert.match(message, /gone/)),
     );
+    const { metadata } = await takeBackup(server.url('named_as_nothing'), { databases: ['shop'] });
+    assert.deepEqual(
+      metadata.databases.map(({ name }) => name),
+      ['shop'],
+      'the database of the connection need not exist where others are listed',
+    );
     await assert.rejects(
       takeBackup(server.url('shop'), { databases: [] }),
       failing('postgres_nothing_to_back_up'),

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { startChild, runChild, writeTo } from '../../src/sources/postgres-logical/child.ts';
 import { checkPostgres } from '../../src/sources/postgres-logical/check.ts';
+import type { WantedDatabases } from '../../src/sources/postgres-logical/databases.ts';
 import { connectionFromUrl } from '../../src/sources/postgres-logical/connection.ts';
 import { planArchives } from '../../src/sources/postgres-logical/dump-plan.ts';
 import { findTools, listTools, parseToolVersion } from '../../src/sources/postgres-logical/tools.ts';
@@ -155,8 +156,8 @@ describe('what doctor says of a PostgreSQL source', () => {
     await server.psql('CREATE DATABASE holdfast_restoring_deadbeef');
   });
   after(() => server[Symbol.asyncDispose]());
-  const check = async (url: string) =>
-    await checkPostgres({ connection: connectionFromUrl(url, {}), env }, signal);
+  const check = async (url: string, databases?: WantedDatabases) =>
+    await checkPostgres({ connection: connectionFromUrl(url, {}), databases, env }, signal);
 
   it('finds nothing wrong for a superuser but what a crash left behind', async () => {
     const findings = await check(server.url('shop'));
@@ -176,13 +177,36 @@ describe('what doctor says of a PostgreSQL source', () => {
     );
     assert.match(
       bad.get('permissions')?.message ?? '',
-      /^1 tables or sequences cannot be read: public\.closed$/,
+      /^in database shop tables or sequences cannot be read \(1\): public\.closed$/,
     );
     assert.equal(bad.get('permissions')?.mend, 'GRANT pg_read_all_data TO "limited";');
     assert.match(bad.get('row-level security')?.message ?? '', /public\.guarded/);
     assert.equal(bad.get('large objects')?.level, 'error');
     assert.equal(bad.get('roles')?.level, 'warning');
     assert.doesNotMatch(JSON.stringify(findings), /pw-of-limited/);
+  });
+
+  it('looks into every database that is selected, and names the one that is amiss', async () => {
+    await server.psql('CREATE DATABASE blog');
+    await server.psql('CREATE TABLE posts (a integer)', 'blog');
+    await server.psql('CREATE DATABASE shut');
+    await server.psql('REVOKE CONNECT ON DATABASE shut FROM PUBLIC');
+    const errors = async (databases: WantedDatabases) =>
+      (await check(server.url('limited', 'limited', 'pw-of-limited'), databases))
+        .filter(({ level }) => level === 'error')
+        .map(({ check: name, code, message }) => `${name} ${code}: ${message}`)
+        .join('\n');
+    const all = await errors('all');
+    assert.match(all, /permissions HF-5007: in database blog .*public\.posts/);
+    assert.match(all, /permissions HF-5007: in database shop .*public\.closed/);
+    assert.match(all, /database shut HF-5007: .*shut/);
+    assert.doesNotMatch(await errors(['blog', 'postgres']), /shop|shut/);
+    assert.match(await errors(['blog', 'gone']), /^databases HF-5004: there is no database gone/);
+    const ok = await check(server.url('no_such_database'), ['blog', 'shop']);
+    assert.match(
+      ok.map(({ message }) => message).join('\n'),
+      /every table, .* of databases blog, shop can be read\ndatabases blog, shop have \d+\.\d MiB together/,
+    );
   });
 
   it('is one finding with a code when the server cannot be reached', async () => {

@@ -2,16 +2,11 @@ import { failure, isFailure, type HoldfastError } from '../../kernel/errors/fail
 import type { BackupContext, BackupOutcome } from '../port.ts';
 import type { ConnectionParameters, Environment } from './connection.ts';
 import { withDatabase } from './connection.ts';
+import { chooseDatabases, openServer, type WantedDatabases } from './databases.ts';
 import { planArchives, dumpArguments, type ArchivePlan, type DumpSettings } from './dump-plan.ts';
 import { dumpTaskModule, type DumpMessage, type DumpOutput } from './dump-task.ts';
 import { backupGlobals } from './globals.ts';
-import {
-  findLockHolder,
-  listBigTables,
-  listDatabases,
-  readDatabaseFacts,
-  type SizedTable,
-} from './inventory.ts';
+import { findLockHolder, listBigTables, readDatabaseFacts, type SizedTable } from './inventory.ts';
 import {
   entryKinds,
   type ArchiveMetadata,
@@ -27,8 +22,7 @@ import { findTools, toolPath, type Tools } from './tools.ts';
 
 export interface PostgresBackupOptions {
   readonly connection: ConnectionParameters;
-  /** The database of the connection unless given; `all`: every one that is no template and takes connections. */
-  readonly databases?: 'all' | readonly string[] | undefined;
+  readonly databases?: WantedDatabases;
   /** Roles and tablespaces as well. Default true. */
   readonly globals?: boolean | undefined;
   /** Where the client tools are, when they should not be looked for. */
@@ -55,11 +49,12 @@ export async function backupPostgres(
   options: PostgresBackupOptions,
   context: BackupContext,
 ): Promise<BackupOutcome> {
-  await using session = await openSession(options.connection, context.signal);
+  const { connection, databases: wanted } = options;
+  await using session = await openServer(connection, wanted, context.signal);
   const major = Math.floor(session.serverVersionNumber / 10_000);
   const search = { env: options.env, signal: context.signal, directory: options.toolsDirectory };
   const tools = await findTools(search, 'pg_dump', major, `a server of version ${session.serverVersion}`);
-  const names = await chooseDatabases(options, session);
+  const names = await chooseDatabases(connection, wanted, session);
   const server = pinned(session);
   const widen = await findWiden(search);
   const warnings: string[] = [];
@@ -85,24 +80,6 @@ export async function backupPostgres(
     databases,
   };
   return { metadata, warnings };
-}
-
-async function chooseDatabases(options: PostgresBackupOptions, session: Session): Promise<string[]> {
-  const { databases } = options;
-  if (databases === undefined) return [options.connection.database];
-  const existing = await listDatabases(session);
-  const server = session.setting.server;
-  if (databases === 'all') {
-    if (existing.length === 0)
-      throw failure('postgres_nothing_to_back_up', { server, reason: 'it has none' });
-    return existing;
-  }
-  if (databases.length === 0)
-    throw failure('postgres_nothing_to_back_up', { server, reason: 'the list of databases is empty' });
-  for (const database of databases) {
-    if (!existing.includes(database)) throw failure('postgres_database_missing', { database, server });
-  }
-  return [...new Set(databases)];
 }
 
 interface Programs {

@@ -1,26 +1,30 @@
 import { isFailure, type HoldfastError } from '../../kernel/errors/failure.ts';
 import type { Finding } from '../port.ts';
-import type { ConnectionParameters, Environment } from './connection.ts';
+import { withDatabase, type ConnectionParameters, type Environment } from './connection.ts';
+import { chooseDatabases, openServer, type WantedDatabases } from './databases.ts';
 import { quoteIdentifier } from './names.ts';
 import { leftoverDatabases } from './restore-target.ts';
-import { openSession, type Session } from './session.ts';
+import { openSession, pinned, type Session } from './session.ts';
+import { together } from './together.ts';
 import { findTools, type ToolName } from './tools.ts';
 
 export interface PostgresCheckOptions {
   readonly connection: ConnectionParameters;
+  readonly databases?: WantedDatabases;
   readonly env: Environment;
   readonly toolsDirectory?: string | undefined;
 }
+
+/** How many databases are looked at side by side. */
+const atOnce = 4;
 
 /** What `doctor` says of a source of kind `postgres`. Changes nothing; a failed question becomes a finding, never a throw. */
 export async function checkPostgres(options: PostgresCheckOptions, signal: AbortSignal): Promise<Finding[]> {
   let session: Session;
   try {
-    session = await openSession(options.connection, signal);
+    session = await openServer(options.connection, options.databases, signal);
   } catch (error) {
-    signal.throwIfAborted();
-    if (!isFailure(error)) throw error;
-    return [broken('connection', error)];
+    return [brokenBy('connection', error, signal)];
   }
   await using open = session;
   const findings: Finding[] = [
@@ -33,16 +37,85 @@ export async function checkPostgres(options: PostgresCheckOptions, signal: Abort
   ];
   for (const tool of ['pg_dump', 'pg_dumpall', 'pg_restore', 'psql'] as const)
     findings.push(await toolFinding(tool, options, open, signal));
-  for (const question of [readability, rowSecurity, largeObjects, globals, size, standby, leftovers]) {
-    try {
-      findings.push(...(await question(open)));
-    } catch (error) {
-      signal.throwIfAborted();
-      if (!isFailure(error)) throw error;
-      findings.push(broken(question.name, error));
-    }
+  try {
+    const names = await chooseDatabases(options.connection, options.databases, open);
+    findings.push(...(await checkDatabases(pinned(open), names, signal)));
+  } catch (error) {
+    findings.push(brokenBy('databases', error, signal));
   }
+  for (const question of [globals, standby, leftovers]) findings.push(...(await ask(question, open, signal)));
   return findings;
+}
+
+type Question = (session: Session) => Promise<Finding[]>;
+
+async function ask(question: Question, session: Session, signal: AbortSignal): Promise<Finding[]> {
+  try {
+    return await question(session);
+  } catch (error) {
+    return [brokenBy(question.name, error, signal)];
+  }
+}
+
+interface CheckedDatabase {
+  readonly findings: readonly Finding[];
+  /** Undefined when it could not be asked. */
+  readonly bytes: number | undefined;
+}
+
+/** What stands in the way in any of the databases, and how big they are together. */
+async function checkDatabases(
+  server: ConnectionParameters,
+  names: readonly string[],
+  signal: AbortSignal,
+): Promise<Finding[]> {
+  const checked = new Map<string, CheckedDatabase>();
+  const waiting = names.values();
+  const checkSome = async (either: AbortSignal): Promise<void> => {
+    // All of these share one iterator: each takes the next name that none has taken.
+    for (const name of waiting) checked.set(name, await checkDatabase(withDatabase(server, name), either));
+  };
+  await together(Array<typeof checkSome>(Math.min(atOnce, names.length)).fill(checkSome), signal);
+  const inOrder = names.flatMap((name) => checked.get(name) ?? []);
+  const findings = inOrder.flatMap((database) => database.findings);
+  if (findings.length === 0) {
+    const message = `every table, sequence and large object of ${listed(names)} can be read`;
+    findings.push({ check: 'permissions', level: 'ok', message });
+  }
+  if (inOrder.some(({ bytes }) => bytes === undefined)) return findings;
+  const bytes = inOrder.reduce((sum, database) => sum + (database.bytes ?? 0), 0);
+  const amount = `${(bytes / 2 ** 20).toFixed(1)} MiB`;
+  const message =
+    names.length === 1 ? `${listed(names)} has ${amount}` : `${listed(names)} have ${amount} together`;
+  return [...findings, { check: 'size', level: 'ok', message }];
+}
+
+async function checkDatabase(
+  connection: ConnectionParameters,
+  signal: AbortSignal,
+): Promise<CheckedDatabase> {
+  try {
+    await using session = await openSession(connection, signal);
+    const findings: Finding[] = [];
+    for (const question of [readability, rowSecurity, largeObjects])
+      findings.push(...(await ask(question, session, signal)));
+    return { findings, bytes: await size(session) };
+  } catch (error) {
+    return { findings: [brokenBy(`database ${connection.database}`, error, signal)], bytes: undefined };
+  }
+}
+
+function listed(names: readonly string[]): string {
+  if (names.length === 1) return `database ${names.join('')}`;
+  const more = names.length > 5 ? ` and ${names.length - 5} more` : '';
+  return `databases ${names.slice(0, 5).join(', ')}${more}`;
+}
+
+/** The finding for an error with a code; anything else, and an abort, is thrown on. */
+function brokenBy(check: string, error: unknown, signal: AbortSignal): Finding {
+  signal.throwIfAborted();
+  if (!isFailure(error)) throw error;
+  return broken(check, error);
 }
 
 function broken(check: string, error: HoldfastError): Finding {
@@ -73,9 +146,7 @@ async function toolFinding(
     const tools = await findTools(search, tool, major, `a server of version ${session.serverVersion}`);
     return { check: `tools ${tool}`, level: 'ok', message: `${tool} ${tools.version} in ${tools.directory}` };
   } catch (error) {
-    signal.throwIfAborted();
-    if (!isFailure(error)) throw error;
-    return broken(`tools ${tool}`, error);
+    return brokenBy(`tools ${tool}`, error, signal);
   }
 }
 
@@ -92,20 +163,19 @@ async function readability(session: Session): Promise<Finding[]> {
                                     ELSE pg_catalog.has_table_privilege(c.oid, 'SELECT') END)
       ORDER BY 1`,
   );
-  if (rows.length === 0)
-    return [{ check: 'permissions', level: 'ok', message: 'every table and sequence can be read' }];
+  if (rows.length === 0) return [];
   const names = rows
     .slice(0, 5)
     .map(({ name }) => name)
     .join(', ');
-  const user = quoteIdentifier(session.parameters.user);
+  const { user, database } = session.parameters;
   return [
     {
       check: 'permissions',
       level: 'error',
       code: 'HF-5007',
-      message: `${rows.length} tables or sequences cannot be read: ${names}${rows.length > 5 ? ' …' : ''}`,
-      mend: `GRANT pg_read_all_data TO ${user};`,
+      message: `in database ${database} tables or sequences cannot be read (${rows.length}): ${names}${rows.length > 5 ? ' …' : ''}`,
+      mend: `GRANT pg_read_all_data TO ${quoteIdentifier(user)};`,
     },
   ];
 }
@@ -122,7 +192,7 @@ async function rowSecurity(session: Session): Promise<Finding[]> {
       check: 'row-level security',
       level: 'error',
       code: 'HF-5013',
-      message: `row-level security hides rows of ${rows.map(({ name }) => name).join(', ')}; a dump would be refused`,
+      message: `in database ${session.parameters.database} row-level security hides rows of ${rows.map(({ name }) => name).join(', ')}; a dump would be refused`,
       mend: `ALTER ROLE ${quoteIdentifier(session.parameters.user)} BYPASSRLS;`,
     },
   ];
@@ -142,7 +212,7 @@ async function largeObjects(session: Session): Promise<Finding[]> {
       check: 'large objects',
       level: 'error',
       code: 'HF-5007',
-      message: `${row.count} large objects cannot be read`,
+      message: `in database ${session.parameters.database} large objects cannot be read (${row.count})`,
       mend: 'GRANT SELECT ON LARGE OBJECT … for each of them, or back up as their owner or as a superuser',
     },
   ];
@@ -164,17 +234,11 @@ async function globals(session: Session): Promise<Finding[]> {
   ];
 }
 
-async function size(session: Session): Promise<Finding[]> {
-  const [row] = await session.query<{ size: string }>(
-    'SELECT pg_catalog.pg_size_pretty(pg_catalog.pg_database_size(pg_catalog.current_database())) AS size',
+async function size(session: Session): Promise<number> {
+  const [row] = await session.query<{ bytes: string }>(
+    'SELECT pg_catalog.pg_database_size(pg_catalog.current_database())::text AS bytes',
   );
-  return [
-    {
-      check: 'size',
-      level: 'ok',
-      message: `database ${session.parameters.database} has ${row?.size ?? 'an unknown size'}`,
-    },
-  ];
+  return Number(row?.bytes);
 }
 
 async function standby(session: Session): Promise<Finding[]> {
