@@ -18,11 +18,16 @@ export interface Located extends BlobLocation {
   readonly damaged: boolean;
 }
 
-const schemaVersion = 1;
+const schemaVersion = 2;
+const sqliteCorrupt = 11;
+const sqliteNotADatabase = 26;
 
 /**
  * The repository's index on local disk, so that memory stays small however many chunks there are.
  * It holds nothing that the repository does not: deleting it costs the time to make it again.
+ *
+ * Processes share it, and so do copies of a repository, which have the same id. What packs hold is the same for all of
+ * them; which packs are there is not, so each connection has a listing of its own and goes by that alone.
  */
 export class IndexCache implements Disposable {
   readonly #path: string;
@@ -33,6 +38,17 @@ export class IndexCache implements Disposable {
     this.#path = path;
     this.#database = database;
     this.#statements = prepare(database);
+  }
+
+  /** Whether an error says that the file of a cache is damaged, so that it must be made anew. */
+  static isDamage(error: unknown): boolean {
+    const cause = error instanceof Error && !isSqlite(error) ? error.cause : error;
+    return isSqlite(cause) && [sqliteCorrupt, sqliteNotADatabase].includes(cause.errcode & 0xff);
+  }
+
+  /** Removes the cache of a repository. */
+  static remove(directory: string, repository: RepositoryId): void {
+    removeFiles(join(directory, repository, 'index.sqlite'));
   }
 
   /** Opens or makes the cache of one repository; a damaged one is made anew. `cache_failed`. */
@@ -51,7 +67,7 @@ export class IndexCache implements Disposable {
       return IndexCache.#openAt(path);
     } catch (error) {
       if (isBusy(error)) throw error;
-      for (const suffix of ['', '-wal', '-shm']) rmSync(`${path}${suffix}`, { force: true });
+      removeFiles(path);
       return IndexCache.#openAt(path);
     }
   }
@@ -115,20 +131,25 @@ export class IndexCache implements Disposable {
 
   /** Begins to note a listing of packs; call {@link listed} for each and {@link endListing} when it ended well. */
   beginListing(): void {
-    this.#coded(() => this.#database.exec('DELETE FROM temp.listing'));
+    this.#coded(() => this.#database.exec('DELETE FROM temp.arriving'));
   }
 
   listed(id: string, sizeBytes: number): void {
     this.#coded(() => this.#statements.listed.run(Buffer.from(id, 'hex'), sizeBytes));
   }
 
-  /** Takes the listing as the truth about which packs are there. */
+  /** Takes the listing as the truth about which packs are there; until then the one before counts. */
   endListing(): void {
-    this.#coded(() =>
+    this.#inTransaction('BEGIN', () =>
       this.#database.exec(
-        'UPDATE packs SET present = EXISTS (SELECT 1 FROM temp.listing l WHERE l.id = packs.id AND l.size = packs.size)',
+        'DELETE FROM temp.listing; INSERT INTO temp.listing SELECT * FROM temp.arriving; DELETE FROM temp.arriving',
       ),
     );
+  }
+
+  /** Notes that this process has just stored that pack. */
+  stored(id: string, sizeBytes: number): void {
+    this.#coded(() => this.#statements.stored.run(Buffer.from(id, 'hex'), sizeBytes));
   }
 
   /** Packs in the listing that no index has told of. */
@@ -140,7 +161,7 @@ export class IndexCache implements Disposable {
 
   /** Where a blob is; of several copies one that is present, and not known to be damaged. */
   locate(id: Uint8Array): Located | undefined {
-    const row = this.#statements.locate.get(id);
+    const row = this.#coded(() => this.#statements.locate.get(id));
     if (row === undefined) return undefined;
     return {
       id: Uint8Array.from(id),
@@ -192,7 +213,8 @@ export class IndexCache implements Disposable {
 
   /** Packs this session relies on (found, not stored by it) that the last listing did not show. */
   missingDependencies(): { id: string }[] {
-    return this.#statements.missingDependencies.all().map((row) => ({ id: hex(row['id']) }));
+    const rows = this.#coded(() => this.#statements.missingDependencies.all());
+    return rows.map((row) => ({ id: hex(row['id']) }));
   }
 
   /** Begins a walk over backups: nothing is visited and no pack is needed yet. */
@@ -218,9 +240,9 @@ export class IndexCache implements Disposable {
 
   /** What the index says a pack holds; undefined when it knows nothing of it. */
   packContents(id: string): IndexedPack | undefined {
-    const row = this.#statements.pack.get(Buffer.from(id, 'hex'));
+    const row = this.#coded(() => this.#statements.pack.get(Buffer.from(id, 'hex')));
     if (row === undefined) return undefined;
-    const rows = this.#statements.packBlobs.all(Number(row['number']));
+    const rows = this.#coded(() => this.#statements.packBlobs.all(Number(row['number'])));
     const entries = Buffer.alloc(rows.length * footerEntryBytes);
     rows.forEach((blob, index) =>
       writeEntry(entries, index * footerEntryBytes, {
@@ -250,6 +272,7 @@ export class IndexCache implements Disposable {
   }
 }
 
+const isListed = 'EXISTS (SELECT 1 FROM temp.listing l WHERE l.id = p.id AND l.size = p.size)';
 const isDamaged = 'EXISTS (SELECT 1 FROM damaged d WHERE d.id = b.id AND d.pack = b.pack)';
 
 function createTables(database: DatabaseSync): void {
@@ -258,8 +281,7 @@ function createTables(database: DatabaseSync): void {
   database.exec(`
     CREATE TABLE IF NOT EXISTS indexes (name TEXT PRIMARY KEY) WITHOUT ROWID;
     CREATE TABLE IF NOT EXISTS packs (
-      number INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE, salt BLOB NOT NULL, size INTEGER NOT NULL,
-      present INTEGER NOT NULL DEFAULT 1);
+      number INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE, salt BLOB NOT NULL, size INTEGER NOT NULL);
     CREATE TABLE IF NOT EXISTS blobs (
       id BLOB NOT NULL, pack INTEGER NOT NULL, type INTEGER NOT NULL, codec INTEGER NOT NULL,
       offset INTEGER NOT NULL, raw INTEGER NOT NULL, stored INTEGER NOT NULL,
@@ -270,6 +292,7 @@ function createTables(database: DatabaseSync): void {
     PRAGMA user_version = ${schemaVersion};
     PRAGMA temp.journal_mode = OFF;
     CREATE TEMP TABLE listing (id BLOB PRIMARY KEY, size INTEGER NOT NULL) WITHOUT ROWID;
+    CREATE TEMP TABLE arriving (id BLOB PRIMARY KEY, size INTEGER NOT NULL) WITHOUT ROWID;
     CREATE TEMP TABLE claimed (id BLOB PRIMARY KEY) WITHOUT ROWID;
     CREATE TEMP TABLE depended (pack INTEGER PRIMARY KEY);
     CREATE TEMP TABLE visited (id BLOB PRIMARY KEY) WITHOUT ROWID;
@@ -286,6 +309,7 @@ function prepare(
   | 'addPack'
   | 'addBlob'
   | 'listed'
+  | 'stored'
   | 'unindexed'
   | 'locate'
   | 'presentPack'
@@ -308,19 +332,20 @@ function prepare(
     packNumber: database.prepare('SELECT number FROM packs WHERE id = ?'),
     addPack: database.prepare('INSERT OR IGNORE INTO packs (id, salt, size) VALUES (?, ?, ?)'),
     addBlob: database.prepare('INSERT OR IGNORE INTO blobs VALUES (?, ?, ?, ?, ?, ?, ?)'),
-    listed: database.prepare('INSERT OR REPLACE INTO temp.listing VALUES (?, ?)'),
+    listed: database.prepare('INSERT OR REPLACE INTO temp.arriving VALUES (?, ?)'),
+    stored: database.prepare('INSERT OR REPLACE INTO temp.listing VALUES (?, ?)'),
     unindexed: database.prepare(
       'SELECT l.id, l.size FROM temp.listing l WHERE NOT EXISTS (SELECT 1 FROM packs p WHERE p.id = l.id)',
     ),
     locate: database.prepare(
-      `SELECT b.type, b.codec, b.offset, b.raw, b.stored, p.id AS pack_id, p.salt, p.size, p.present,
-              ${isDamaged} AS damaged
+      `SELECT b.type, b.codec, b.offset, b.raw, b.stored, p.id AS pack_id, p.salt, p.size,
+              ${isListed} AS present, ${isDamaged} AS damaged
        FROM blobs b JOIN packs p ON p.number = b.pack WHERE b.id = ?
-       ORDER BY p.present DESC, damaged, b.pack LIMIT 1`,
+       ORDER BY present DESC, damaged, b.pack LIMIT 1`,
     ),
     presentPack: database.prepare(
       `SELECT b.pack FROM blobs b JOIN packs p ON p.number = b.pack
-       WHERE b.id = ? AND p.present = 1 AND NOT ${isDamaged} LIMIT 1`,
+       WHERE b.id = ? AND ${isListed} AND NOT ${isDamaged} LIMIT 1`,
     ),
     markDamaged: database.prepare('INSERT OR IGNORE INTO damaged SELECT ?, number FROM packs WHERE id = ?'),
     clearDamage: database.prepare('DELETE FROM damaged WHERE pack = (SELECT number FROM packs WHERE id = ?)'),
@@ -337,14 +362,17 @@ function prepare(
       'SELECT id, type, codec, offset, raw, stored FROM blobs WHERE pack = ? ORDER BY offset',
     ),
     missingDependencies: database.prepare(
-      `SELECT p.id FROM temp.depended d JOIN packs p ON p.number = d.pack
-       WHERE NOT EXISTS (SELECT 1 FROM temp.listing l WHERE l.id = p.id AND l.size = p.size)`,
+      `SELECT p.id FROM temp.depended d JOIN packs p ON p.number = d.pack WHERE NOT ${isListed}`,
     ),
   };
 }
 
 function hex(value: unknown): string {
   return Buffer.from(value as Uint8Array).toString('hex');
+}
+
+function removeFiles(path: string): void {
+  for (const suffix of ['', '-wal', '-shm']) rmSync(`${path}${suffix}`, { force: true });
 }
 
 function isSqlite(error: unknown): error is Error & { readonly errcode: number } {

@@ -42,7 +42,7 @@ export async function listPacks(storage: Storage, cache: IndexCache, signal?: Ab
     const id = packIdOf(name);
     if (id !== undefined) cache.listed(id, sizeBytes);
   }
-  cache.transaction(() => cache.endListing());
+  cache.endListing();
 }
 
 async function readIndexes(

@@ -98,6 +98,11 @@ export class StoredKeyring implements Keyring {
     if (match === undefined || matching.length > 1) throw failure('key_unknown', { id });
     if (keys.length === 1) throw failure('key_last', { id: match.id });
     await this.#storage.delete(keyObject(match.id));
+    // Somebody else may have removed the others at the same moment, having seen this one.
+    const left = await readKeys(this.#storage, this.#repository);
+    if (left.keys.length > 0) return;
+    await storeKey(this.#storage, match);
+    throw failure('key_last', { id: match.id });
   }
 
   async change(key: NewKey, whenBothOpen?: () => Promise<void>): Promise<KeyInfo> {

@@ -144,6 +144,19 @@ export class Repository implements AsyncDisposable {
   }
 
   async #openCache(signal?: AbortSignal): Promise<IndexCache> {
+    try {
+      return await this.#openCacheOnce(signal);
+    } catch (error) {
+      if (!IndexCache.isDamage(error)) throw error;
+      this.#options.log.warn('the local index cache is damaged and is made anew', {
+        reason: reasonOf(error),
+      });
+      IndexCache.remove(this.#options.cacheDirectory, this.info.id);
+      return await this.#openCacheOnce(signal);
+    }
+  }
+
+  async #openCacheOnce(signal?: AbortSignal): Promise<IndexCache> {
     const cache = IndexCache.open(this.#options.cacheDirectory, this.info.id);
     try {
       this.#indexProblems = await syncIndex(

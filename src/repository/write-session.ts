@@ -137,6 +137,7 @@ export class WriteSession implements AsyncDisposable {
     await storage.put(indexObject(id), bytes, { signal });
     this.#bytesAdded += bytes.length;
     cache.transaction(() => cache.add(indexObject(id), packs));
+    for (const pack of packs) cache.stored(pack.id, pack.sizeBytes);
   }
 
   /** A backup that refers to packs somebody removed meanwhile must not be called one. */

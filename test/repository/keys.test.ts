@@ -181,3 +181,18 @@ test('of two that create at once, one wins and the other leaves no key', async (
   await using repository = await openTestRepository(storage, { passphrase: winner });
   assert.equal((await repository.keys.list()).length, 1);
 });
+
+test('of two passphrases that remove each other at once, one stays', async () => {
+  const storage = await withBackup();
+  await using first = await openTestRepository(storage);
+  const { id } = await first.keys.add({ passphrase: second, label: 'second' });
+  await using other = await openTestRepository(storage, { passphrase: second });
+  const own = (await first.keys.list()).find(({ current }) => current)?.id ?? ('' as KeyId);
+  const outcomes = await Promise.allSettled([first.keys.remove(id), other.keys.remove(own)]);
+  assert.ok(outcomes.some(({ status }) => status === 'rejected'));
+  assert.ok((await first.keys.list()).length > 0);
+  const passphrases = [passphrase, second].map((each) => openTestRepository(storage, { passphrase: each }));
+  const opened = (await Promise.allSettled(passphrases)).filter(({ status }) => status === 'fulfilled');
+  assert.ok(opened.length > 0);
+  for (const each of opened) if (each.status === 'fulfilled') await each.value[Symbol.asyncDispose]();
+});
