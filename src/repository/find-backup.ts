@@ -12,7 +12,7 @@ type Read = (name: BackupName) => Promise<Manifest>;
 
 /**
  * Finds the backup a reference means: an id, a unique prefix of at least 4 digits, a time (the newest backup started
- * at or before it; without an offset it is local time), `latest`, `latest:SOURCE` or a time and `:SOURCE`.
+ * at or before it; a date is the end of that day; without an offset it is local time), `latest`, `latest:SOURCE` or a time and `:SOURCE`.
  * `backup_unknown`, `backup_ambiguous`, `backup_reference`.
  */
 export async function findBackup(
@@ -60,11 +60,16 @@ function byPrefix(names: readonly BackupName[], prefix: string): BackupName {
 function startedUpTo(names: readonly BackupName[], time: string): BackupName[] {
   const limit = Date.parse(time.length === 10 ? `${time}T23:59:59.999` : time.replace(' ', 'T'));
   if (Number.isNaN(limit)) throw failure('backup_reference', { reference: time });
-  // A time without fractions means the whole second: that is how times are shown.
-  const inclusive = time.includes('.') ? limit : limit + 999;
+  const inclusive = limit + restOf(time);
   return names
     .filter((name) => name.startedAtMs <= inclusive)
     .toSorted((a, b) => a.startedAtMs - b.startedAtMs);
+}
+
+/** How long, in ms, what was named goes on: a time without fractions is its whole second, one to the minute all of it. */
+function restOf(time: string): number {
+  if (time.length === 10 || time.includes('.')) return 0;
+  return /[T ]\d{2}:\d{2}:\d{2}/.test(time) ? 999 : 59_999;
 }
 
 function lastOf(names: readonly BackupName[], reference: string): BackupName {

@@ -41,6 +41,20 @@ test('ids, prefixes, times and names find the backup that is meant', async () =>
   assert.equal(await find('2026-01-02:shop'), 'aaaa1111');
 });
 
+test('a time is as long as it is written: a day, a minute, a second, or a moment', async () => {
+  const name = { ...(names[0] as BackupName), startedAtMs: at('2026-11-21T12:44:21.400Z') };
+  const matches = (reference: string): Promise<boolean> =>
+    findBackup([name], reference, read).then(
+      () => true,
+      () => false,
+    );
+  for (const time of ['2026-11-21T12:44Z', '2026-11-21 12:44:21Z', '2026-11-21T12:44:21.400Z', '2026-11-22'])
+    assert.ok(await matches(time), time);
+  assert.ok(await matches('2026-11-21T14:44+02:00'));
+  for (const time of ['2026-11-21T12:43Z', '2026-11-21T12:44:20Z', '2026-11-21T12:44:21.399Z', '2026-11-20'])
+    assert.ok(!(await matches(time)), time);
+});
+
 test('what matches nothing, too much, or is no reference is told apart', async () => {
   await assert.rejects(find('cccc'), { errorName: 'backup_unknown', exitCode: 6 });
   await assert.rejects(find('2025-12-31T00:00:00Z'), { errorName: 'backup_unknown' });
