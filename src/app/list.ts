@@ -7,6 +7,7 @@ import { backupView, type BackupView } from './backup-view.ts';
 import {
   openConfiguredRepository,
   withApp,
+  type App,
   type AppContext,
   type CommonOptions,
   type Outcome,
@@ -35,7 +36,7 @@ export interface UnreadableBackup {
 }
 
 /**
- * The backups of the repository. `source_unknown` when a source is asked for that has none. A damaged manifest hides no
+ * The backups of the repository. `source_unknown` when a source is asked for that has none and is not configured. A damaged manifest hides no
  * other backup: the result then is not ok (`backups_unreadable`), and has all the rest.
  */
 export async function list(options: ListOptions, context: AppContext): Promise<ListResult> {
@@ -55,7 +56,7 @@ export async function list(options: ListOptions, context: AppContext): Promise<L
       if (matches(view, options)) found.push(view);
     }
     if (options.source !== undefined && !sources.has(options.source))
-      throw unknownSource(options.source, sources);
+      refuseUnknown(app, options.source, sources);
     const { id } = repository.info;
     const { location } = repository.storage;
     const count = unreadable.length;
@@ -68,6 +69,13 @@ export async function list(options: ListOptions, context: AppContext): Promise<L
       unreadable: unreadable.toReversed(),
     };
   });
+}
+
+/** A source without a backup yet is no mistake when the configuration has it. */
+function refuseUnknown({ config, observer }: App, name: string, known: ReadonlySet<string>): void {
+  if (!Object.hasOwn(config.sources, name))
+    throw unknownSource(name, new Set([...known, ...Object.keys(config.sources)]));
+  observer.notice({ level: 'info', message: `source ${name} is configured and has no backup yet` });
 }
 
 async function readable(

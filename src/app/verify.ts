@@ -1,4 +1,5 @@
 import { failure } from '../kernel/errors/failure.ts';
+import { plural } from '../kernel/plural.ts';
 import { verifyRepository } from '../operations/verify.ts';
 import type { VerifyReport } from '../operations/verify-report.ts';
 import {
@@ -52,7 +53,10 @@ function problemsFound(report: VerifyReport, location: string) {
   const affected = new Set(report.problems.flatMap(({ backups }) => backups));
   return failure('verify_failed', {
     location,
-    problems: report.problems.length,
-    backups: affected.size,
+    problems: plural(report.problems.length + report.problems_not_listed, 'problem'),
+    affected:
+      affected.size === 0
+        ? 'no backup that is there is affected'
+        : `${plural(affected.size, 'backup')} ${affected.size === 1 ? 'is' : 'are'} affected`,
   });
 }

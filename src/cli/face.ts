@@ -1,8 +1,9 @@
 import type { AppContext, Outcome } from '../app/compose.ts';
 import type { Machine } from '../app/machine.ts';
 import type { Observer } from '../app/observer.ts';
+import { runAgain } from '../kernel/errors/core.ts';
 import { exitCodes, type ErrorKind } from '../kernel/errors/define.ts';
-import { asFailure, failure, isFailure, type HoldfastError } from '../kernel/errors/failure.ts';
+import { asFailure, failure, type HoldfastError } from '../kernel/errors/failure.ts';
 import { errorText, noticeText, shownError } from './error-text.ts';
 import { Output } from './output.ts';
 import { CommandProgress } from './progress.ts';
@@ -15,6 +16,8 @@ export interface FaceOptions {
   readonly yes: boolean;
   /** With `--json`: events line by line, the summary last. */
   readonly longRunning: boolean;
+  /** What to do after Ctrl-C, where it is not just to run it again. */
+  readonly ifInterrupted?: string;
   /** Fields that the verb's result has even when it failed: readers may count on them. */
   readonly always?: Readonly<Record<string, unknown>>;
 }
@@ -28,6 +31,8 @@ export class Face implements Observer {
   readonly #terminal: Terminal;
   readonly #machine: Machine;
   readonly #controller = new AbortController();
+  /** Errors of single sources that have been shown, named: the last one need not be the command's once more. */
+  readonly #told = new Set<unknown>();
 
   constructor(options: FaceOptions, machine: Machine, terminal: Terminal, argv: readonly string[]) {
     this.options = options;
@@ -43,7 +48,7 @@ export class Face implements Observer {
   /** Ends the work as soon as it can; answers false when that was asked before. */
   interrupt(what: string): boolean {
     if (this.#controller.signal.aborted) return false;
-    this.#controller.abort(failure('interrupted', { what }));
+    this.#controller.abort(failure('interrupted', { what, next: this.options.ifInterrupted ?? runAgain }));
     return true;
   }
 
@@ -58,7 +63,7 @@ export class Face implements Observer {
       if (this.options.json) this.#final(result);
       else render(result);
       if (result.error === undefined) return 0;
-      this.#output.error(errorText(shownError(result.error), this.colour));
+      if (!this.#told.has(result.error)) this.#output.error(errorText(shownError(result.error), this.colour));
       return exitCodes[result.error['kind'] as ErrorKind];
     } catch (error) {
       return this.fail(error);
@@ -70,8 +75,7 @@ export class Face implements Observer {
   /** Shows an error and answers its exit code. */
   fail(error: unknown): number {
     const { signal } = this.#controller;
-    const shown =
-      signal.aborted && !isFailure(error, 'interrupted') ? asFailure(signal.reason) : asFailure(error);
+    const shown = asFailure(signal.aborted ? signal.reason : error);
     this.#output.transient('');
     if (this.options.json) {
       if (this.options.longRunning) this.#output.json({ type: 'error', error: shown.toJSON() });
@@ -111,6 +115,7 @@ export class Face implements Observer {
     if (this.#streams) this.#output.json(event);
     const { type, error, source } = event;
     if (type === 'error') {
+      this.#told.add(error);
       this.#output.error(
         errorText(shownError(error as Record<string, unknown>), this.colour, `${String(source)}: `),
       );

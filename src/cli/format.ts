@@ -44,7 +44,3 @@ export function table(
       .trimEnd();
   return [header, ...rows].map((cells) => `${line(cells)}\n`).join('');
 }
-
-export function plural(count: number, word: string): string {
-  return `${count} ${word}${count === 1 ? '' : 's'}`;
-}

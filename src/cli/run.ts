@@ -55,6 +55,12 @@ function faceOptions(verb: string, options: Readonly<Record<string, unknown>>) {
     quiet: options['quiet'] === true,
     yes: options['yes'] === true,
     longRunning: longRunning.includes(verb),
+    ...(verb === 'restore'
+      ? {
+          ifInterrupted:
+            'the target is as it was, and the temporary database is removed; run the same command again',
+        }
+      : {}),
     ...(verb === 'backup' ? { always: { backups: [], failed: [], not_made: [] } } : {}),
   };
 }

@@ -1,4 +1,5 @@
 import { Worker } from 'node:worker_threads';
+import { runAgain } from '../kernel/errors/core.ts';
 import { failure, reasonOf } from '../kernel/errors/failure.ts';
 import { siblingModule } from '../kernel/module-url.ts';
 import type { BlobHost, SinkCounts } from './blob-sink.ts';
@@ -80,7 +81,7 @@ export class WorkerPool implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#closed = true;
     for (const member of this.#members)
-      member.channel.close(failure('interrupted', { what: 'its worker was ended' }));
+      member.channel.close(failure('interrupted', { what: 'its worker was ended', next: runAgain }));
     await Promise.all(this.#members.map((member) => member.worker.terminate()));
   }
 
@@ -127,7 +128,7 @@ export class WorkerPool implements AsyncDisposable {
   }
 
   #leastLoaded(suits: (member: Member) => boolean): Member {
-    if (this.#closed) throw failure('interrupted', { what: 'the work had already ended' });
+    if (this.#closed) throw failure('interrupted', { what: 'the work had already ended', next: runAgain });
     if (this.#broken !== undefined) throw this.#broken;
     const suiting = this.#members.filter(suits).toSorted((a, b) => a.load - b.load);
     const [first] = suiting;

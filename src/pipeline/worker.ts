@@ -1,4 +1,5 @@
 import { parentPort, workerData } from 'node:worker_threads';
+import { runAgain } from '../kernel/errors/core.ts';
 import { failure } from '../kernel/errors/failure.ts';
 import { BlobHasher } from './blob.ts';
 import { BlobSink, type BlobHost, type SinkCounts } from './blob-sink.ts';
@@ -40,7 +41,8 @@ let newBytesTold = 0;
 
 const channel: Channel = new Channel(parentPort, {
   run,
-  abort: (runId: number) => running.get(runId)?.abort(failure('interrupted', { what: 'a task' })),
+  abort: (runId: number) =>
+    running.get(runId)?.abort(failure('interrupted', { what: 'a task', next: runAgain })),
   flush: async (): Promise<SinkCounts> => {
     await sink.flush();
     return sink.counts;

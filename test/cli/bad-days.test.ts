@@ -29,6 +29,26 @@ describe('bad input and bad days', () => {
     assertFailed(await runInProcess(the.box, ['backup'], { env: rest }), 10, 'HF-3102');
   });
 
+  it('two sources that both fail: each error once, with its name', async () => {
+    const env = {
+      HOLDFAST_SOURCES_ONE_URL: the.server.url('gone_one'),
+      HOLDFAST_SOURCES_TWO_URL: the.server.url('gone_two'),
+    };
+    const { stderr } = await the.fails(['backup', '--quiet'], 6, 'HF-5004', { env });
+    assert.deepEqual(
+      [...stderr.matchAll(/error\[HF-5004\]: (\w+)/g)].map(([, source]) => source),
+      ['one', 'two'],
+    );
+  });
+
+  it('a source without a backup is no mistake, one that nobody knows is', async () => {
+    const env = { HOLDFAST_SOURCES_FRESH_URL: the.server.url('shop') };
+    const { stderr, stdout } = await the.ok(['list', '--source', 'fresh', '--json'], env);
+    assert.deepEqual((JSON.parse(stdout) as Json)['backups'], []);
+    assert.match(stderr, /^source fresh is configured and has no backup yet$/m);
+    await the.fails(['list', '--source', 'frsh'], 6, 'HF-1112', { env });
+  });
+
   it('no repository', async () => {
     await mkdir(the.box.at('empty'));
     await the.fails(['backup'], 6, 'HF-3001', { env: { HOLDFAST_REPOSITORY: the.box.at('empty') } });

@@ -114,7 +114,7 @@ describe('withRetry', () => {
   });
 
   test('an abort ends it with its reason, even one that looks retryable, during a call and during a pause', async () => {
-    const reason = failure('interrupted', { what: 'the test' });
+    const reason = failure('interrupted', { what: 'the test', next: 'nothing' });
     const during = new AbortController();
     const plan: FaultPlan = () => {
       during.abort(reason);

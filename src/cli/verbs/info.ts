@@ -1,6 +1,7 @@
 import { info, type InfoResult } from '../../app/info.ts';
 import type { Face } from '../face.ts';
-import { bytes, duration, instant, plural, table } from '../format.ts';
+import { plural } from '../../kernel/plural.ts';
+import { bytes, duration, instant, table } from '../format.ts';
 import { commonOptions } from './common.ts';
 import type { Handler } from './handler.ts';
 

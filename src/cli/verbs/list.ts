@@ -1,6 +1,7 @@
 import { list, type ListResult } from '../../app/list.ts';
 import type { Face } from '../face.ts';
-import { bytes, duration, instant, plural, table } from '../format.ts';
+import { plural } from '../../kernel/plural.ts';
+import { bytes, duration, instant, table } from '../format.ts';
 import { commonOptions, number, tags, text } from './common.ts';
 import type { Handler } from './handler.ts';
 

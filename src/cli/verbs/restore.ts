@@ -1,6 +1,7 @@
 import { restore, type RestoreResult } from '../../app/restore.ts';
 import type { Face } from '../face.ts';
-import { bytes, duration, plural } from '../format.ts';
+import { plural } from '../../kernel/plural.ts';
+import { bytes, duration } from '../format.ts';
 import { commonOptions, text } from './common.ts';
 import type { Handler } from './handler.ts';
 

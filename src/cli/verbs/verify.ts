@@ -1,6 +1,7 @@
 import { verify, type VerifyResult } from '../../app/verify.ts';
 import type { Face } from '../face.ts';
-import { bytes, plural } from '../format.ts';
+import { plural } from '../../kernel/plural.ts';
+import { bytes } from '../format.ts';
 import { commonOptions, number } from './common.ts';
 import type { Handler } from './handler.ts';
 

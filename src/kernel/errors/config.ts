@@ -192,7 +192,7 @@ export const configErrors = defineErrors({
     code: 'HF-1123',
     kind: 'integrity',
     retryable: false,
-    message: 'verification of {location} found {problems} problems; {backups} backups are affected',
+    message: 'verification of {location} found {problems}; {affected}',
     hint: 'what is not named above restores. See docs/operations.md#verify-found-damage: put back good copies of the objects named, or set them aside and run holdfast backup',
     explain:
       'verify found objects that are damaged, missing or foreign. Nothing was changed: verify only reads.',

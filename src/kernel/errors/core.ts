@@ -1,5 +1,8 @@
 import { defineErrors } from './define.ts';
 
+/** After most interruptions. */
+export const runAgain = 'run the same command again; what was stored is found again and not stored twice';
+
 export const coreErrors = defineErrors({
   internal: {
     code: 'HF-1000',
@@ -30,7 +33,7 @@ export const coreErrors = defineErrors({
     kind: 'interrupted',
     retryable: true,
     message: 'interrupted: {what}',
-    hint: 'run the same command again; what was stored is found again and not stored twice',
+    hint: '{next}',
     explain: 'Ctrl-C or a termination signal. What was half done is not visible to anyone.',
   },
   declined: {

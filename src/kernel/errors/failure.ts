@@ -1,4 +1,5 @@
 import { catalogue, type Catalogue, type ErrorName } from './catalogue.ts';
+import { runAgain } from './core.ts';
 import { exitCodes, httpStatuses, type ErrorEntry, type ErrorKind } from './define.ts';
 import { toPlain } from '../plain.ts';
 import { redact } from '../redact.ts';
@@ -95,7 +96,7 @@ export function reasonOf(error: unknown): string {
 export function asFailure(error: unknown): HoldfastError {
   if (error instanceof HoldfastError) return error;
   if (error instanceof Error && error.name === 'AbortError') {
-    return failure('interrupted', { what: reasonOf(error) }, { cause: error });
+    return failure('interrupted', { what: reasonOf(error), next: runAgain }, { cause: error });
   }
   return failure('internal', { reason: reasonOf(error) }, { cause: error });
 }

@@ -5,7 +5,7 @@ export const keyErrors = defineErrors({
     code: 'HF-3101',
     kind: 'wrong_key',
     retryable: false,
-    message: 'the passphrase opens none of the {count} keys of {location}',
+    message: 'the passphrase opens no key of {location}, which has {count}',
     hint: 'check HOLDFAST_PASSPHRASE (or the passphrase file or command), and that it is the right repository',
     explain: 'Every key of the repository was tried with this passphrase. Nothing was read or written.',
   },

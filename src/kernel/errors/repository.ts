@@ -6,7 +6,7 @@ export const repositoryErrors = defineErrors({
     kind: 'not_found',
     retryable: false,
     message: 'there is no repository at {location}',
-    hint: 'check the location, or create one with: holdfast init --repo {location}',
+    hint: 'is the disk mounted, and the path right? Only where there has never been a repository: holdfast init --repo {location}',
     explain: 'The place has no `holdfast.json`. Nothing was written.',
   },
   repository_exists: {
@@ -104,7 +104,7 @@ export const repositoryErrors = defineErrors({
     code: 'HF-3014',
     kind: 'integrity',
     retryable: true,
-    message: '{count} packs that this backup relies on disappeared while it ran, for instance {name}',
+    message: 'packs that this backup relies on disappeared while it ran: {count}, for instance {name}',
     hint: 'run the backup again; what is missing will be stored anew. Then find out who deletes objects in the repository',
     explain:
       'Before the manifest is written Holdfast checks that everything it refers to is there. The backup was not committed.',

@@ -67,7 +67,7 @@ export const storageErrors = defineErrors({
     kind: 'not_found',
     retryable: false,
     message: 'there is nothing at {location}',
-    hint: 'check the path, or create a repository there with holdfast init --repo {location}',
+    hint: 'is the disk mounted, and the path right? Only where there has never been a repository: holdfast init --repo {location}',
     explain: 'The directory that should hold the repository does not exist.',
   },
   storage_name: {
