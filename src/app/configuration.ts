@@ -3,7 +3,7 @@ import { describeOrigin, type Origin } from '../contract/config-layer.ts';
 import { allSettings, anySourceName, sourceVariable, type Setting } from '../contract/config-settings.ts';
 import { configTemplate } from '../contract/config-template.ts';
 import { Secret } from '../kernel/secret.ts';
-import { redact } from '../kernel/redact.ts';
+import { redactWhole } from '../kernel/redact.ts';
 import type { AppContext, CommonOptions, Outcome } from './compose.ts';
 import { loadSettings, type Settings } from './settings.ts';
 
@@ -84,5 +84,5 @@ function show(settings: Settings, setting: Setting, source?: string): ShownSetti
 }
 
 function hidden(value: Secret, { meta }: Setting): string {
-  return meta.secret === 'url' ? redact(value.reveal(), []) : '***';
+  return meta.secret === 'url' ? redactWhole(value.reveal()) : '***';
 }

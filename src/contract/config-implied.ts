@@ -35,19 +35,20 @@ export function impliedSource(variables: Variables): Layer | undefined {
   return layer;
 }
 
-/** The name a source gets from its URL: that of the database. Throws `source_url`, which never shows the URL. */
+/**
+ * The name a source gets from its URL: that of the database, else of the user. Throws `source_url`. Neither the error nor
+ * the name has anything of the password: whatever stands before the last @ is no database, however it is written.
+ */
 export function sourceNameOf(url: string, setting: string): string {
-  const parsed = URL.canParse(url) ? new URL(url) : undefined;
-  if (parsed === undefined || !['postgres:', 'postgresql:'].includes(parsed.protocol)) {
-    // A URL with several hosts is fine for libpq and not for URL.
-    const multiHost = /^postgres(?:ql)?:\/\/[^/]*\/([^?]*)/.exec(url);
-    if (multiHost !== null) return asSourceName(multiHost[1] ?? '');
-    const reason = parsed === undefined ? 'it does not parse' : `it begins with ${parsed.protocol}`;
-    throw failure('source_url', { setting, reason });
-  }
-  return asSourceName(
-    decode(parsed.pathname.slice(1)) || (parsed.searchParams.get('dbname') ?? '') || decode(parsed.username),
-  );
+  const [, scheme, beforeQuery = '', query = ''] =
+    /^([a-z][a-z0-9+.-]*:)?\/\/([^?]*)\??(.*)$/is.exec(url) ?? [];
+  if (scheme === undefined) throw failure('source_url', { setting, reason: 'it does not parse' });
+  if (!['postgres:', 'postgresql:'].includes(scheme.toLowerCase()))
+    throw failure('source_url', { setting, reason: `it begins with ${scheme}` });
+  const at = beforeQuery.lastIndexOf('@');
+  const [, database = ''] = beforeQuery.slice(at + 1).split('/');
+  const [user = ''] = beforeQuery.slice(0, Math.max(at, 0)).split(':');
+  return asSourceName(decode(database) || (new URLSearchParams(query).get('dbname') ?? '') || decode(user));
 }
 
 function addSource(layer: Layer, name: string, origin: Origin): void {

@@ -7,7 +7,11 @@ const mask = '***';
 // A port followed by a path (http://host:8080/a@b) is the one thing that looks alike and is left alone.
 // Every repetition has a bound, so that no text takes long.
 const urlPassword =
-  /\b([a-z][a-z0-9+.-]{0,30}:\/\/[^\s:/@]{0,256}):(?!\d{1,5}[/?#][^\s:]{0,1024}(?:\s|$))\S{0,1024}@/gi;
+  /\b([a-z][a-z0-9+.-]{0,30}:\/\/[^\s:/]{0,256}):(?!\d{1,5}[/?#][^\s:]{0,1024}(?:\s|$))\S{0,1024}@/gi;
+
+// A whole argument or setting that is a URL, or was to be one: the password runs to its last @, over anything.
+const wholeUrl =
+  /^((?:--?[\w-]{1,60}=)?[a-z][a-z0-9+.-]{0,30}:?\/\/[^:]{0,256}):(?!\d{1,5}[/?#][^\s:]{0,1024}$)[^]*@([^@]*)$/i;
 
 const secretWord =
   '(?:password|passwd|passphrase|pwd|secret|token|api[-_]?key|access[-_]?key|private[-_]?key|credential|signature)s?';
@@ -57,6 +61,14 @@ export function redact(text: string, secrets: Iterable<Secret> = []): string {
   return result;
 }
 
+/** As {@link redact}, for a text that is one argument or one setting, which may be a URL with anything in its password. */
+export function redactWhole(text: string, secrets: Iterable<Secret> = []): string {
+  return redact(
+    text.replace(wholeUrl, (_, before: string, after: string) => `${before}:${mask}@${after}`),
+    secrets,
+  );
+}
+
 /** Whether a field, flag or variable of this name holds a secret: `password`, `PGPASSWORD`, `--api-key`. */
 export function isSecretName(name: string): boolean {
   return secretName.test(name);
@@ -70,6 +82,6 @@ export function redactArguments(args: readonly string[], secrets: readonly Secre
       return `${flag}=${mask}`;
     const previous = args[index - 1];
     if (previous?.startsWith('-') === true && !arg.startsWith('-') && isSecretName(previous)) return mask;
-    return redact(arg, secrets);
+    return redactWhole(arg, secrets);
   });
 }

@@ -9,6 +9,7 @@ const masked: Record<string, string> = {
   'cannot reach postgresql://bob:hunter2@h1:5432,h2:5432/shop?sslmode=require now':
     'cannot reach postgresql://bob:***@h1:5432,h2:5432/shop?sslmode=require now',
   'redis://:hunter2@cache': 'redis://:***@cache',
+  'cannot reach postgres://bob@shop:hunter2@h/db': 'cannot reach postgres://bob@shop:***@h/db',
   'sftp://bob:hun@ter/2@host/dir': 'sftp://bob:***@host/dir',
   "postgres://bob:it's-hunter2@h/db": 'postgres://bob:***@h/db',
   'postgres://bob:12345@h/db': 'postgres://bob:***@h/db',
@@ -88,4 +89,14 @@ test('command lines', () => {
     ]),
     ['backup', '--password=***', '--passphrase', '***', '--from', 'postgres://b:***@h/d', '--tag', 'a=b'],
   );
+  const urls = {
+    'postgres://a@b:hunter2@127.0.0.1:1/x': 'postgres://a@b:***@127.0.0.1:1/x',
+    'postgres://b:it hunter2@h/d': 'postgres://b:***@h/d',
+    'postgres//b:hunter2@h/d': 'postgres//b:***@h/d',
+    '--to=postgres://b:a/b#hunter2@h/d': '--to=postgres://b:***@h/d',
+    'postgres://b:hun\nter2@h/d': 'postgres://b:***@h/d',
+    'postgres://b@h:5432/d': 'postgres://b@h:5432/d',
+    'http://localhost:9000/a@b': 'http://localhost:9000/a@b',
+  };
+  assert.deepEqual(redactArguments(Object.keys(urls)), Object.values(urls));
 });
