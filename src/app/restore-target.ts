@@ -1,13 +1,31 @@
 import { failure } from '../kernel/errors/failure.ts';
-import { connectionFromUrl, type ConnectionParameters } from '../sources/postgres-logical/connection.ts';
+import { parseConnectionUrl } from '../sources/postgres-logical/connection-url.ts';
+import {
+  connectionFromUrl,
+  describeServer,
+  type ConnectionParameters,
+} from '../sources/postgres-logical/connection.ts';
 import type { Selector } from '../sources/postgres-logical/restore-options.ts';
+import { checkTargetName } from '../sources/postgres-logical/restore-target.ts';
 
-/** Where `--to` points. Throws `usage` for what is no database, `postgres_url` for a URL that does not parse. */
+/**
+ * Where `--to` points. Throws `usage` for what is no database, `postgres_url` for a URL that does not parse,
+ * `postgres_restore_target` for one that names no database, or one that is not for a restore.
+ */
 export function restoreTarget(
   to: string,
   env: Readonly<Record<string, string | undefined>>,
 ): ConnectionParameters {
-  if (/^postgres(?:ql)?:\/\//i.test(to)) return connectionFromUrl(to, env);
+  if (/^postgres(?:ql)?:\/\//i.test(to)) {
+    const target = connectionFromUrl(to, env);
+    // A database that PGDATABASE or a default names was not chosen for this: it may be any, and it is written to.
+    if ((parseConnectionUrl(to)['dbname'] ?? '') === '') {
+      const reason = 'it does not say which database';
+      throw failure('postgres_restore_target', { target: describeServer(target), reason });
+    }
+    checkTargetName(target.database);
+    return target;
+  }
   throw failure('usage', {
     reason: '--to is not the URL of a database',
     suggestion: 'a backup of PostgreSQL goes to postgres://user@host:5432/database',

@@ -4,7 +4,7 @@ import { Client } from 'pg';
 import { installExtension } from '../../testing/every-object.ts';
 import { dumpText } from '../../testing/pg-dump.ts';
 import { startPostgres, withoutPostgres, type PostgresServer } from '../../testing/postgres-server.ts';
-import { databaseNames, failing, restore, takeBackup, type Taken } from './support.ts';
+import { databaseNames, failing, plan, restore, takeBackup, type Taken } from './support.ts';
 
 describe('a restore elsewhere', () => {
   let server: PostgresServer;
@@ -124,6 +124,82 @@ describe('a restore elsewhere', () => {
     assert.equal(await server.psql('SELECT count(*) FROM notes', 'ready'), '100');
   });
 
+  it('gives objects to roles that who restores is a member of, and refuses others before it begins', async () => {
+    await server.psql(
+      `CREATE ROLE tenant_owner; CREATE ROLE other_owner; CREATE ROLE creator LOGIN CREATEDB PASSWORD 'c';
+       GRANT tenant_owner TO creator`,
+    );
+    await server.psql('CREATE DATABASE owned OWNER tenant_owner');
+    await server.psql(
+      `SET ROLE tenant_owner; CREATE TABLE things AS SELECT 1 AS id; CREATE VIEW seen AS SELECT * FROM things;
+       CREATE INDEX ON things (id); GRANT SELECT ON things TO clerk; CREATE SCHEMA more; CREATE SEQUENCE more.s`,
+      'owned',
+    );
+    const creator = (database: string) => server.url(database, 'creator', 'c');
+    const owned = await takeBackup(server.url('owned'));
+    const whole = await restore(owned, creator('owned again'));
+    assert.deepEqual([whole.checked, whole.warnings], [1, []]);
+    assert.deepEqual(
+      await dumpText(server, 'pg_dump', 'owned again'),
+      await dumpText(server, 'pg_dump', 'owned'),
+    );
+    const owner = `SELECT pg_get_userbyid(datdba) FROM pg_database WHERE datname = 'owned again'`;
+    assert.equal(await server.psql(owner), 'tenant_owner');
+    const only = [{ kind: 'table', schema: 'public', table: 'things' } as const];
+    assert.equal((await restore(owned, creator('owned part'), { only })).checked, 1);
+
+    await server.psql('ALTER TABLE things OWNER TO other_owner', 'owned');
+    const foreign = await takeBackup(server.url('owned'));
+    await assert.rejects(
+      plan(foreign, creator('foreign')),
+      failing('postgres_restore_permission', ({ message, hint }) => {
+        assert.match(message, /user creator may not restore into database foreign: .*other_owner/);
+        assert.match(hint, /--no-owner/);
+      }),
+    );
+    assert.equal(
+      (await restore(foreign, creator('foreign'), { noOwner: true, noPrivileges: true })).checked,
+      1,
+    );
+
+    await server.psql(
+      'ALTER TABLE things OWNER TO tenant_owner; ALTER DATABASE owned OWNER TO other_owner',
+      'owned',
+    );
+    await assert.rejects(
+      plan(await takeBackup(server.url('owned')), creator('elsewhere')),
+      failing('postgres_restore_permission', ({ message }) =>
+        assert.match(message, /no member of the owner of the database: other_owner/),
+      ),
+    );
+  });
+
+  it('names the database it was to make, not the temporary one, when a right is missing', async () => {
+    await server.psql(`CREATE ROLE maker_2 LOGIN CREATEDB PASSWORD 'm'`);
+    await server.psql('CREATE DATABASE trigger_happy');
+    await server.psql(
+      `CREATE FUNCTION f() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN END';
+       CREATE EVENT TRIGGER watch ON ddl_command_start EXECUTE FUNCTION f()`,
+      'trigger_happy',
+    );
+    const happy = await takeBackup(server.url('trigger_happy'));
+    await assert.rejects(
+      restore(happy, server.url('wanted', 'maker_2', 'm'), { noOwner: true, noPrivileges: true }),
+      failing('postgres_restore_permission', ({ message }) => {
+        assert.match(message, /into database wanted: permission denied to create event trigger/);
+        assert.doesNotMatch(message, /holdfast_restoring/);
+      }),
+    );
+    const names = await databaseNames(server);
+    assert.ok(!names.some((name) => name === 'wanted' || name.startsWith('holdfast_restoring')));
+  });
+
+  it('refuses a template and the names of unfinished restores', async () => {
+    for (const name of ['template0', 'template1', 'holdfast_restoring_00000000']) {
+      await assert.rejects(plan(taken, server.url(name)), failing('postgres_restore_target'));
+    }
+  });
+
   it('keeps tablespaces, and does without those that are not there or not for this user', async () => {
     const client = new Client({ connectionString: server.url() });
     await client.connect();
@@ -158,7 +234,13 @@ describe('a restore elsewhere', () => {
   it('reads text that the settings of a database would otherwise change', async () => {
     await server.psql('CREATE DATABASE settings');
     await server.psql(
-      `CREATE TABLE t AS SELECT '\\x00ff'::bytea AS b, 12.5::money AS m, '1 day 2 hours'::interval AS i, now() AS n, 0.1::float8 AS f;
+      `CREATE TABLE t AS SELECT '\\x00ff'::bytea AS b, 12.5::money AS m, '1 day 2 hours'::interval AS i, now() AS n, 0.1::float8 AS f,
+         'pg_class'::regclass AS c, 'information_schema.tables'::regclass AS v, '{1,NULL}'::integer[] AS a, '<a/>b'::xml AS x,
+         '-1 year +2 mons -3 days'::interval AS j, '[2026-01-02,2026-03-04)'::daterange AS r;
+       UPDATE t SET c = 't'::regclass;
+       ALTER DATABASE settings SET quote_all_identifiers = on; ALTER DATABASE settings SET array_nulls = off;
+       ALTER DATABASE settings SET xmloption = 'document'; ALTER DATABASE settings SET transform_null_equals = on;
+       ALTER DATABASE settings SET search_path = 'nowhere'; ALTER DATABASE settings SET lc_monetary = 'C';
        ALTER DATABASE settings SET bytea_output = 'escape'; ALTER DATABASE settings SET timezone = 'Asia/Tokyo';
        ALTER DATABASE settings SET datestyle = 'German'; ALTER DATABASE settings SET intervalstyle = 'sql_standard';
        ALTER DATABASE settings SET extra_float_digits = -10; ALTER DATABASE settings SET default_transaction_read_only = on`,

@@ -302,8 +302,17 @@ export const postgresErrors = defineErrors({
     kind: 'refused',
     retryable: false,
     message: 'user {user} may not restore into database {database}: {reason}',
-    hint: 'restore as the owner of the database or as a superuser; without those roles: --no-owner --no-privileges',
+    hint: 'restore as a superuser or as a member of every owner (GRANT the owner TO {role}); or without owners and grants: --no-owner --no-privileges',
     explain:
-      'pg_restore was refused an object, an owner or a grant. What it had done was taken back; the target is as it was.',
+      'The user may not make an object, give it to its owner, or grant something. Known beforehand, it is refused before anything is done; else what had been done was taken back. The target is as it was.',
+  },
+  postgres_restore_target: {
+    code: 'HF-5044',
+    kind: 'usage',
+    retryable: false,
+    message: 'cannot restore to {target}: {reason}',
+    hint: 'name the database in the URL: postgres://user@host:5432/database; one that does not exist yet will be made',
+    explain:
+      'The target of a restore has to name its database, which no variable or default stands in for, and which may not be a template of the server or have the name of a restore under way. Nothing was read or changed.',
   },
 });

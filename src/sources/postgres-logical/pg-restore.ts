@@ -6,7 +6,7 @@ import { blockTypes, encodeBlockEnd, encodeBlockHeader, encodePieces } from './a
 import { useList } from './archive/phases.ts';
 import { encodeToc, type TocEntry } from './archive/toc.ts';
 import { startChild, writeTo, type ChildExit } from './child.ts';
-import type { ConnectionParameters } from './connection.ts';
+import { withDatabase, type ConnectionParameters } from './connection.ts';
 import { databaseArgument } from './names.ts';
 import type { RestoreWork } from './restore-options.ts';
 import { toolFailure } from './server-errors.ts';
@@ -136,7 +136,9 @@ export class PgRestore {
   #judge(exit: ChildExit): void {
     if (exit.code === 0) return;
     if (this.#tolerant && exit.code === 1 && onlyUnknownTimeout(exit.stderr)) return;
-    throw toolFailure('pg_restore', exit, settingOf(this.#database));
+    // Whoever reads the error knows the database by the name it was to have, not by the temporary one.
+    const { database } = this.#work.options.target;
+    throw toolFailure('pg_restore', exit, settingOf(withDatabase(this.#database, database)));
   }
 }
 

@@ -4,7 +4,7 @@ import type { ArchiveToc } from './archive/toc.ts';
 import { withDatabase, type ConnectionParameters } from './connection.ts';
 import type { DatabaseMetadata } from './metadata.ts';
 import { quoteIdentifier, quoteLiteral } from './names.ts';
-import { missingRoles, missingTablespaces } from './restore-target.ts';
+import { mayActAs, missingRoles, missingTablespaces } from './restore-target.ts';
 import { openSession, type Session } from './session.ts';
 import { splitStatements, withDatabaseName } from './sql-statements.ts';
 
@@ -51,6 +51,16 @@ export async function createDatabase(session: Session, name: string, like: Datab
     }
     throw error;
   }
+}
+
+/**
+ * Gives a new database to the owner of the backed up one before it is filled: on PostgreSQL 15 and newer that is who may
+ * make objects in the schema public, and a role that is given one there needs this right. It is put off, and becomes a
+ * warning in the end, where this user could not work on the database any more or cannot give it away.
+ */
+export async function giveToOwner(session: Session, name: string, owner: string): Promise<void> {
+  if (!(await mayActAs(session, owner))) return;
+  await session.query(`ALTER DATABASE ${quoteIdentifier(name)} OWNER TO ${quoteIdentifier(owner)}`);
 }
 
 /**

@@ -9,10 +9,12 @@ import { parseGlobals } from './restore-globals.ts';
 import type { PlannedTable, PostgresRestoreOptions, RestoreMode, RestorePlan } from './restore-options.ts';
 import {
   availableExtensions,
+  checkTargetName,
   contentsOf,
   existsInTarget,
   knowsLocale,
   leftoverDatabases,
+  mayActAs,
   mayCreateDatabase,
   missingRoles,
   missingTablespaces,
@@ -32,6 +34,7 @@ export async function planRestore(
   options: PostgresRestoreOptions,
   context: RestoreContext,
 ): Promise<RestorePlan> {
+  checkTargetName(options.target.database);
   const metadata = readMetadata(context.metadata);
   const database = chooseDatabase(metadata, options.database, options.target.database);
   context.progress.phase(`reading the table of contents of ${database.name}`);
@@ -59,6 +62,7 @@ export async function planRestore(
   const entries = await planning.entries(archive.toc.entries, mode);
   await planning.checkExtensions(entries, targetMajor);
   const rolesToCreate = await planning.checkRoles(entries, globals);
+  await planning.checkOwners(entries, mode, rolesToCreate);
   const withoutTablespaces = await planning.checkTablespaces(entries);
   if (tools.major >= 17 && targetMajor < 17 && (mode === 'fill' || mode === 'add')) {
     throw failure('postgres_restore_tools', {
@@ -273,6 +277,36 @@ class Planning {
     return toCreate;
   }
 
+  /** Refuses when this user could not give every object to its owner. Roles yet to be made cannot be judged. */
+  async checkOwners(
+    entries: readonly TocEntry[],
+    mode: RestoreMode,
+    rolesToCreate: readonly string[],
+  ): Promise<void> {
+    if (this.#options.noOwner === true) return;
+    const owned = entries.filter(isGivenToOwner);
+    const owners = new Set(owned.map(({ owner }) => owner));
+    const foreign: string[] = [];
+    for (const role of [...owners].toSorted())
+      if (!rolesToCreate.includes(role) && !(await mayActAs(this.#session, role))) foreign.push(role);
+    if (foreign.length > 0)
+      throw this.#mayNot(`it is no member of the owners of objects: ${foreign.join(', ')}`);
+    const { user } = this.#options.target;
+    const { owner } = this.#database;
+    // Only its owner, whom then nobody can make it, lets others have objects in the schema public of a new database.
+    const inPublic = owned.some(({ schema, owner: role }) => schema === 'public' && role !== user);
+    const isNew = mode === 'create' || mode === 'replace';
+    if (!isNew || !inPublic || this.#session.serverVersionNumber < 150_000) return;
+    if (!rolesToCreate.includes(owner) && !(await mayActAs(this.#session, owner)))
+      throw this.#mayNot(`it is no member of the owner of the database: ${owner}`);
+  }
+
+  #mayNot(reason: string): Error {
+    const { user, database } = this.#options.target;
+    const role = quoteIdentifier(user);
+    return failure('postgres_restore_permission', { user, role, database, reason });
+  }
+
   /** True when the tablespaces of the backup are not all there, and everything goes into the default one. */
   async checkTablespaces(entries: readonly TocEntry[]): Promise<boolean> {
     const names = new Set(
@@ -287,4 +321,26 @@ class Planning {
     );
     return true;
   }
+}
+
+/** Kinds that belong to whoever owns the table or domain they are part of, or to no role. */
+const withoutOwner = new Set([
+  'CAST',
+  'CHECK CONSTRAINT',
+  'CONSTRAINT',
+  'DATABASE PROPERTIES',
+  'DEFAULT',
+  'FK CONSTRAINT',
+  'INDEX',
+  'POLICY',
+  'ROW SECURITY',
+  'RULE',
+  'TRIGGER',
+  'USER MAPPING',
+]);
+
+/** True when pg_restore writes `ALTER … OWNER TO` for it, and not just to whoever owns the database. */
+function isGivenToOwner({ description, dropStatement, owner }: TocEntry): boolean {
+  if (owner === '' || owner === 'pg_database_owner') return false;
+  return dropStatement !== '' && !withoutOwner.has(description);
 }

@@ -1,4 +1,4 @@
-import { isFailure } from '../../kernel/errors/failure.ts';
+import { failure, isFailure } from '../../kernel/errors/failure.ts';
 import type { TocEntry } from './archive/toc.ts';
 import { withDatabase, type ConnectionParameters } from './connection.ts';
 import type { DatabaseMetadata } from './metadata.ts';
@@ -7,6 +7,28 @@ import { openSession, type Session } from './session.ts';
 /** Names that a crash can leave behind; no one else gives these. */
 export const temporaryPrefix = 'holdfast_restoring_';
 export const replacedPrefix = 'holdfast_replaced_';
+
+/** Refuses a name that would spoil the server or be taken for what a crash left. Throws `postgres_restore_target`. */
+export function checkTargetName(database: string): void {
+  const refuse = (reason: string): Error =>
+    failure('postgres_restore_target', { target: `database ${database}`, reason });
+  if (database === 'template0' || database === 'template1')
+    throw refuse('it is a template, of which the server makes every new database');
+  if (database.startsWith(temporaryPrefix)) throw refuse('only a restore under way has such a name');
+}
+
+/**
+ * True when objects can be given to the role and still be worked on: superusers, the role itself, and members that
+ * inherit its rights.
+ */
+export async function mayActAs(session: Session, role: string): Promise<boolean> {
+  const set = session.serverVersionNumber >= 160_000 ? `AND pg_catalog.pg_has_role(r.oid, 'SET')` : '';
+  const rows = await session.query(
+    `SELECT FROM pg_catalog.pg_roles r WHERE r.rolname = $1 AND pg_catalog.pg_has_role(r.oid, 'USAGE') ${set}`,
+    [role],
+  );
+  return rows.length > 0;
+}
 
 /** The database itself when it exists, and a connection to its server in any case. */
 export async function openTarget(

@@ -14,6 +14,7 @@ import {
   applyDatabaseProperties,
   createDatabase,
   dropDatabase,
+  giveToOwner,
   renameIntoPlace,
   swapIntoPlace,
   waitForDisk,
@@ -141,6 +142,7 @@ class Restore {
       await this.#timed('create', `making database ${temporary}`, () =>
         createDatabase(maintenance, temporary, database),
       );
+      if (options.noOwner !== true) await giveToOwner(maintenance, temporary, database.owner);
       await this.#restoreInPhases(withoutWaiting(withDatabase(pinned(maintenance), temporary)));
       await this.#properties(maintenance, temporary);
       this.#context.signal.throwIfAborted();

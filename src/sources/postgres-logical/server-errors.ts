@@ -237,6 +237,7 @@ function fromRestoreText(text: string, setting: ServerSetting): HoldfastError | 
   if (refused === undefined) return undefined;
   return failure('postgres_restore_permission', {
     user,
+    role: quoteIdentifier(user),
     database,
     reason: scrub(refused, setting.password),
   });
