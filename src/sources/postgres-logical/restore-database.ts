@@ -1,4 +1,4 @@
-import { failure, isFailure, reasonOf } from '../../kernel/errors/failure.ts';
+import { failure, isFailure } from '../../kernel/errors/failure.ts';
 import { isAboutDatabase } from './archive/phases.ts';
 import type { ArchiveToc } from './archive/toc.ts';
 import { withDatabase, type ConnectionParameters } from './connection.ts';
@@ -144,83 +144,5 @@ export async function waitForDisk(session: Session): Promise<void> {
   await session.query(
     `SELECT pg_catalog.set_config('synchronous_commit', 'local', false)
       WHERE pg_catalog.current_setting('synchronous_commit') = 'off'`,
-  );
-}
-
-/** The very last step: the restored database gets its name. Throws `postgres_restore_in_use`. */
-export async function renameIntoPlace(
-  maintenance: Session,
-  temporary: string,
-  wanted: string,
-): Promise<void> {
-  try {
-    await maintenance.query(
-      `ALTER DATABASE ${quoteIdentifier(temporary)} RENAME TO ${quoteIdentifier(wanted)}`,
-    );
-  } catch (error) {
-    throw inUse(maintenance, temporary, wanted, error);
-  }
-}
-
-/**
- * Renames the existing database away and the restored one into its place. Connections to the old one are ended.
- * When the second renaming fails the first is taken back.
- */
-export async function swapIntoPlace(
-  maintenance: Session,
-  temporary: string,
-  wanted: string,
-  kept: string,
-): Promise<void> {
-  const [old, away] = [quoteIdentifier(wanted), quoteIdentifier(kept)];
-  try {
-    await maintenance.query(`ALTER DATABASE ${old} ALLOW_CONNECTIONS false`);
-    try {
-      await maintenance.query(
-        `SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity
-          WHERE datname = $1 AND pid <> pg_catalog.pg_backend_pid()`,
-        [wanted],
-      );
-      await renameWhenFree(maintenance, wanted, kept);
-    } catch (error) {
-      await maintenance.query(`ALTER DATABASE ${old} ALLOW_CONNECTIONS true`);
-      throw error;
-    }
-    try {
-      await maintenance.query(`ALTER DATABASE ${quoteIdentifier(temporary)} RENAME TO ${old}`);
-    } catch (error) {
-      await maintenance.query(`ALTER DATABASE ${away} RENAME TO ${old}`);
-      await maintenance.query(`ALTER DATABASE ${old} ALLOW_CONNECTIONS true`);
-      throw error;
-    }
-    await maintenance.query(`ALTER DATABASE ${away} ALLOW_CONNECTIONS true`);
-  } catch (error) {
-    throw inUse(maintenance, temporary, wanted, error);
-  }
-}
-
-/** Ended backends take a moment to go; the server itself waits up to 5 s for that on every try. */
-async function renameWhenFree(maintenance: Session, from: string, to: string): Promise<void> {
-  for (let attempt = 1; ; attempt += 1) {
-    try {
-      await maintenance.query(`ALTER DATABASE ${quoteIdentifier(from)} RENAME TO ${quoteIdentifier(to)}`);
-      return;
-    } catch (error) {
-      if (attempt === 3 || !/being accessed by other users/.test(reasonOf(error))) throw error;
-    }
-  }
-}
-
-function inUse(maintenance: Session, temporary: string, wanted: string, error: unknown): Error {
-  return failure(
-    'postgres_restore_in_use',
-    {
-      database: wanted,
-      server: maintenance.setting.server,
-      reason: reasonOf(error),
-      temporary: quoteIdentifier(temporary),
-      wanted: quoteIdentifier(wanted),
-    },
-    { cause: error },
   );
 }

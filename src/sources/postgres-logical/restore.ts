@@ -15,11 +15,10 @@ import {
   createDatabase,
   dropDatabase,
   giveToOwner,
-  renameIntoPlace,
-  swapIntoPlace,
   waitForDisk,
 } from './restore-database.ts';
 import { restoreGlobals } from './restore-globals.ts';
+import { renameIntoPlace, swapIntoPlace } from './restore-place.ts';
 import type { RestoreMode, RestorePlan, RestoreWork } from './restore-options.ts';
 import { contentsOf, openMaintenance, replacedPrefix, temporaryPrefix } from './restore-target.ts';
 import { openSession, pinned, type Session } from './session.ts';
@@ -44,6 +43,8 @@ export interface RestoreSummary {
 
 /** Time for undoing, which happens after the signal that stopped the restore has fired. */
 const cleanUpMs = 20_000;
+/** Time for the last step, which is not stopped halfway. */
+const placeMs = 60_000;
 
 /**
  * Does what the plan says. Until the last step the target is as it was: a new database is made, filled and checked
@@ -100,7 +101,6 @@ class Restore {
     let replaced: string | null = null;
     if (mode === 'create' || mode === 'replace') {
       await using maintenance = await openMaintenance(target, maintenanceDatabase, signal);
-      await waitForDisk(maintenance);
       await this.#makeRoles(maintenance);
       replaced = await this.#restoreNew(maintenance);
     } else {
@@ -136,28 +136,32 @@ class Restore {
   /** Gives the name under which the database before is kept, if there was one. */
   async #restoreNew(maintenance: Session): Promise<string | null> {
     const { options, database } = this.#work;
+    const { signal } = this.#context;
     const temporary = temporaryPrefix + options.randomHex(4);
+    const server = pinned(maintenance);
     let keep = false;
     try {
       await this.#timed('create', `making database ${temporary}`, () =>
         createDatabase(maintenance, temporary, database),
       );
       if (options.noOwner !== true) await giveToOwner(maintenance, temporary, database.owner);
-      await this.#restoreInPhases(withoutWaiting(withDatabase(pinned(maintenance), temporary)));
-      await this.#properties(maintenance, temporary);
-      this.#context.signal.throwIfAborted();
+      // Idle for hours, the connection could be cut by the server or a firewall.
+      await maintenance.close();
+      await this.#restoreInPhases(withoutWaiting(withDatabase(server, temporary)));
+      await this.#properties(server, temporary);
       keep = true; // from here on the data are whole, and a failure to rename must not cost them
       return await this.#timed('rename', `renaming it to ${options.target.database}`, () =>
-        this.#putInPlace(maintenance, temporary),
+        this.#putInPlace(server, temporary),
       );
     } catch (error) {
-      throw keep ? error : await this.#undone(temporary, error);
+      throw keep && !signal.aborted ? error : await this.#undone(server, temporary, error);
     }
   }
 
-  async #properties(maintenance: Session, temporary: string): Promise<void> {
+  async #properties(server: ConnectionParameters, temporary: string): Promise<void> {
     const { options, database, archive } = this.#work;
     if (options.only !== undefined && options.only.length > 0) return;
+    await using maintenance = await openSession(server, this.#context.signal);
     this.#warnings.push(
       ...(await applyDatabaseProperties(maintenance, temporary, database, archive.toc, {
         noOwner: options.noOwner === true,
@@ -166,15 +170,20 @@ class Restore {
     );
   }
 
-  async #putInPlace(maintenance: Session, temporary: string): Promise<string | null> {
+  /** Once begun, the renaming is not aborted: it is waited for, so that what is said of it is so. */
+  async #putInPlace(server: ConnectionParameters, temporary: string): Promise<string | null> {
+    const { signal } = this.#context;
+    signal.throwIfAborted();
     const { options } = this.#work;
     const wanted = options.target.database;
+    await using maintenance = await openSession(server, AbortSignal.timeout(placeMs));
+    await waitForDisk(maintenance);
     if (this.#plan.summary.mode === 'create') {
       await renameIntoPlace(maintenance, temporary, wanted);
       return null;
     }
     const kept = replacedPrefix + options.randomHex(4);
-    await swapIntoPlace(maintenance, temporary, wanted, kept);
+    await swapIntoPlace(maintenance, temporary, wanted, kept, signal);
     this.#warnings.push(
       `the database before is kept as ${kept}; drop it with DROP DATABASE ${quoteIdentifier(kept)}`,
     );
@@ -182,11 +191,10 @@ class Restore {
   }
 
   /** Drops the temporary database with a time limit of its own; the error to report stays the one that came first. */
-  async #undone(temporary: string, error: unknown): Promise<unknown> {
-    const { target, maintenanceDatabase } = this.#work.options;
+  async #undone(server: ConnectionParameters, temporary: string, error: unknown): Promise<unknown> {
     const signal = AbortSignal.timeout(cleanUpMs);
     try {
-      await using session = await openMaintenance(target, maintenanceDatabase, signal);
+      await using session = await openSession(server, signal);
       await dropDatabase(session, temporary, signal);
     } catch (second) {
       this.#context.log.warn('the temporary database of a failed restore could not be dropped', {
