@@ -9,20 +9,12 @@ import { toolFailure } from './server-errors.ts';
 import { childEnvironment, settingOf } from './session.ts';
 import { toolPath } from './tools.ts';
 
-/** What pg_dump sets as well, so that the same value has the same text; and nothing that could stop a long COPY. */
+/** What pg_dump sets for itself, beyond the environment of a child; and nothing that could stop a long COPY. */
 const settings = [
-  'SET datestyle = ISO',
-  'SET intervalstyle = postgres',
-  'SET extra_float_digits = 3',
-  'SET bytea_output = hex',
-  "SET timezone = 'UTC'",
-  "SET lc_monetary = 'C'",
   'SET row_security = off',
   'SET statement_timeout = 0',
   'SET lock_timeout = 0',
   'SET idle_in_transaction_session_timeout = 0',
-  'SET synchronize_seqscans = off',
-  'SET xmloption = content',
   "SET search_path = ''",
 ];
 

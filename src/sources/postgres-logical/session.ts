@@ -15,10 +15,27 @@ import { passwordFromFile } from './password-file.ts';
 import { isreadyArguments, serverFailure, type ServerSetting } from './server-errors.ts';
 
 /**
- * Settings every dump and every comparison runs under, so that the same value always has the same text:
- * money without the locale's signs, bytea in hexadecimal. pg_dump sets dates, intervals and floats by itself.
+ * Settings every dump, restore and comparison runs under, whatever the role or the database has set, so that the same
+ * value always has the same text and the same text makes the same value.
  */
-const textSettings = '-c bytea_output=hex -c lc_monetary=C';
+const textSettings = Object.entries({
+  datestyle: 'ISO',
+  intervalstyle: 'postgres',
+  timezone: 'UTC',
+  extra_float_digits: '3',
+  bytea_output: 'hex',
+  lc_monetary: 'C',
+  xmloption: 'content',
+  array_nulls: 'on',
+  quote_all_identifiers: 'off',
+  transform_null_equals: 'off',
+  synchronize_seqscans: 'off',
+})
+  .map(([name, value]) => `-c ${name}=${value}`)
+  .join(' ');
+
+/** A role or a database may have it on; what the connection itself asks for goes before. */
+const mayWrite = '-c default_transaction_read_only=off';
 
 /** An open connection that gives coded errors. */
 export interface Session extends AsyncDisposable {
@@ -82,7 +99,7 @@ export function childEnvironment(parameters: ConnectionParameters, env: Environm
     PGCONNECT_TIMEOUT: String(parameters.connectTimeoutSeconds),
     PGAPPNAME: 'holdfast',
     PGTZ: 'UTC',
-    PGOPTIONS: `${parameters.options} ${textSettings}`.trim(),
+    PGOPTIONS: `${mayWrite} ${parameters.options} ${textSettings}`,
   };
   for (const name of ['HOME', 'TMPDIR', 'SYSTEMROOT', 'KRB5CCNAME', 'LD_LIBRARY_PATH']) {
     const value = env[name];
@@ -141,6 +158,12 @@ async function openHost(
         isready: isreadyArguments(setting),
       });
     }
+    await query(
+      `SELECT pg_catalog.set_config(name, value, false)
+         FROM (VALUES ('idle_session_timeout', '0'), ('idle_in_transaction_session_timeout', '0'),
+                      ('quote_all_identifiers', 'off')) AS ours(name, value)
+        WHERE name IN (SELECT s.name FROM pg_catalog.pg_settings s)`,
+    );
     return {
       host,
       parameters,
@@ -195,6 +218,7 @@ async function connectClient(
       ssl,
       application_name: 'holdfast',
       connectionTimeoutMillis: parameters.connectTimeoutSeconds * 1000,
+      keepAlive: true,
       ...(parameters.options === '' ? {} : { options: parameters.options }),
     });
     client.on('error', () => undefined); // the promise of connect() says the same
