@@ -137,6 +137,38 @@ describe('a backup that cannot be made says why', () => {
     });
   }
 
+  it('what may not be read is named as SQL writes it, whatever its name', async () => {
+    await server.psql('CREATE DATABASE names');
+    await server.psql(
+      `CREATE ROLE namer LOGIN PASSWORD 'n'; CREATE SCHEMA "Od d.""s"; GRANT USAGE ON SCHEMA "Od d.""s" TO namer;
+       CREATE TABLE plain (a integer); GRANT SELECT ON plain TO namer`,
+      'names',
+    );
+    const refused = async (object: string, grant: string): Promise<void> => {
+      await assert.rejects(
+        takeBackup(server.url('names', 'namer', 'n')),
+        failing('postgres_permission', ({ message, hint }) => {
+          assert.ok(message.includes(`may not read ${object} in database names`), message);
+          assert.ok(hint.startsWith(`${grant} TO "namer";`), hint);
+        }),
+      );
+      const [, sql = ''] = /^(.*?);/.exec(`${grant} TO "namer";`) ?? [];
+      await server.psql(sql, 'names');
+    };
+    for (const name of ['public."We ird.Na""me"', '"Od d.""s"."T"', '"Od d.""s".lower']) {
+      await server.psql(`CREATE TABLE ${name} (id serial)`, 'names');
+      await refused(`table ${name}`, `GRANT SELECT ON ${name}`);
+      const sequence = name.replace(/(?<="?)("?)$/, '_id_seq$1');
+      await refused(`sequence ${sequence}`, `GRANT SELECT ON ${sequence}`);
+    }
+    await server.psql('CREATE SCHEMA "No ""way"; CREATE TABLE "No ""way".t (a integer)', 'names');
+    await server.psql('GRANT SELECT ON "No ""way".t TO namer', 'names');
+    await refused('schema "No ""way"', 'GRANT USAGE ON SCHEMA "No ""way"');
+    await server.psql('REVOKE CONNECT ON DATABASE names FROM PUBLIC');
+    await refused('database names', 'GRANT CONNECT ON DATABASE names');
+    await takeBackup(server.url('names', 'namer', 'n'));
+  });
+
   it('row-level security would hide rows', async () => {
     await server.psql(`CREATE DATABASE rls`);
     await server.psql(

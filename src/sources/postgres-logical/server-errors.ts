@@ -245,11 +245,11 @@ function fromRestoreText(text: string, setting: ServerSetting): HoldfastError | 
 
 function permission(text: string, setting: ServerSetting): HoldfastError {
   const { user, database } = setting;
-  const denied = /permission denied for ((?:materialized )?\w+(?: \w+)?) ("?[^\n"]+"?|"[^"]*")/.exec(text);
+  // The server writes the bare name, without the schema before it, and puts quotes around that of a database only.
+  const denied = /permission denied for ((?:materialized |large |foreign )?\w+) ([^\n]+)/.exec(text);
   const kind = denied?.[1] ?? 'object';
-  const named =
-    (kind === 'table' || kind === 'relation' || kind === 'sequence' ? tableOf(text) : undefined) ??
-    denied?.[2]?.trim();
+  const bare = kind === 'database' ? denied?.[2]?.replace(/^"(.*)"$/, '$1') : denied?.[2];
+  const named = bare === undefined ? undefined : (nameIn(text, bare) ?? asWritten(kind, bare));
   return failure('postgres_permission', {
     user,
     object: named === undefined ? scrub(oneLine(text).slice(0, 300), setting.password) : `${kind} ${named}`,
@@ -259,20 +259,37 @@ function permission(text: string, setting: ServerSetting): HoldfastError {
 }
 
 function grantFor(kind: string, name: string, role: string): string {
-  // pg_read_all_data does not cover large objects.
+  // pg_read_all_data covers neither large objects nor connecting.
   if (kind === 'large object')
     return `GRANT SELECT ON LARGE OBJECT ${name} TO ${role}; for each of them, or back up as a superuser`;
+  if (kind === 'database') return `GRANT CONNECT ON DATABASE ${name} TO ${role};`;
   const one = kind === 'schema' ? `GRANT USAGE ON SCHEMA ${name}` : `GRANT SELECT ON ${name}`;
   return `${one} TO ${role}; or for everything: GRANT pg_read_all_data TO ${role};`;
 }
 
-/** The schema-qualified name in the query a tool quotes after its error. */
+const identifier = String.raw`(?:"(?:[^"]|"")+"|[\p{L}_][\p{L}\p{N}_$]*)`;
+const qualifiedName = new RegExp(String.raw`${identifier}\.(${identifier})`, 'gu');
+
+/** The qualified name, as SQL writes it, that stands for a bare one in the query a tool quotes after its error. */
+function nameIn(text: string, bare: string): string | undefined {
+  const query = firstMatch(text, /Query was: ([^]*)/) ?? firstMatch(text, /\n([^]*)/) ?? '';
+  const found = query.matchAll(qualifiedName).find(([, last = '']) => unquoted(last) === bare);
+  return found?.[0];
+}
+
+/** A large object is a number; any other name is quoted where SQL wants it so. */
+function asWritten(kind: string, name: string): string {
+  return kind === 'large object' || /^[a-z_][a-z0-9_$]*$/.test(name) ? name : quoteIdentifier(name);
+}
+
+function unquoted(name: string): string {
+  return name.startsWith('"') ? name.slice(1, -1).replaceAll('""', '"') : name;
+}
+
+/** The table that the query a tool quotes after its error reads. */
 function tableOf(text: string): string | undefined {
-  return (
-    firstMatch(text, /(?:LOCK TABLE (?:ONLY )?)(.*?) IN ACCESS SHARE/s) ??
-    firstMatch(text, /COPY ((?:"(?:[^"]|"")*"|[^\s"(])+)\s*(?:\(|TO)/) ??
-    firstMatch(text, /FROM ((?:"(?:[^"]|"")*"|[^\s";,])+\.(?:"(?:[^"]|"")*"|[^\s";,])+)/)
-  );
+  const query = firstMatch(text, /Query was: ([^]*)/);
+  return query?.match(qualifiedName)?.[0];
 }
 
 function lockTimeout(object: string, setting: ServerSetting): HoldfastError {
