@@ -113,7 +113,8 @@ function tell(app: App, view: BackupView): void {
   const { id, source, bytes_read, bytes_added, warnings } = view;
   app.log.info('backup done', { backup: id, source, bytes_read, bytes_added });
   app.observer.event({ type: 'backup', backup: view });
-  for (const warning of warnings) app.observer.notice({ level: 'warning', message: `${source}: ${warning}` });
+  for (const warning of warnings)
+    app.observer.notice({ level: 'warning', message: `${source}: ${warning}`, recorded: true });
 }
 
 async function one(

@@ -6,6 +6,8 @@ export interface Notice {
   readonly level: 'info' | 'warning';
   readonly message: string;
   readonly hint?: string;
+  /** It is in what the command leaves behind as well, and no failure: with `--quiet` that is enough. */
+  readonly recorded?: boolean;
 }
 
 /** One thing of several is done or has failed, or something else a program following along wants to know. */

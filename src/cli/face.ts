@@ -105,9 +105,9 @@ export class Face implements Observer {
     if (!this.options.quiet) this.#output.error(text);
   }
 
-  notice({ level, message, hint }: Parameters<Observer['notice']>[0]): void {
+  notice({ level, message, hint, recorded = false }: Parameters<Observer['notice']>[0]): void {
     if (this.#streams) this.#output.json({ type: 'notice', level, message, hint: hint ?? null });
-    if (level === 'warning' || !this.options.quiet)
+    if (!this.options.quiet || (level === 'warning' && !recorded))
       this.#output.error(noticeText(level, message, hint, this.colour));
   }
 

@@ -82,6 +82,7 @@ export function createProgram(version: string, dispatch: Dispatch): Command {
     .option('--jobs <n>', 'how many tables to restore at once', positiveInteger)
     .option('--no-owner', 'everything belongs to the user who restores')
     .option('--no-privileges', 'leave grants out')
+    .option('--no-check', 'do not compare what is restored with the backup')
     .option('--globals', 'also create the roles of the backup that are missing')
     .option('--force', 'put the restored database in the place of an existing one')
     .option('--dry-run', 'say what would happen, change nothing');
@@ -188,7 +189,7 @@ function common(command: Command): void {
     .option('--repo <place>', 'the repository: a path or file:///path')
     .option('--config <file>', 'the configuration file (default: ./holdfast.yaml)')
     .option('--json', 'standard output holds only JSON')
-    .option('--quiet', 'say nothing but warnings and errors')
+    .option('--quiet', 'say nothing but errors, and warnings to act on')
     // Taken everywhere, so that scripts need not know which verbs ask; shown by those that do.
     .addOption(new Option('--yes', 'answer every question with yes').hideHelp())
     .addOption(
