@@ -91,7 +91,6 @@ export async function withApp<R extends Outcome>(
   const shownLevel =
     common.logLevel === undefined ? (common.quiet === true ? 'error' : 'warn') : config.log.level;
   using journal = await openJournal({ config, directories, machine, observer, shownLevel });
-  const { codec, level } = config.compression;
   const app: App = {
     ...context,
     settings,
@@ -101,9 +100,13 @@ export async function withApp<R extends Outcome>(
     log: journal.log,
     secrets: journal.secrets,
     jobs: config.jobs === 'auto' ? Math.min(8, availableParallelism()) : config.jobs,
-    compression: { codec, level: level ?? (codec === 'gzip' ? 6 : 1) },
+    compression: compressionOf(config),
   };
   return audited === null ? await work(app) : await recorded(app, journal, audited, work);
+}
+
+export function compressionOf({ compression: { codec, level } }: Config): Compression {
+  return { codec, level: level ?? (codec === 'gzip' ? 6 : 1) };
 }
 
 async function recorded<R extends Outcome>(

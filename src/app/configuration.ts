@@ -4,13 +4,16 @@ import { allSettings, anySourceName, sourceVariable, type Setting } from '../con
 import { configTemplate } from '../contract/config-template.ts';
 import { Secret } from '../kernel/secret.ts';
 import { redactWhole } from '../kernel/redact.ts';
-import type { AppContext, CommonOptions, Outcome } from './compose.ts';
+import { compressionOf, type AppContext, type CommonOptions, type Outcome } from './compose.ts';
+import { chooseDirectories } from './directories.ts';
 import { loadSettings, type Settings } from './settings.ts';
 
 export interface ShownSetting {
   readonly setting: string;
-  /** Secrets are `***`; URLs are without their password. Null when there is none. */
+  /** Secrets are `***`; URLs are without their password. Null when there is none, not even one worked out at run time. */
   readonly value: unknown;
+  /** Of a value that is a time or a size. */
+  readonly unit: Setting['unit'];
   /** `default`, `holdfast.yaml:3:5`, the name of a variable, or a flag. */
   readonly from: string;
   readonly variable: string;
@@ -47,13 +50,40 @@ export async function validateConfig(options: CommonOptions, context: AppContext
 /** Every setting as it holds now, and where it comes from. */
 export async function showConfig(options: CommonOptions, context: AppContext): Promise<ShowResult> {
   const settings = await load(options, context);
-  const names = Object.keys(settings.config.sources);
-  const shown = allSettings.flatMap((setting) =>
-    setting.path[1] === anySourceName
-      ? names.map((name) => show(settings, setting, name))
-      : [show(settings, setting)],
-  );
+  const effective = effectiveDefaults(settings, context.machine);
+  const ofSources = allSettings.filter(isOfSource);
+  const shown = [
+    ...allSettings
+      .filter((setting) => !isOfSource(setting))
+      .map((setting) => {
+        const found = show(settings, setting);
+        return { ...found, value: found.value ?? effective.get(found.setting) ?? null };
+      }),
+    ...Object.keys(settings.config.sources).flatMap((name) =>
+      ofSources.map((setting) => show(settings, setting, name)),
+    ),
+  ];
   return { schema: 1, ok: true, file: settings.file, dotenv: settings.dotenvFiles, settings: shown };
+}
+
+function isOfSource({ path }: Setting): boolean {
+  return path[1] === anySourceName;
+}
+
+/** Settings whose default is worked out when the program runs. */
+function effectiveDefaults(
+  { config, env }: Settings,
+  { home }: AppContext['machine'],
+): ReadonlyMap<string, unknown> {
+  const { logFile, auditFile, cache, temp } = chooseDirectories(config, { env, home });
+  const { codec, level } = compressionOf(config);
+  return new Map<string, unknown>([
+    ['log.file', logFile],
+    ['audit.file', auditFile],
+    ['cache_directory', cache],
+    ['temp_directory', temp],
+    ['compression.level', codec === 'none' ? null : level],
+  ]);
 }
 
 export function schemaOfConfig(): Record<string, unknown> {
@@ -78,6 +108,7 @@ function show(settings: Settings, setting: Setting, source?: string): ShownSetti
   return {
     setting: path.join('.'),
     value: value === undefined ? null : value instanceof Secret ? hidden(value, setting) : value,
+    unit: setting.unit,
     from: describeOrigin(origin),
     variable: source === undefined ? setting.env : sourceVariable(source, setting.path.at(-1) ?? ''),
   };

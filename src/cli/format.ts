@@ -21,6 +21,32 @@ export function duration(ms: number): string {
   return `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
 }
 
+const settingUnits = {
+  ms: [
+    ['d', 86_400_000],
+    ['h', 3_600_000],
+    ['m', 60_000],
+    ['s', 1000],
+    ['ms', 1],
+  ],
+  bytes: [
+    ['GiB', 2 ** 30],
+    ['GB', 1e9],
+    ['MiB', 2 ** 20],
+    ['MB', 1e6],
+    ['KiB', 2 ** 10],
+    ['KB', 1e3],
+    ['B', 1],
+  ],
+} as const;
+
+/** A time or a size as it is written in a configuration, without loss: `10s`, `10MB`. */
+export function asWritten(value: number, kind: keyof typeof settingUnits): string {
+  const found = settingUnits[kind].find(([, size]) => value > 0 && value % size === 0);
+  const [unit, size] = found ?? [kind === 'ms' ? 'ms' : 'B', 1];
+  return `${value / size}${unit}`;
+}
+
 /** `2026-11-20 15:00:00Z`: can be pasted where a backup is named by its time. */
 export function instant(iso: string): string {
   return `${iso.slice(0, 19).replace('T', ' ')}Z`;

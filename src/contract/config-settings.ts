@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { configSchema } from './config.ts';
-import { settingRegistry, type SettingMeta } from './config-setting.ts';
+import { durationSchema, settingRegistry, sizeSchema, type SettingMeta } from './config-setting.ts';
 
 /** Keys from the top. Inside a source the second one is the source's name. */
 export type SettingPath = readonly string[];
@@ -25,6 +25,8 @@ export interface Setting {
   /** The values it may have, when there are few. */
   readonly choices: readonly string[] | undefined;
   readonly required: boolean;
+  /** What a number means, once it is read: milliseconds or bytes. */
+  readonly unit: 'ms' | 'bytes' | null;
 }
 
 export const anySourceName = '<name>';
@@ -102,7 +104,14 @@ function describe(schema: z.ZodType, path: SettingPath, meta: SettingMeta): Sett
     defaultValue,
     choices: choicesOf(bases),
     required: !schema.safeParse(undefined).success,
+    unit: unitOf(schema),
   };
+}
+
+function unitOf(schema: unknown): Setting['unit'] {
+  if (schema instanceof z.ZodDefault || schema instanceof z.ZodPrefault || schema instanceof z.ZodOptional)
+    return unitOf(schema.unwrap());
+  return schema === durationSchema ? 'ms' : schema === sizeSchema ? 'bytes' : null;
 }
 
 function choicesOf(bases: readonly unknown[]): readonly string[] | undefined {

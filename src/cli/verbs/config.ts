@@ -1,5 +1,5 @@
 import { schemaOfConfig, showConfig, templateOfConfig, validateConfig } from '../../app/configuration.ts';
-import { table } from '../format.ts';
+import { asWritten, table } from '../format.ts';
 import { commonOptions } from './common.ts';
 import type { Handler } from './handler.ts';
 
@@ -17,9 +17,13 @@ export const runConfigShow: Handler = (face, _args, options) =>
   face.run(
     (context) => showConfig(commonOptions(options), context),
     ({ settings }) => {
-      const rows = settings.map(({ setting, value, from }) => [
+      const rows = settings.map(({ setting, value, unit, from }) => [
         setting,
-        value === null ? '-' : plain(value),
+        value === null
+          ? '-'
+          : typeof value === 'number' && unit !== null
+            ? asWritten(value, unit)
+            : plain(value),
         from,
       ]);
       face.product(table(['SETTING', 'VALUE', 'FROM'], rows));
