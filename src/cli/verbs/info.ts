@@ -2,6 +2,7 @@ import { info, type InfoResult } from '../../app/info.ts';
 import type { Face } from '../face.ts';
 import { plural } from '../../kernel/plural.ts';
 import { bytes, duration, instant, table } from '../format.ts';
+import { postgresFacts } from '../postgres-facts.ts';
 import { commonOptions } from './common.ts';
 import type { Handler } from './handler.ts';
 
@@ -30,9 +31,7 @@ function render(face: Face, { backup, entries }: InfoResult, all: boolean): void
         ]),
     ...Object.entries(backup.tags).map(([key, value]): [string, string] => ['tag', `${key}=${value}`]),
     ...backup.warnings.map((warning): [string, string] => ['warning', warning]),
-    ...Object.entries(backup.metadata)
-      .filter(isPlain)
-      .map(([key, value]): [string, string] => [key, String(value)]),
+    ...(postgresFacts(backup.metadata) ?? plainFacts(backup.metadata)),
     ['entries', String(backup.entries)],
   ];
   const width = Math.max(...rows.map(([key]) => key.length));
@@ -43,6 +42,12 @@ function render(face: Face, { backup, entries }: InfoResult, all: boolean): void
 }
 
 /** What fits a line; the rest is in --json. */
+function plainFacts(metadata: Readonly<Record<string, unknown>>): [string, string][] {
+  return Object.entries(metadata)
+    .filter(isPlain)
+    .map(([key, value]) => [key, String(value)]);
+}
+
 function isPlain([key, value]: readonly [string, unknown]): boolean {
   return key !== 'schema' && ['string', 'number', 'boolean'].includes(typeof value);
 }
