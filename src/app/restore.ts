@@ -31,6 +31,8 @@ export interface RestoreOptions extends CommonOptions {
   readonly owner?: boolean | undefined;
   readonly privileges?: boolean | undefined;
   readonly globals?: boolean | undefined;
+  /** False: what is restored is not compared with the backup. */
+  readonly check?: boolean | undefined;
   /** Put the restored database in the place of one that is not empty. */
   readonly force?: boolean | undefined;
   /** Answer yes where a question would be asked. */
@@ -151,6 +153,7 @@ function postgresOptions(app: App, options: RestoreOptions): PostgresRestoreOpti
     noOwner: options.owner === false,
     noPrivileges: options.privileges === false,
     globals: options.globals === true,
+    check: options.check !== false,
     force: options.force === true,
     temporaryDirectory: app.directories.temp,
     randomHex: (count) => randomBytes(count).toString('hex'),

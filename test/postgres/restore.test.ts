@@ -45,6 +45,8 @@ describe('a restore', () => {
       ],
     );
     assert.equal(summary.rows, 41000);
+    const unchecked = await plan(taken, server.url('planned'), { check: false });
+    assert.match(unchecked.summary.warnings.join(), /not compared with the backup/);
     assert.doesNotMatch(JSON.stringify(summary), /password|test-/);
     assert.deepEqual(await databaseNames(server), namesBefore);
   });

@@ -17,6 +17,7 @@ export const runRestore: Handler = (face, [id = ''], options) =>
           owner: options['owner'] !== false,
           privileges: options['privileges'] !== false,
           globals: options['globals'] === true,
+          check: options['check'] !== false,
           force: options['force'] === true,
           yes: options['yes'] === true,
           dryRun: options['dryRun'] === true,

@@ -315,4 +315,31 @@ export const postgresErrors = defineErrors({
     explain:
       'The target of a restore has to name its database, which no variable or default stands in for, and which may not be a template of the server or have the name of a restore under way. Nothing was read or changed.',
   },
+  postgres_not_accepting: {
+    code: 'HF-5045',
+    kind: 'refused',
+    retryable: false,
+    message: 'database {database} at {server} takes no connections: it is closed by a setting of its own',
+    hint: 'open it with ALTER DATABASE {quoted} ALLOW_CONNECTIONS true, from another database of that server',
+    explain:
+      'datallowconn of the database is off: somebody closed it, or a program that renames databases was killed while it did so. Nothing was done.',
+  },
+  postgres_name_encoding: {
+    code: 'HF-5046',
+    kind: 'refused',
+    retryable: false,
+    message: 'database {database} has the encoding SQL_ASCII and a {kind} whose name is not UTF-8: {object}',
+    hint: 'rename it with ALTER … RENAME in psql, where the old name must be written in its own bytes, and back up again',
+    explain:
+      'A restore could not name it to the server to compare it with the backup, so it is refused at backup instead of then. Names shown are read as Latin-1.',
+  },
+  postgres_restore_temporary: {
+    code: 'HF-5047',
+    kind: 'failed',
+    retryable: true,
+    message: 'cannot write the small files that pg_restore needs to {directory}: {reason}',
+    hint: 'free space there, or name another directory: temp_directory in the configuration, or TMPDIR',
+    explain:
+      'Lists and tables of contents are handed to pg_restore as files. What the restore had made was taken back; the target is as it was.',
+  },
 });

@@ -13,6 +13,7 @@ import {
   type DatabaseMetadata,
   type PostgresMetadata,
 } from './metadata.ts';
+import { checkNameEncoding } from './name-encoding.ts';
 import { blobsPath, tablePath, tocPath } from './names.ts';
 import { childEnvironment, openSession, pinned, settingOf, type Session } from './session.ts';
 import { shareSnapshot } from './snapshot.ts';
@@ -116,6 +117,7 @@ class DatabaseBackup {
       await using session = await openSession(this.#connection, signal);
       await session.query(`SET lock_timeout = ${Math.max(1, Math.floor(this.#lockWaitMs))}`);
       const facts = await readDatabaseFacts(session);
+      await checkNameEncoding(session, facts.encoding);
       progress.total(facts.size_bytes);
       const bigTables = await this.#bigTables(session, facts.size_bytes);
       const outputs = await this.#dumpAll(session, facts.size_bytes, bigTables);

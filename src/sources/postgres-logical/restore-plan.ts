@@ -59,6 +59,8 @@ export async function planRestore(
   const mode = await planning.mode(exists);
   if (options.globals === true && globals === undefined)
     planning.warnings.push('the backup has no roles to restore');
+  if (options.check === false)
+    planning.warnings.push('what is restored is not compared with the backup, because of --no-check');
   const entries = await planning.entries(archive.toc.entries, mode);
   await planning.checkExtensions(entries, targetMajor);
   const rolesToCreate = await planning.checkRoles(entries, globals);
@@ -146,7 +148,7 @@ class Planning {
     const selective = options.only !== undefined && options.only.length > 0;
     for (const name of await leftoverDatabases(this.#session)) {
       this.warnings.push(
-        `an interrupted restore left database ${name} behind; drop it with DROP DATABASE ${quoteIdentifier(name)}`,
+        `a restore that was interrupted, or could not rename it, left database ${name} behind; drop it with DROP DATABASE ${quoteIdentifier(name)}, unless that restore said that it is whole`,
       );
     }
     if (exists && selective) return 'add';

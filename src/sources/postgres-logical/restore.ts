@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Entry } from '../../contract/stream.ts';
-import { failure, reasonOf } from '../../kernel/errors/failure.ts';
+import { failure, isFailure, reasonOf } from '../../kernel/errors/failure.ts';
 import type { RestoreContext } from '../port.ts';
 import { phasesOf } from './archive/phases.ts';
 import type { TocEntry } from './archive/toc.ts';
@@ -57,12 +57,23 @@ export async function runRestore(
   context: RestoreContext,
   nowNs: () => bigint,
 ): Promise<RestoreSummary> {
-  const directory = await mkdtemp(join(plan.work.options.temporaryDirectory, 'holdfast-restore-'));
+  const { temporaryDirectory } = plan.work.options;
+  let directory: string | undefined;
   try {
+    directory = await mkdtemp(join(temporaryDirectory, 'holdfast-restore-'));
     return await new Restore(plan, context, directory, nowNs).run();
+  } catch (error) {
+    throw temporaryFailure(error, temporaryDirectory);
   } finally {
-    await rm(directory, { recursive: true, force: true });
+    if (directory !== undefined) await rm(directory, { recursive: true, force: true });
   }
+}
+
+/** Errors of the file system are about our own files: those of the repository have codes already. */
+function temporaryFailure(error: unknown, directory: string): unknown {
+  const code = (error as NodeJS.ErrnoException | undefined)?.code ?? '';
+  if (isFailure(error) || !['ENOSPC', 'EDQUOT', 'EACCES', 'EROFS', 'ENOENT'].includes(code)) return error;
+  return failure('postgres_restore_temporary', { directory, reason: reasonOf(error) }, { cause: error });
 }
 
 /** Tells which entries of the backup a restore by this plan will read. */

@@ -109,6 +109,8 @@ function fromSqlState(code: string, text: string, setting: ServerSetting): Holdf
       return failure('postgres_password', { server, user });
     case '28000':
       return failure('postgres_hba', { server, user, reason });
+    case '55000':
+      return notAccepting(text, setting);
     case '3D000':
       return failure('postgres_database_missing', { database, server });
     case '53300':
@@ -129,6 +131,11 @@ function fromSqlState(code: string, text: string, setting: ServerSetting): Holdf
     default:
       return undefined;
   }
+}
+
+function notAccepting(text: string, { server, database }: ServerSetting): HoldfastError | undefined {
+  if (!/is not currently accepting connections/.test(text)) return undefined;
+  return failure('postgres_not_accepting', { server, database, quoted: quoteIdentifier(database) });
 }
 
 /** What only the wording tells: tools print no SQLSTATE, and the client library has errors without one. */
