@@ -83,7 +83,6 @@ export function createProgram(version: string, dispatch: Dispatch): Command {
     .option('--no-owner', 'everything belongs to the user who restores')
     .option('--no-privileges', 'leave grants out')
     .option('--no-check', 'do not compare what is restored with the backup')
-    .option('--no-check', 'do not compare what is restored with the backup')
     .option('--globals', 'also create the roles of the backup that are missing')
     .option('--force', 'put the restored database in the place of an existing one')
     .option('--dry-run', 'say what would happen, change nothing');
