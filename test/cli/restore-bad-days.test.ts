@@ -23,7 +23,7 @@ describe('a restore on a bad day', () => {
     box = await sandbox();
     await server.psql('CREATE DATABASE shop');
     await server.psql(
-      `CREATE ROLE shop_owner; CREATE ROLE clerk LOGIN PASSWORD 'pw-of-clerk';
+      `CREATE ROLE shop_owner; CREATE ROLE lost; CREATE ROLE clerk LOGIN PASSWORD 'pw-of-clerk';
        CREATE TABLE orders AS SELECT i AS id, md5(i::text) AS note FROM generate_series(1, 20000) i;
        ALTER TABLE orders OWNER TO shop_owner;
        CREATE FUNCTION go(i integer) RETURNS boolean LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN
@@ -41,6 +41,7 @@ describe('a restore on a bad day', () => {
     };
     assert.equal((await runInProcess(box, ['init'], { env })).code, 0);
     assert.equal((await runInProcess(box, ['backup'], { env })).code, 0);
+    await server.psql('DROP ROLE lost');
   });
   after(async () => {
     await box[Symbol.asyncDispose]();
@@ -209,5 +210,12 @@ describe('a restore on a bad day', () => {
     const ran = await restoreTo(clerk('theirs'), ...without);
     assert.equal(ran.code, 0, ran.stderr);
     assert.equal(await server.psql('SELECT count(*) FROM orders', 'theirs'), '20000');
+  });
+
+  it('the roles that are missing are made and named', async () => {
+    const planned = await restoreTo(server.url('with roles'), '--globals', '--dry-run');
+    assert.match(planned.stderr, /would make the roles lost first/);
+    const { stderr } = await restoreTo(server.url('with roles'), '--globals');
+    assert.match(stderr, /roles it made: lost/);
   });
 });

@@ -57,6 +57,25 @@ describe('a restore elsewhere', () => {
     await client.end();
   });
 
+  it('warns of roles that come without their passwords', async () => {
+    await server.psql(`CREATE ROLE saver LOGIN PASSWORD 's'; GRANT SELECT ON items TO saver`, 'shop');
+    const reader = server.url('shop', 'saver', 's');
+    const bare = await takeBackup(reader, { globals: true });
+    assert.equal(bare.metadata.globals.passwords, false);
+    await using other = await startPostgres();
+    const warned = (warnings: readonly string[]) => warnings.filter((text) => text.includes('cannot log in'));
+    const { summary } = await plan(bare, other.url('shop'), { globals: true });
+    assert.ok(summary.roles_to_create.includes('limited'));
+    assert.deepEqual(
+      warned(summary.warnings).map((text) => /^role (\w+) .*: ALTER ROLE "\1" PASSWORD/.exec(text)?.[1]),
+      ['limited', 'saver'],
+    );
+    const whole = await plan(await takeBackup(server.url('shop'), { globals: true }), other.url('shop'), {
+      globals: true,
+    });
+    assert.deepEqual(warned(whole.summary.warnings), []);
+  });
+
   it('works on a newer server', { skip: withoutPostgres(18) }, async () => {
     await using newer = await startPostgres({ major: 18 });
     const summary = await restore(taken, newer.url('shop'), { globals: true }, { jobs: 2 });

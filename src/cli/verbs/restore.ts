@@ -40,11 +40,14 @@ function render(face: Face, { backup, plan, restored, duration_ms: took }: Resto
   const amounts = `${plural(plan.tables.length, 'table')}, ${plural(plan.rows, 'row')}, ${bytes(plan.bytes)}`;
   if (restored === null) {
     face.say(`would restore ${what}: ${amounts}; nothing was changed\n`);
+    if (plan.roles_to_create.length > 0)
+      face.say(`it would make the roles ${plan.roles_to_create.join(', ')} first\n`);
     return;
   }
   const compared =
     restored.checked > 0 ? `, ${plural(restored.checked, 'table')} compared with the backup and equal` : '';
   face.say(`restored ${what}: ${amounts}${compared}, in ${duration(took)}\n`);
+  if (restored.roles_created.length > 0) face.say(`roles it made: ${restored.roles_created.join(', ')}\n`);
   if (restored.replaced !== null)
     face.say(`what was there before is kept as database ${restored.replaced}\n`);
 }

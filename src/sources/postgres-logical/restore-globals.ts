@@ -67,6 +67,18 @@ const attributes: readonly [string, string][] = [
   ['bypassrls', 'rolbypassrls'],
 ];
 
+/** What to know of roles that a backup without the hashes of passwords makes: those that were to log in cannot. */
+export function withoutPassword({ roles }: Globals, toCreate: readonly string[]): string[] {
+  return roles.flatMap(({ name, alter }) => {
+    const words = alter?.tokens ?? [];
+    const logsIn = words.some((token) => isWord(token, 'login'));
+    if (!logsIn || !toCreate.includes(name) || words.some((token) => isWord(token, 'password'))) return [];
+    return [
+      `role ${name} cannot log in by password until it gets one: ALTER ROLE ${quoteIdentifier(name)} PASSWORD '…'`,
+    ];
+  });
+}
+
 /**
  * Makes the roles that are missing, in one transaction, with their passwords, settings and memberships. Roles that
  * exist are left as they are; each difference is a warning.

@@ -5,7 +5,7 @@ import type { TocEntry } from './archive/toc.ts';
 import type { DatabaseMetadata } from './metadata.ts';
 import { quoteIdentifier } from './names.ts';
 import { chooseDatabase, loadArchive, loadGlobals, readMetadata } from './restore-archive.ts';
-import { parseGlobals } from './restore-globals.ts';
+import { parseGlobals, withoutPassword } from './restore-globals.ts';
 import type { PlannedTable, PostgresRestoreOptions, RestoreMode, RestorePlan } from './restore-options.ts';
 import {
   availableExtensions,
@@ -64,6 +64,8 @@ export async function planRestore(
   const entries = await planning.entries(archive.toc.entries, mode);
   await planning.checkExtensions(entries, targetMajor);
   const rolesToCreate = await planning.checkRoles(entries, globals);
+  if (globals !== undefined && !metadata.globals.passwords)
+    planning.warnings.push(...withoutPassword(parseGlobals(globals), rolesToCreate));
   await planning.checkOwners(entries, mode, rolesToCreate);
   const withoutTablespaces = await planning.checkTablespaces(entries);
   if (tools.major >= 17 && targetMajor < 17 && (mode === 'fill' || mode === 'add')) {
