@@ -37,7 +37,7 @@ export async function runCli(argv: readonly string[], environment: CliEnvironmen
       terminal.stderr.write(program.helpInformation());
       return 2;
     }
-    await program.parseAsync([...argv], { from: 'user' });
+    await program.parseAsync(helpOfSubcommand(argv, program), { from: 'user' });
     return code;
   } catch (error) {
     const usage = asUsage(error, argv, program);
@@ -47,6 +47,16 @@ export async function runCli(argv: readonly string[], environment: CliEnvironmen
     await face.flush();
     return status;
   }
+}
+
+/** `help key add` as `key add --help`: commander's own help command looks no further than `key`. */
+function helpOfSubcommand(argv: readonly string[], program: Command): string[] {
+  const [help, verb, sub, ...more] = argv;
+  const under = program.commands.find((command) => command.name() === verb)?.commands ?? [];
+  const known = under.some((command) => command.name() === sub);
+  if (help !== 'help' || verb === undefined || sub === undefined || more.length > 0 || !known)
+    return [...argv];
+  return [verb, sub, '--help'];
 }
 
 function faceOptions(verb: string, options: Readonly<Record<string, unknown>>) {
@@ -108,6 +118,7 @@ function noVerb(words: readonly string[]): HoldfastError {
       `there is no verb ${words.at(-1)}`,
       `${['holdfast', ...above, '--help'].join(' ')} lists them`,
     );
+  if (words.length === 0) return usage('there is no verb to run', 'holdfast --help lists them');
   return usage(`${words.join(' ')} needs a verb after it`, `holdfast ${words.join(' ')} --help lists them`);
 }
 

@@ -69,6 +69,23 @@ describe('the help', () => {
       assert.deepEqual([code, stderr], [0, ''], args.join(' '));
       assert.match(stdout, /^Usage: holdfast/);
     }
+    for (const args of [
+      ['help', 'key', 'add'],
+      ['key', 'help', 'add'],
+      ['key', 'add', '--help'],
+    ])
+      assert.match((await runInProcess(box, args)).stdout, /^Usage: holdfast key add/);
+  });
+
+  it('is pointed to where there are options and no verb', async () => {
+    await using box = await sandbox();
+    const { code, stdout } = await runInProcess(box, ['--json']);
+    assert.equal(code, 2);
+    const { error } = JSON.parse(stdout) as { error: Record<string, string> };
+    assert.deepEqual(
+      [error['message'], error['hint']],
+      ['there is no verb to run', 'holdfast --help lists them'],
+    );
   });
 
   it('shows the examples', async () => {
