@@ -3,7 +3,8 @@ import { failure, reasonOf } from '../kernel/errors/failure.ts';
 import { Secret } from '../kernel/secret.ts';
 
 /**
- * The first line of a file that a `…_file` setting names. Throws `config_unreadable` and `secret_file_empty`.
+ * The first line of a file that a `…_file` setting names. Throws `secret_file_missing`, `config_unreadable` and
+ * `secret_file_empty`.
  * Its mode is not insisted on: files that orchestrators mount are often readable by more than their user.
  */
 export async function readSecretFile(path: string, setting: string): Promise<Secret> {
@@ -11,6 +12,8 @@ export async function readSecretFile(path: string, setting: string): Promise<Sec
   try {
     text = await readFile(path, 'utf8');
   } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT')
+      throw failure('secret_file_missing', { path, setting }, { cause: error });
     throw failure('config_unreadable', { path, reason: reasonOf(error) }, { cause: error });
   }
   const line = firstLine(text);

@@ -64,16 +64,23 @@ function describeProblem(issue: Issue, value: unknown): string {
     case 'too_big':
       return issue.origin === 'number' ? `must be at most ${issue.maximum}` : issue.message;
     case 'invalid_type':
-      return issue.message.startsWith('Invalid input: expected object')
-        ? 'must be a mapping of settings'
-        : plain(issue.message);
+      return plain(issue.message);
     default:
       return plain(issue.message);
   }
 }
 
+const inYaml: Readonly<Record<string, string>> = {
+  object: 'a mapping of settings',
+  record: 'a mapping, with a name and a colon before each value',
+  array: 'a list',
+};
+
 function plain(message: string): string {
-  return message.replace(/^Invalid input: expected (\w+), received.*$/, 'must be of type $1');
+  return message.replace(
+    /^Invalid input: expected (\w+), received.*$/,
+    (_, type: string) => `must be ${inYaml[type] ?? `of type ${type}`}`,
+  );
 }
 
 function valueAt(values: unknown, path: readonly string[]): unknown {

@@ -65,7 +65,7 @@ describe('finding the passphrase', () => {
     await writeFile(test.at('empty'), '\nlater\n');
     const find = (yaml: string) => rejection(findPassphrase(id, '/r', contextOf(test, yaml)));
     assert.equal((await find('encryption: { passphrase_file: ./empty }')).errorName, 'secret_file_empty');
-    assert.equal((await find('encryption: { passphrase_file: ./none }')).errorName, 'config_unreadable');
+    assert.equal((await find('encryption: { passphrase_file: ./none }')).errorName, 'secret_file_missing');
   });
 });
 

@@ -85,6 +85,15 @@ describe('refusing', () => {
     });
   }
 
+  it('says what is wanted in words, not in patterns or names of types', () => {
+    for (const [text, wanted] of [
+      ['log: { max_size: 10XB }', 'log.max_size: must be a size such as 10MB or 512KiB'],
+      ['sources: [shop]', 'sources: must be a mapping, with a name and a colon before each value'],
+      ['log: loud', 'log: must be a mapping of settings'],
+    ] as const)
+      assert.ok(refusal(text).message.endsWith(wanted), refusal(text).message);
+  });
+
   it('lists every problem in the details', () => {
     const { details } = refusal('jobs: 0\nlog: { level: loud }\nreposit: x\n');
     assert.equal((details['problems'] as string[]).length, 3);

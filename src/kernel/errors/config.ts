@@ -205,4 +205,12 @@ export const configErrors = defineErrors({
     hint: 'mend them as told above, then run holdfast doctor again',
     explain: 'doctor only looks; it changed nothing.',
   },
+  secret_file_missing: {
+    code: 'HF-1125',
+    kind: 'not_found',
+    retryable: false,
+    message: 'there is no file {path}, which {setting} names',
+    hint: 'check the path, and that whatever puts the file there has done so',
+    explain: 'A secret was to be read from a file that does not exist. Nothing was done.',
+  },
 });
