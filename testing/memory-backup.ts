@@ -14,6 +14,9 @@ export class MemoryBackup {
   readonly streams = new Map<string, Buffer>();
   readonly phases: string[] = [];
   bytesRead = 0;
+  /** As progress was told; and whether it was ever less than what had been read. */
+  bytesTotal = 0;
+  outran = false;
   pieceBytes = 50_000;
   /** Called before every write and every piece read: to stop somewhere in the middle. */
   interrupt: ((bytesSoFar: number) => Promise<void> | void) | undefined;
@@ -118,8 +121,11 @@ export class MemoryBackup {
   #progress(): Progress {
     return {
       phase: (text) => void this.phases.push(text),
-      total: () => undefined,
-      advance: (bytes) => void (this.bytesRead += bytes),
+      total: (bytes) => void (this.bytesTotal += bytes),
+      advance: (bytes) => {
+        this.bytesRead += bytes;
+        this.outran ||= this.bytesRead > this.bytesTotal;
+      },
     };
   }
 }

@@ -6,7 +6,13 @@ import { chooseDatabases, openServer, type WantedDatabases } from './databases.t
 import { planArchives, dumpArguments, type ArchivePlan, type DumpSettings } from './dump-plan.ts';
 import { dumpTaskModule, type DumpMessage, type DumpOutput } from './dump-task.ts';
 import { backupGlobals } from './globals.ts';
-import { findLockHolder, listBigTables, readDatabaseFacts, type SizedTable } from './inventory.ts';
+import {
+  estimateDumpBytes,
+  findLockHolder,
+  listBigTables,
+  readDatabaseFacts,
+  type SizedTable,
+} from './inventory.ts';
 import {
   entryKinds,
   type ArchiveMetadata,
@@ -96,6 +102,9 @@ class DatabaseBackup {
   readonly #options: PostgresBackupOptions;
   readonly #context: BackupContext;
   readonly #lockWaitMs: number;
+  /** What progress was told to expect, and what has come. */
+  #expected = 0;
+  #read = 0;
 
   constructor(
     connection: ConnectionParameters,
@@ -118,13 +127,25 @@ class DatabaseBackup {
       await session.query(`SET lock_timeout = ${Math.max(1, Math.floor(this.#lockWaitMs))}`);
       const facts = await readDatabaseFacts(session);
       await checkNameEncoding(session, facts.encoding);
-      progress.total(facts.size_bytes);
+      this.#expect(await estimateDumpBytes(session));
       const bigTables = await this.#bigTables(session, facts.size_bytes);
       const outputs = await this.#dumpAll(session, facts.size_bytes, bigTables);
       return { ...facts, ...(await this.#addEntries(facts.name, outputs)) };
     } catch (error) {
       throw isFailure(error, 'postgres_lock_timeout') ? await this.#withLockHolder(error) : error;
     }
+  }
+
+  #expect(bytes: number): void {
+    this.#expected += bytes;
+    this.#context.progress.total(bytes);
+  }
+
+  /** The estimate grows with what it did not foresee: a total below what was read would be none. */
+  #advance(bytes: number): void {
+    this.#read += bytes;
+    if (this.#read > this.#expected) this.#expect(this.#read - this.#expected);
+    this.#context.progress.advance(bytes);
   }
 
   async #bigTables(session: Session, sizeBytes: number): Promise<SizedTable[]> {
@@ -182,7 +203,7 @@ class DatabaseBackup {
       },
       {
         signal,
-        onProgress: (bytes) => progress.advance(bytes),
+        onProgress: (bytes) => this.#advance(bytes),
         onMessage: (message) => progress.phase(`dumping ${(message as DumpMessage).dumping}`),
       },
     );

@@ -60,6 +60,26 @@ export async function readDatabaseFacts(session: Session): Promise<DatabaseFacts
 }
 
 /**
+ * About how much a dump of this database will read: tables with what they keep out of line, and large objects; without
+ * indexes, and without materialized views, whose rows are not dumped. The text of a row may be longer or shorter. A
+ * table that somebody has locked is passed over: asking for its size would wait, and an estimate is not worth that.
+ */
+export async function estimateDumpBytes(session: Session): Promise<number> {
+  const [row] = await session.query<{ bytes: string }>(
+    `SELECT coalesce(sum(CASE WHEN c.oid IN (SELECT l.relation FROM pg_catalog.pg_locks l
+                                              WHERE l.locktype = 'relation' AND l.mode = 'AccessExclusiveLock')
+                              THEN 0 ELSE pg_catalog.pg_table_size(c.oid) END), 0)::text AS bytes
+       FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+      WHERE c.oid = 'pg_catalog.pg_largeobject'::pg_catalog.regclass
+         OR c.relkind = 'r' AND c.relpersistence <> 't' AND n.nspname <> 'information_schema' AND n.nspname !~ '^pg_'
+            AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d
+                             WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid = c.oid
+                               AND d.deptype = 'e')`,
+  );
+  return Number(row?.bytes);
+}
+
+/**
  * Tables whose own data are at least `leastBytes`, biggest first, at most `limit`. Only ordinary tables (partitions
  * are such): a partitioned parent, a view, a foreign table has no data that pg_dump would dump. Members of extensions
  * are left to the archive with the schema, because pg_dump has rules of its own for them.
