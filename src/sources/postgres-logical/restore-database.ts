@@ -80,6 +80,7 @@ export async function dropDatabase(maintenance: Session, name: string, signal: A
 
 async function dropSubscriptions(database: ConnectionParameters, signal: AbortSignal): Promise<void> {
   await using session = await openSession(database, signal);
+  await disableEventTriggers(session);
   const rows = await session.query<{ name: string }>(
     `SELECT subname AS name FROM pg_catalog.pg_subscription
       WHERE subdbid = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())`,
@@ -89,6 +90,14 @@ async function dropSubscriptions(database: ConnectionParameters, signal: AbortSi
     await session.query(`ALTER SUBSCRIPTION ${quoteIdentifier(name)} SET (slot_name = NONE)`);
     await session.query(`DROP SUBSCRIPTION ${quoteIdentifier(name)}`);
   }
+}
+
+/** They came with the backup, and may refuse any command but those about themselves. */
+async function disableEventTriggers(session: Session): Promise<void> {
+  const rows = await session.query<{ name: string }>(
+    `SELECT evtname AS name FROM pg_catalog.pg_event_trigger WHERE evtenabled <> 'D'`,
+  );
+  for (const { name } of rows) await session.query(`ALTER EVENT TRIGGER ${quoteIdentifier(name)} DISABLE`);
 }
 
 export interface PropertyOptions {

@@ -130,7 +130,10 @@ export async function restoreGlobals(
   return { created: [...created], warnings };
 }
 
-/** First as it was, then without naming who granted it: that role may not be allowed to here. */
+/**
+ * First as it was, then without naming who granted it: that role may not be allowed to here. Servers before 16 know no
+ * options but ADMIN; the others are left out there unless that would give more rights than there were.
+ */
 async function grantMembership(
   session: Session,
   role: string,
@@ -139,7 +142,21 @@ async function grantMembership(
   warnings: string[],
 ): Promise<void> {
   if ((await attempt(session, statement.text)) === undefined) return;
-  const refused = await attempt(session, `GRANT ${quoteIdentifier(role)} TO ${quoteIdentifier(member)}`);
+  const { text, tokens } = statement;
+  const granted = tokens.find((token, index) => index > 3 && isWord(token, 'granted'));
+  const options = tokens.filter(
+    (token, index) => index > 3 && (granted === undefined || token.start < granted.start),
+  );
+  let refused = await attempt(session, text.slice(0, granted?.start));
+  const has = (word: string): boolean => options.some((token) => isWord(token, word));
+  if (refused !== undefined && session.serverVersionNumber < 160_000 && !has('false')) {
+    const admin = has('admin') ? ' WITH ADMIN OPTION' : '';
+    refused = await attempt(session, `GRANT ${quoteIdentifier(role)} TO ${quoteIdentifier(member)}${admin}`);
+    if (refused === undefined)
+      warnings.push(
+        `${member} was made a member of ${role} without the options this server does not know: ${text}`,
+      );
+  }
   if (refused !== undefined) warnings.push(`${member} was not made a member of ${role}: ${refused.message}`);
 }
 

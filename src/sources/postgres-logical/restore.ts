@@ -1,5 +1,4 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { join } from 'node:path';
+import { rm } from 'node:fs/promises';
 import type { Entry } from '../../contract/stream.ts';
 import { failure, isFailure, reasonOf } from '../../kernel/errors/failure.ts';
 import type { RestoreContext } from '../port.ts';
@@ -17,6 +16,7 @@ import {
   giveToOwner,
   waitForDisk,
 } from './restore-database.ts';
+import { makeDirectory } from './restore-directory.ts';
 import { restoreGlobals } from './restore-globals.ts';
 import { renameIntoPlace, swapIntoPlace } from './restore-place.ts';
 import type { RestoreMode, RestorePlan, RestoreWork } from './restore-options.ts';
@@ -60,7 +60,7 @@ export async function runRestore(
   const { temporaryDirectory } = plan.work.options;
   let directory: string | undefined;
   try {
-    directory = await mkdtemp(join(temporaryDirectory, 'holdfast-restore-'));
+    directory = await makeDirectory(temporaryDirectory, context.log);
     return await new Restore(plan, context, directory, nowNs).run();
   } catch (error) {
     throw temporaryFailure(error, temporaryDirectory);

@@ -151,6 +151,7 @@ class Selecting {
 
   #choosePartition(relation: TocEntry, attach: TocEntry): void {
     if (attach.tag === relation.tag && attach.schema === relation.schema) {
+      if (this.#chosen.has(attach.dumpId)) return; // it comes with the partitioned table
       this.#warnings.push(
         `${relation.schema}.${relation.tag} is a partition; it is restored as a table of its own, without what the partitioned table gives it (triggers, foreign keys)`,
       );

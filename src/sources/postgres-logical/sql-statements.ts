@@ -80,7 +80,10 @@ export function isName(token: Token | undefined): token is Token {
 
 /** The statement with the name after its first `DATABASE` replaced: ALTER, GRANT, COMMENT ON, SECURITY LABEL … */
 export function withDatabaseName(statement: Statement, name: string): string | undefined {
-  const at = statement.tokens.findIndex((token) => isWord(token, 'database'));
+  const [verb, kind] = statement.tokens;
+  // `ALTER ROLE database IN DATABASE …`: a role may have that name.
+  const from = isWord(verb, 'alter') && isWord(kind, 'role') ? 3 : 0;
+  const at = statement.tokens.findIndex((token, index) => index >= from && isWord(token, 'database'));
   const old = statement.tokens[at + 1];
   if (at === -1 || !isName(old)) return undefined;
   return statement.text.slice(0, old.start) + quoteIdentifier(name) + statement.text.slice(old.end);
