@@ -21,6 +21,14 @@ describe('a backup, as people read of it', () => {
     assert.doesNotMatch(stdout, /server_version_number/);
   });
 
+  it('restore --force says once where the database before is', async () => {
+    await the.ok(['restore', 'latest', '--to', the.server.url('again')]);
+    const { stderr } = await the.ok(['restore', 'latest', '--to', the.server.url('again'), '--force']);
+    const telling = stderr.split('\n').filter((line) => line.includes('holdfast_replaced_'));
+    assert.equal(telling.length, 1, stderr);
+    assert.match(telling[0] ?? '', /^warning: .* is kept as holdfast_replaced_/);
+  });
+
   it('what a backup remarks on itself is kept, and said unless it is to be quiet', async () => {
     await the.server.psql(
       "CREATE ROLE guest LOGIN PASSWORD 'guest'; GRANT SELECT ON orders TO guest",

@@ -48,6 +48,4 @@ function render(face: Face, { backup, plan, restored, duration_ms: took }: Resto
     restored.checked > 0 ? `, ${plural(restored.checked, 'table')} compared with the backup and equal` : '';
   face.say(`restored ${what}: ${amounts}${compared}, in ${duration(took)}\n`);
   if (restored.roles_created.length > 0) face.say(`roles it made: ${restored.roles_created.join(', ')}\n`);
-  if (restored.replaced !== null)
-    face.say(`what was there before is kept as database ${restored.replaced}\n`);
 }
