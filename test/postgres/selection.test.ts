@@ -67,6 +67,21 @@ describe('a restore of some objects only', () => {
     );
   });
 
+  it('names the views and foreign keys that depend on what is restored and do not come with it', async () => {
+    const warned = async (...names: string[]) => {
+      const { summary } = await plan(taken, server.url('dependents'), { only: names.map(table) });
+      return summary.warnings.find((text) => text.startsWith('these depend')) ?? '';
+    };
+    const customers = await warned('app.customers');
+    for (const name of ['view app.happy', 'view app.guarded', 'foreign key app.orders orders_customer_fkey'])
+      assert.ok(customers.includes(name), customers);
+    const orders = await warned('app.orders');
+    for (const name of ['materialized view app.totals', 'materialized view app.totals_of_totals'])
+      assert.ok(orders.includes(name), orders);
+    assert.doesNotMatch(await warned('app.orders', 'app.totals'), /app\.totals[,;]/);
+    assert.equal(await warned('app.empty'), '');
+  });
+
   it('keeps foreign keys between selected tables, cycles too', async () => {
     await restore(taken, server.url('cycle'), { only: [table('app.chicken'), table('app.egg')] });
     assert.equal(await server.psql(`SELECT count(*) FROM pg_constraint WHERE contype = 'f'`, 'cycle'), '3');

@@ -2,6 +2,7 @@ import { failure } from '../../kernel/errors/failure.ts';
 import { nearest } from '../../kernel/nearest.ts';
 import { isListed } from './archive/phases.ts';
 import { sections, type TocEntry } from './archive/toc.ts';
+import { leftDependents } from './left-dependents.ts';
 import type { Selector } from './restore-options.ts';
 import { alteredTable } from './sql-statements.ts';
 
@@ -76,6 +77,7 @@ class Selecting {
     this.#chooseRequired();
     this.#requireOperatorClasses();
     this.#chooseRemarks();
+    this.#warnings.push(...leftDependents(this.#entries, this.#dependents, this.#chosen));
     const wanted = (entry: TocEntry): boolean =>
       this.#chosen.has(entry.dumpId) || this.#required.has(entry.dumpId);
     return {
