@@ -6,6 +6,8 @@ const args = process.argv.slice(2);
 const [first] = args;
 // Before anything else is loaded: scripts ask for it often.
 if (args.length === 1 && (first === '--version' || first === '-V')) {
+  // A reader who leaves early is no error.
+  process.stdout.on('error', () => {});
   process.stdout.write(`${holdfastVersion()}\n`);
 } else {
   allowMoreGarbage();

@@ -5,6 +5,7 @@ import { exitCodes } from '../kernel/errors/define.ts';
 import { failure, isFailure, type HoldfastError } from '../kernel/errors/failure.ts';
 import { nearest } from '../kernel/nearest.ts';
 import { Face } from './face.ts';
+import { Output } from './output.ts';
 import { createProgram } from './program.ts';
 import type { Terminal } from './terminal.ts';
 import { handlers } from './verbs/handlers.ts';
@@ -86,7 +87,7 @@ function configure(program: Command, terminal: Terminal): void {
   for (const command of all) {
     command.exitOverride();
     command.configureOutput({
-      writeOut: (text) => terminal.stdout.write(text),
+      writeOut: (text) => new Output(terminal).product(text),
       writeErr: () => {},
       // Help is the same whoever reads it.
       getOutHelpWidth: () => 100,

@@ -100,15 +100,17 @@ describe('streams', () => {
     await using box = await sandbox();
     await mkdir(box.home);
     const main = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));
-    const child = spawn(process.execPath, [main, 'config', 'template'], {
-      env: { HOME: box.home },
-      stdio: ['ignore', 'pipe', 'pipe'],
-    });
-    child.stdout.destroy();
-    let stderr = '';
-    child.stderr.on('data', (chunk: Buffer) => (stderr += chunk.toString()));
-    const [code] = (await once(child, 'close')) as [number];
-    assert.deepEqual([code, stderr], [0, '']);
+    for (const args of [['config', 'template'], ['--help'], ['key', 'add', '--help'], ['--version']]) {
+      const child = spawn(process.execPath, [main, ...args], {
+        env: { HOME: box.home },
+        stdio: ['ignore', 'pipe', 'pipe'],
+      });
+      child.stdout.destroy();
+      let stderr = '';
+      child.stderr.on('data', (chunk: Buffer) => (stderr += chunk.toString()));
+      const [code] = (await once(child, 'close')) as [number];
+      assert.deepEqual([code, stderr], [0, ''], args.join(' '));
+    }
   });
 });
 
