@@ -94,4 +94,11 @@ describe('a restore in the place of a database', () => {
       '0',
     );
   });
+
+  it('works for a role that only reads unless it says otherwise', async () => {
+    await server.psql(`CREATE ROLE careful LOGIN SUPERUSER PASSWORD 'c'`);
+    await server.psql('ALTER ROLE careful SET default_transaction_read_only = on');
+    const { checked } = await restore(taken, server.url('written', 'careful', 'c'));
+    assert.equal(checked, 1);
+  });
 });

@@ -282,10 +282,10 @@ export const postgresErrors = defineErrors({
     code: 'HF-5041',
     kind: 'conflict',
     retryable: true,
-    message: 'database {database} at {server} appeared or is in use: {reason}',
-    hint: 'the restored data are whole in database {temporary}; put them in place with ALTER DATABASE {temporary} RENAME TO {wanted}',
+    message: 'the restored database could not be given the name {database} at {server}: {reason}',
+    hint: 'the restored data are whole in database {temporary}; once no other database is called {wanted}, put them in place with ALTER DATABASE {temporary} RENAME TO {wanted}',
     explain:
-      'The very last step, the renaming, was refused. The restored database was kept under its temporary name.',
+      'The very last step, the renaming, failed: a database of that name appeared or is in use, or the server was gone. The restored database was kept under its temporary name, and an existing one is as it was, unless the server was lost in the very act of committing: then see which names are there.',
   },
   postgres_restore_tools: {
     code: 'HF-5042',

@@ -5,23 +5,19 @@ import type { Session } from './session.ts';
 /** For a swap, every one of which waits up to 5 s for connections to end, and so long for a lock. */
 const tries = 3;
 
-/** The very last step: the restored database gets its name. Throws `postgres_restore_in_use`. */
+/** The very last step: the restored database gets its name. */
 export async function renameIntoPlace(
   maintenance: Session,
   temporary: string,
   wanted: string,
 ): Promise<void> {
-  try {
-    await maintenance.query(rename(temporary, wanted));
-  } catch (error) {
-    throw inUse(maintenance, temporary, wanted, error);
-  }
+  await maintenance.query(rename(temporary, wanted));
 }
 
 /**
  * Renames the existing database away and the restored one into its place. Connections to the old one are ended.
  * Both or nothing, whatever happens to us: the old database is usable until the moment the new one has its name.
- * `signal` is heeded between tries, when nothing has been done. Throws `postgres_restore_in_use`.
+ * `signal` is heeded between tries, when nothing has been done.
  */
 export async function swapIntoPlace(
   maintenance: Session,
@@ -36,7 +32,7 @@ export async function swapIntoPlace(
       await swap(maintenance, temporary, wanted, kept);
       return;
     } catch (error) {
-      if (attempt === tries || !isBusy(error)) throw inUse(maintenance, temporary, wanted, error);
+      if (attempt === tries || !isBusy(error)) throw error;
     }
   }
 }
@@ -69,12 +65,13 @@ function isBusy(error: unknown): boolean {
   return isFailure(error, 'postgres_lock_timeout') || /being accessed by other users/.test(reasonOf(error));
 }
 
-function inUse(maintenance: Session, temporary: string, wanted: string, error: unknown): Error {
+/** Says where the restored data are when the last step failed, for whatever reason. */
+export function notInPlace(server: string, temporary: string, wanted: string, error: unknown): Error {
   return failure(
     'postgres_restore_in_use',
     {
       database: wanted,
-      server: maintenance.setting.server,
+      server,
       reason: isFailure(error, 'postgres_lock_timeout') ? 'another session has locked it' : reasonOf(error),
       temporary: quoteIdentifier(temporary),
       wanted: quoteIdentifier(wanted),

@@ -4,7 +4,7 @@ import { failure, isFailure, reasonOf } from '../../kernel/errors/failure.ts';
 import type { RestoreContext } from '../port.ts';
 import { phasesOf } from './archive/phases.ts';
 import type { TocEntry } from './archive/toc.ts';
-import { withDatabase, type ConnectionParameters } from './connection.ts';
+import { describeServer, withDatabase, type ConnectionParameters } from './connection.ts';
 import { quoteIdentifier } from './names.ts';
 import { entryKinds } from './metadata.ts';
 import { PgRestore } from './pg-restore.ts';
@@ -18,7 +18,7 @@ import {
 } from './restore-database.ts';
 import { makeDirectory } from './restore-directory.ts';
 import { restoreGlobals } from './restore-globals.ts';
-import { renameIntoPlace, swapIntoPlace } from './restore-place.ts';
+import { notInPlace, renameIntoPlace, swapIntoPlace } from './restore-place.ts';
 import type { RestoreMode, RestorePlan, RestoreWork } from './restore-options.ts';
 import { contentsOf, openMaintenance, replacedPrefix, temporaryPrefix } from './restore-target.ts';
 import { openSession, pinned, type Session } from './session.ts';
@@ -165,7 +165,8 @@ class Restore {
         this.#putInPlace(server, temporary),
       );
     } catch (error) {
-      throw keep && !signal.aborted ? error : await this.#undone(server, temporary, error);
+      if (!keep || signal.aborted) throw await this.#undone(server, temporary, error);
+      throw notInPlace(describeServer(server), temporary, options.target.database, error);
     }
   }
 

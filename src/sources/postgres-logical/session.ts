@@ -161,8 +161,8 @@ async function openHost(
     await query(
       `SELECT pg_catalog.set_config(name, value, false)
          FROM (VALUES ('idle_session_timeout', '0'), ('idle_in_transaction_session_timeout', '0'),
-                      ('quote_all_identifiers', 'off')) AS ours(name, value)
-        WHERE name IN (SELECT s.name FROM pg_catalog.pg_settings s)`,
+                      ('quote_all_identifiers', 'off'), ('default_transaction_read_only', 'off')) AS ours(name, value)
+        WHERE name IN (SELECT s.name FROM pg_catalog.pg_settings s WHERE s.source <> 'client')`,
     );
     return {
       host,
