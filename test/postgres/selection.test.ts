@@ -167,6 +167,7 @@ describe('a restore of some objects only', () => {
   it('refuses a name the backup does not have, and names the nearest', async () => {
     for (const [only, what, nearest] of [
       [table('app.custmers'), /table app\.custmers/, /app\.customers/],
+      [table('odd schema.upperr'), /table odd schema\.upperr/, /: "odd schema"\.upper$/],
       [{ kind: 'schema', schema: 'ap' } as const, /schema ap/, /app/],
     ] as const) {
       await assert.rejects(

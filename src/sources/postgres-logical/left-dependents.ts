@@ -1,4 +1,5 @@
 import type { TocEntry } from './archive/toc.ts';
+import { readableIdentifier, readableQualified } from './names.ts';
 
 /** How many a warning names. */
 const mostNamed = 10;
@@ -22,13 +23,20 @@ export function leftDependents(
     }
   }
   const names = entries.flatMap(({ dumpId, description, schema, tag }) =>
-    left.has(dumpId) ? [`${kinds.get(description) ?? description} ${schema}.${tag}`] : [],
+    left.has(dumpId) ? [`${kinds.get(description) ?? description} ${nameOf(description, schema, tag)}`] : [],
   );
   if (names.length === 0) return [];
   const more = names.length > mostNamed ? ` and ${names.length - mostNamed} more` : '';
   return [
     `these depend on what is restored and are not restored: ${names.slice(0, mostNamed).join(', ')}${more}; where they are lost, views come with --only table=… as well, and keys have to be made again`,
   ];
+}
+
+/** The tag of a foreign key is made of the names of its table and its own, as they are. */
+function nameOf(description: string, schema: string, tag: string): string {
+  return description === 'FK CONSTRAINT'
+    ? `${readableIdentifier(schema)}.${tag}`
+    : readableQualified(schema, tag);
 }
 
 const kinds: ReadonlyMap<string, string> = new Map([

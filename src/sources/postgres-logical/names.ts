@@ -7,6 +7,15 @@ export function quoteQualified(schema: string, name: string): string {
   return `${quoteIdentifier(schema)}.${quoteIdentifier(name)}`;
 }
 
+/** A name as people write it in SQL and for `--only`: quoted where it would mean something else without quotes. */
+export function readableIdentifier(name: string): string {
+  return /^[a-z_][a-z0-9_$]*$/.test(name) ? name : quoteIdentifier(name);
+}
+
+export function readableQualified(schema: string, name: string): string {
+  return `${readableIdentifier(schema)}.${readableIdentifier(name)}`;
+}
+
 /** An SQL string literal that means the same whatever `standard_conforming_strings` says. */
 export function quoteLiteral(text: string): string {
   const quoted = `'${text.replaceAll("'", "''")}'`;

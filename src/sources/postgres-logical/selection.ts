@@ -3,6 +3,7 @@ import { nearest } from '../../kernel/nearest.ts';
 import { isListed } from './archive/phases.ts';
 import { sections, type TocEntry } from './archive/toc.ts';
 import { leftDependents } from './left-dependents.ts';
+import { readableQualified } from './names.ts';
 import type { Selector } from './restore-options.ts';
 import { alteredTable } from './sql-statements.ts';
 
@@ -114,7 +115,7 @@ class Selecting {
     if (relation === undefined) {
       const names = this.#entries
         .filter(({ description }) => relations.has(description))
-        .map((entry) => `${entry.schema}.${entry.tag}`);
+        .map((entry) => readableQualified(entry.schema, entry.tag));
       throw missing(
         `table ${schema === undefined ? table : `${schema}.${table}`}`,
         schema === undefined ? table : `${schema}.${table}`,
@@ -124,7 +125,7 @@ class Selecting {
     if (other !== undefined) {
       throw failure('postgres_restore_selection', {
         what: `single table ${table}`,
-        nearest: found.map((entry) => `${entry.schema}.${entry.tag}`).join(', '),
+        nearest: found.map((entry) => readableQualified(entry.schema, entry.tag)).join(', '),
       });
     }
     this.#chooseRelation(relation);

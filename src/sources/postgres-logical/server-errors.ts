@@ -1,6 +1,6 @@
 import { failure, isFailure, reasonOf, type HoldfastError } from '../../kernel/errors/failure.ts';
 import type { Secret } from '../../kernel/secret.ts';
-import { quoteIdentifier } from './names.ts';
+import { quoteIdentifier, readableIdentifier } from './names.ts';
 import { installCommands } from './tools.ts';
 
 /** What is known about the conversation in which an error came up. */
@@ -286,7 +286,7 @@ function nameIn(text: string, bare: string): string | undefined {
 
 /** A large object is a number; any other name is quoted where SQL wants it so. */
 function asWritten(kind: string, name: string): string {
-  return kind === 'large object' || /^[a-z_][a-z0-9_$]*$/.test(name) ? name : quoteIdentifier(name);
+  return kind === 'large object' ? name : readableIdentifier(name);
 }
 
 function unquoted(name: string): string {
