@@ -1,7 +1,6 @@
 import type { AppContext, Outcome } from '../app/compose.ts';
 import type { Machine } from '../app/machine.ts';
 import type { Observer } from '../app/observer.ts';
-import { runAgain } from '../kernel/errors/core.ts';
 import { exitCodes, type ErrorKind } from '../kernel/errors/define.ts';
 import { asFailure, failure, type HoldfastError } from '../kernel/errors/failure.ts';
 import { errorText, noticeText, shownError } from './error-text.ts';
@@ -16,8 +15,8 @@ export interface FaceOptions {
   readonly yes: boolean;
   /** With `--json`: events line by line, the summary last. */
   readonly longRunning: boolean;
-  /** What to do after Ctrl-C, where it is not just to run it again. */
-  readonly ifInterrupted?: string;
+  /** What to do after Ctrl-C. */
+  readonly ifInterrupted: string;
   /** Fields that the verb's result has even when it failed: readers may count on them. */
   readonly always?: Readonly<Record<string, unknown>>;
 }
@@ -48,7 +47,7 @@ export class Face implements Observer {
   /** Ends the work as soon as it can; answers false when that was asked before. */
   interrupt(what: string): boolean {
     if (this.#controller.signal.aborted) return false;
-    this.#controller.abort(failure('interrupted', { what, next: this.options.ifInterrupted ?? runAgain }));
+    this.#controller.abort(failure('interrupted', { what, next: this.options.ifInterrupted }));
     return true;
   }
 

@@ -1,6 +1,7 @@
 import type { Command, CommanderError } from 'commander';
 import type { Machine } from '../app/machine.ts';
 import { holdfastVersion } from '../app/version.ts';
+import { runAgain } from '../kernel/errors/core.ts';
 import { exitCodes } from '../kernel/errors/define.ts';
 import { failure, isFailure, type HoldfastError } from '../kernel/errors/failure.ts';
 import { nearest } from '../kernel/nearest.ts';
@@ -66,14 +67,18 @@ function faceOptions(verb: string, options: Readonly<Record<string, unknown>>) {
     quiet: options['quiet'] === true,
     yes: options['yes'] === true,
     longRunning: longRunning.includes(verb),
-    ...(verb === 'restore'
-      ? {
-          ifInterrupted:
-            'the target is as it was, and the temporary database is removed; run the same command again',
-        }
-      : {}),
+    ifInterrupted: ifInterrupted(verb, options['globals'] === true),
     ...(verb === 'backup' ? { always: { backups: [], failed: [], not_made: [] } } : {}),
   };
+}
+
+/** What Ctrl-C has left, and what to do then. */
+function ifInterrupted(verb: string, globals: boolean): string {
+  if (verb === 'backup') return runAgain;
+  const again = 'run the same command again';
+  if (verb !== 'restore') return again;
+  const roles = globals ? ' (roles that --globals made stay)' : '';
+  return `the target is as it was, and the temporary database is removed${roles}; ${again}`;
 }
 
 /** For a command line that does not parse: whoever asked for JSON gets JSON. */
