@@ -2,8 +2,17 @@ import { createHash } from 'node:crypto';
 import type { Entry, StreamRef } from '../src/contract/stream.ts';
 import { silentLogger } from '../src/kernel/log.ts';
 import { Semaphore } from '../src/kernel/queue.ts';
-import type { RunOptions, StreamWriter, Task, TaskModule } from '../src/pipeline/task.ts';
-import type { BackupContext, Progress, RestoreContext } from '../src/sources/port.ts';
+import type { Extent } from '../src/pipeline/map.ts';
+import type { StoredData } from '../src/pipeline/stored.ts';
+import type {
+  MapWriter,
+  RunOptions,
+  StreamWriter,
+  Task,
+  TaskContext,
+  TaskModule,
+} from '../src/pipeline/task.ts';
+import type { BackupContext, PreviousBackup, Progress, RestoreContext } from '../src/sources/port.ts';
 
 /**
  * A repository in memory for testing sources alone: entries in an array, streams as buffers, tasks in this thread.
@@ -12,6 +21,12 @@ import type { BackupContext, Progress, RestoreContext } from '../src/sources/por
 export class MemoryBackup {
   readonly entries: Entry[] = [];
   readonly streams = new Map<string, Buffer>();
+  /** By the hex id of a blob, and of a stream put together from extents. */
+  readonly blobs = new Map<string, Buffer>();
+  readonly maps = new Map<string, readonly Extent[]>();
+  /** What `keep` and `present` answer no for: hex ids of roots and blobs. */
+  readonly gone = new Set<string>();
+  previous: PreviousBackup | null = null;
   readonly phases: string[] = [];
   bytesRead = 0;
   /** As progress was told; and whether it was ever less than what had been read. */
@@ -31,6 +46,8 @@ export class MemoryBackup {
       jobs,
       log: silentLogger,
       progress: this.#progress(),
+      previous: this.previous,
+      keep: async (streams) => streams.map(({ root }) => root === null || !this.gone.has(root)),
       openStream: () => this.#writer(),
       addEntry: async (entry) => {
         if (this.entries.some(({ path }) => path === entry.path))
@@ -39,18 +56,7 @@ export class MemoryBackup {
       },
       run: async <I, O>(module: TaskModule<I, O>, input: I, run: RunOptions = {}): Promise<O> => {
         using _worker = await workers.acquire();
-        const task = ((await import(module.url.href)) as Record<string, unknown>)[module.exportName] as Task<
-          I,
-          O
-        >;
-        const signals = run.signal === undefined ? signal : AbortSignal.any([signal, run.signal]);
-        const output = await task(structuredClone(input), {
-          signal: signals,
-          openStream: () => this.#writer(),
-          progress: (bytes) => run.onProgress?.(bytes),
-          emit: (message) => run.onMessage?.(structuredClone(message)),
-        });
-        return structuredClone(output);
+        return await this.#run(module, input, signal, run);
       },
     };
   }
@@ -70,6 +76,9 @@ export class MemoryBackup {
         yield* structuredClone(entries);
       },
       open: (stream) => this.#read(stream),
+      readTogether: async (streams) => await Promise.all(streams.map((stream) => this.#whole(stream))),
+      run: async <I, O>(module: TaskModule<I, O>, input: I, run: RunOptions = {}): Promise<O> =>
+        await this.#run(module, input, options.signal ?? new AbortController().signal, run),
     };
   }
 
@@ -83,6 +92,84 @@ export class MemoryBackup {
   content(path: string): Buffer {
     const { stream } = this.entry(path);
     return this.streams.get(stream?.root ?? '') ?? Buffer.alloc(0);
+  }
+
+  /** Makes everything so far the backup that the next one may build on. */
+  becomePrevious(metadata: Readonly<Record<string, unknown>>, startedAtMs = Date.now()): void {
+    const entries = this.entries.splice(0);
+    this.previous = {
+      id: '0123456789abcdef0123456789abcdef',
+      startedAtMs,
+      host: 'testhost',
+      metadata,
+      entries: async function* () {
+        yield* structuredClone(entries);
+      },
+    };
+  }
+
+  async #run<I, O>(module: TaskModule<I, O>, input: I, signal: AbortSignal, run: RunOptions): Promise<O> {
+    const exported = (await import(module.url.href)) as Record<string, unknown>;
+    const task = exported[module.exportName] as Task<I, O>;
+    const context: TaskContext = {
+      signal: run.signal === undefined ? signal : AbortSignal.any([signal, run.signal]),
+      openStream: () => this.#writer(),
+      openMap: () => this.#mapWriter(),
+      storeWhole: async (contents) =>
+        await Promise.all(
+          contents.map(async (content) => {
+            const writer = this.#writer();
+            await writer.write(content);
+            return await writer.finish();
+          }),
+        ),
+      stored: this.#stored(),
+      progress: (bytes) => run.onProgress?.(bytes),
+      emit: (message) => run.onMessage?.(structuredClone(message)),
+    };
+    return structuredClone(await task(structuredClone(input), context));
+  }
+
+  #stored(): StoredData {
+    const { maps, blobs, gone } = this;
+    return {
+      present: async (ids) => ids.map((id) => blobs.has(hex(id)) && !gone.has(hex(id))),
+      bytes: (stream) => this.#read(stream),
+      extents: async function* ({ root }) {
+        if (root !== null) yield maps.get(root) ?? [];
+      },
+    };
+  }
+
+  #mapWriter(): MapWriter {
+    const extents: Extent[] = [];
+    return {
+      blob: async (raw) => {
+        const id = createHash('sha256').update(raw).digest();
+        this.blobs.set(hex(id), Buffer.from(raw));
+        this.#moved += raw.length;
+        await this.interrupt?.(this.#moved);
+        return id;
+      },
+      extent: async ({ id, offset, length }) =>
+        void extents.push({ id: Uint8Array.from(id), offset, length }),
+      finish: async () => {
+        const pieces = extents.map(({ id, offset, length }) => {
+          const piece = this.blobs.get(hex(id))?.subarray(offset, offset + length);
+          if (piece?.length !== length) throw new Error(`an extent outside blob ${hex(id)}`);
+          return piece;
+        });
+        const writer = this.#writer();
+        await writer.write(Buffer.concat(pieces));
+        const stream = await writer.finish();
+        if (stream.root !== null) this.maps.set(stream.root, extents);
+        return stream;
+      },
+    };
+  }
+
+  async #whole(stream: StreamRef): Promise<Buffer> {
+    return Buffer.concat(await Array.fromAsync(this.#read(stream)));
   }
 
   async *#read(stream: StreamRef): AsyncGenerator<Uint8Array> {
@@ -128,4 +215,8 @@ export class MemoryBackup {
       },
     };
   }
+}
+
+function hex(id: Uint8Array): string {
+  return Buffer.from(id).toString('hex');
 }

@@ -1,16 +1,12 @@
-import { randomBytes } from 'node:crypto';
 import type { Manifest } from '../contract/manifest.ts';
 import { failure, isFailure } from '../kernel/errors/failure.ts';
-import { restoreBackup } from '../operations/restore.ts';
+import { restoreBackup, restoreContext } from '../operations/restore.ts';
 import type { Repository } from '../repository/repository.ts';
+import type { FilesRestored, FilesRestoreSummary } from '../sources/files/restore.ts';
 import type { Progress, RestoreContext } from '../sources/port.ts';
-import type {
-  PostgresRestoreOptions,
-  RestorePlan,
-  RestorePlanSummary,
-} from '../sources/postgres-logical/restore-options.ts';
-import { planRestore } from '../sources/postgres-logical/restore-plan.ts';
-import { entriesNeeded, runRestore, type RestoreSummary } from '../sources/postgres-logical/restore.ts';
+import type { RestorePlanSummary } from '../sources/postgres-logical/restore-options.ts';
+import type { RestoreSummary } from '../sources/postgres-logical/restore.ts';
+import type { SqliteRestored, SqliteRestoreSummary } from '../sources/sqlite/restore.ts';
 import { backupView, type BackupView } from './backup-view.ts';
 import {
   openConfiguredRepository,
@@ -20,12 +16,13 @@ import {
   type CommonOptions,
   type Outcome,
 } from './compose.ts';
-import { parseOnly, restoreTarget } from './restore-target.ts';
+import { kindNamed } from './kinds/find.ts';
+import type { AnyRestored, AnyRestorePlan, PlannedRestore, RestoreWish } from './kinds/kind.ts';
 
 export interface RestoreOptions extends CommonOptions {
   /** An id, a prefix of one, a time, `latest` or `latest:SOURCE`. */
   readonly id: string;
-  /** `postgres://…/database`. */
+  /** `postgres://…/database`, a directory or a file, as the kind of backup asks for. */
   readonly to: string;
   readonly only?: readonly string[] | undefined;
   readonly owner?: boolean | undefined;
@@ -33,7 +30,7 @@ export interface RestoreOptions extends CommonOptions {
   readonly globals?: boolean | undefined;
   /** False: what is restored is not compared with the backup. */
   readonly check?: boolean | undefined;
-  /** Put the restored database in the place of one that is not empty. */
+  /** Put what is restored in the place of what is there. */
   readonly force?: boolean | undefined;
   /** Answer yes where a question would be asked. */
   readonly yes?: boolean | undefined;
@@ -44,10 +41,29 @@ export interface RestoreResult extends Outcome {
   readonly dry_run: boolean;
   readonly repository: { readonly id: string; readonly location: string };
   readonly backup: BackupView;
-  readonly plan: RestorePlanSummary;
+  /** Of the shape of the backup's kind. */
+  readonly plan: AnyRestorePlan;
   /** What was restored; null after a dry run. */
-  readonly restored: RestoreSummary | null;
+  readonly restored: AnyRestored | null;
   readonly duration_ms: number;
+}
+
+/** A result of one kind of backup. */
+export interface ResultOf<Plan extends AnyRestorePlan, Restored extends AnyRestored> extends RestoreResult {
+  readonly plan: Plan;
+  readonly restored: Restored | null;
+}
+
+export function isPostgres(result: RestoreResult): result is ResultOf<RestorePlanSummary, RestoreSummary> {
+  return result.backup.kind === 'postgres';
+}
+
+export function isSqlite(result: RestoreResult): result is ResultOf<SqliteRestoreSummary, SqliteRestored> {
+  return result.backup.kind === 'sqlite';
+}
+
+export function isFiles(result: RestoreResult): result is ResultOf<FilesRestoreSummary, FilesRestored> {
+  return result.backup.kind === 'files';
 }
 
 /**
@@ -58,18 +74,11 @@ export async function restore(options: RestoreOptions, context: AppContext): Pro
   const audited =
     options.dryRun === true ? null : { name: 'restore', touched: ({ backup }: RestoreResult) => [backup.id] };
   return withApp(options, context, audited, async (app) => {
-    const postgres = postgresOptions(app, options);
     await using repository = await openConfiguredRepository(app);
     const manifest = await repository.find(options.id, { signal: app.signal });
-    if (manifest.source.kind !== 'postgres') {
-      const what = `restoring a backup of kind ${manifest.source.kind}`;
-      throw failure('not_in_this_version', { what, suggestion: 'install the newest Holdfast' });
-    }
-    const toolsDirectory = app.config.sources[manifest.source.name]?.client_bin;
-    const wanted = { ...postgres, toolsDirectory };
     const startedNs = app.machine.clock.monotonicNs();
     using progress = app.observer.progress(`restore ${manifest.id.slice(0, 8)}`);
-    const plan = await agreedPlan(app, repository, manifest, wanted, options, progress);
+    const plan = await agreedPlan(app, repository, manifest, options, progress);
     app.observer.event({ type: 'plan', plan: plan.summary });
     const restored = options.dryRun === true ? null : await run(app, repository, manifest, plan, progress);
     return {
@@ -89,23 +98,16 @@ async function run(
   app: App,
   repository: Repository,
   manifest: Manifest,
-  plan: RestorePlan,
+  plan: PlannedRestore,
   progress: Progress,
-) {
+): Promise<AnyRestored> {
   const restored = await restoreBackup(
     repository,
     manifest,
-    {
-      needs: entriesNeeded(plan),
-      restore: (context) => runRestore(plan, context, () => app.machine.clock.monotonicNs()),
-    },
+    { needs: plan.needs, restore: (context) => plan.run(context) },
     { signal: app.signal, log: app.log, jobs: app.jobs, progress },
   );
-  app.log.info('restore done', {
-    backup: manifest.id,
-    server: plan.summary.server,
-    database: plan.summary.target,
-  });
+  app.log.info('restore done', { backup: manifest.id, target: plan.summary.target });
   return restored;
 }
 
@@ -114,49 +116,46 @@ async function agreedPlan(
   app: App,
   repository: Repository,
   manifest: Manifest,
-  postgres: PostgresRestoreOptions,
   options: RestoreOptions,
   progress: Progress,
-): Promise<RestorePlan> {
-  const context: RestoreContext = {
+): Promise<PlannedRestore> {
+  const context: RestoreContext = restoreContext(repository, manifest, {
     signal: app.signal,
-    log: app.log.child({ backup: manifest.id }),
+    log: app.log,
     jobs: app.jobs,
-    metadata: manifest.metadata,
-    entries: () => repository.entries(manifest, { signal: app.signal }),
-    open: (stream) => repository.open(stream, { signal: app.signal }),
     progress,
-  };
+  });
+  const kind = await kindNamed(manifest.source.kind);
+  const wish = wishOf(options);
   try {
-    return await planRestore(postgres, context);
+    return await kind.planRestore(app, manifest, wish, context);
   } catch (error) {
-    if (!isFailure(error, 'postgres_restore_not_empty')) throw error;
+    if (!isFailure(error, 'postgres_restore_not_empty') && !isFailure(error, 'restore_target_exists'))
+      throw error;
     if (options.yes !== true) {
       if (app.asker === null) throw error;
       progress.phase('waiting for an answer');
       if (!(await app.asker.confirm(`${error.message}. Put the restored one in its place?`))) {
-        throw failure('declined', { what: `database ${postgres.target.database} was not replaced` });
+        throw failure('declined', { what: `what is at ${targetOf(options.to)} was not replaced` });
       }
     }
-    return await planRestore({ ...postgres, force: true }, context);
+    return await kind.planRestore(app, manifest, { ...wish, force: true }, context);
   }
 }
 
-function postgresOptions(app: App, options: RestoreOptions): PostgresRestoreOptions {
-  const target = restoreTarget(options.to, app.env);
-  if (target.password !== undefined) app.secrets.push(target.password);
-  const { selectors, database } = parseOnly(options.only ?? []);
+/** A target without what may be a password. */
+function targetOf(to: string): string {
+  return to.replace(/^([a-z]+:\/\/).*@/is, '$1');
+}
+
+function wishOf(options: RestoreOptions): RestoreWish {
   return {
-    target,
-    database,
-    only: selectors,
-    noOwner: options.owner === false,
-    noPrivileges: options.privileges === false,
+    to: options.to,
+    only: options.only ?? [],
+    owner: options.owner !== false,
+    privileges: options.privileges !== false,
     globals: options.globals === true,
     check: options.check !== false,
     force: options.force === true,
-    temporaryDirectory: app.directories.temp,
-    randomHex: (count) => randomBytes(count).toString('hex'),
-    env: app.env,
   };
 }

@@ -1,12 +1,11 @@
-import type { SourceConfig } from '../contract/config-source.ts';
+import { basename, resolve } from 'node:path';
+import { sourceSchema, type SourceConfig } from '../contract/config-source.ts';
 import { sourceNameOf } from '../contract/config-implied.ts';
 import { failure } from '../kernel/errors/failure.ts';
-import { Secret } from '../kernel/secret.ts';
 import type { BackupSource } from '../operations/contract.ts';
-import { backupPostgres } from '../sources/postgres-logical/backup.ts';
 import type { App } from './compose.ts';
+import { kindOf } from './kinds/find.ts';
 import { unknownSource } from './list.ts';
-import { connectionOf, wantedDatabases } from './postgres-source.ts';
 
 /** A source to back up, with its settings. */
 export interface ChosenSource {
@@ -19,7 +18,7 @@ export interface ChosenSource {
  * `source_unknown`, `source_none`, `source_url`, `not_in_this_version`.
  */
 export function chooseSources(app: App, names: readonly string[], from: string | undefined): ChosenSource[] {
-  if (from !== undefined) return [adHoc(from)];
+  if (from !== undefined) return [adHoc(app, from)];
   const all = app.config.sources;
   if (Object.keys(all).length === 0) throw nothingConfigured(app);
   if (names.length === 0) return Object.entries(all).map(([name, config]) => ({ name, config }));
@@ -30,40 +29,41 @@ export function chooseSources(app: App, names: readonly string[], from: string |
   });
 }
 
-/** Prepares a source without touching it. Throws what is wrong with its connection's settings. */
+/** Prepares a source without touching it. Throws what is wrong with its settings. */
 export async function prepareSource(app: App, { name, config }: ChosenSource): Promise<BackupSource> {
-  const connection = await connectionOf(name, config, app.env);
-  if (connection.password !== undefined) app.secrets.push(connection.password);
-  const options = {
-    connection,
-    databases: wantedDatabases(config),
-    globals: config.globals,
-    toolsDirectory: config.client_bin,
-    lockWaitMs: config.lock_timeout,
-    env: app.env,
-  };
-  return { name, kind: config.type, backup: (context) => backupPostgres(options, context) };
+  return await (await kindOf(config.type)).prepare(app, name, config);
 }
 
-function adHoc(from: string): ChosenSource {
-  const [, scheme] = /^(sqlite|files|pgdata):/.exec(from) ?? [];
-  if (scheme !== undefined) {
+/** The source of `--from`: `postgres://…`, `sqlite:PATH` or `files:DIRECTORY`, with the defaults of its kind. */
+function adHoc(app: App, from: string): ChosenSource {
+  const [, scheme, path = ''] = /^(sqlite|files|pgdata):(?:\/\/(?=\/))?(.*)$/s.exec(from) ?? [];
+  if (scheme === 'sqlite' || scheme === 'files') {
+    if (path === '') {
+      throw failure('usage', {
+        reason: `--from ${scheme}: names no path`,
+        suggestion: scheme === 'sqlite' ? '--from sqlite:./data/app.db' : '--from files:/srv/uploads',
+      });
+    }
+    const paths = [resolve(app.machine.cwd, path)];
+    return { name: nameOfPath(path, scheme), config: sourceSchema.parse({ type: scheme, paths }) };
+  }
+  if (scheme === 'pgdata') {
     throw failure('not_in_this_version', {
-      what: `--from ${scheme}:…`,
-      suggestion: 'this version backs up PostgreSQL: --from postgres://user@host:5432/database',
+      what: '--from pgdata:…',
+      suggestion: 'this version backs up PostgreSQL logically: --from postgres://user@host:5432/database',
     });
   }
   const name = sourceNameOf(from, '--from');
-  const config: SourceConfig = {
-    type: 'postgres',
-    url: new Secret(from),
-    connect_timeout: 10_000,
-    lock_timeout: 60_000,
-    jobs: 'auto',
-    globals: true,
-    tags: {},
-  };
-  return { name, config };
+  return { name, config: sourceSchema.parse({ type: 'postgres', url: from }) };
+}
+
+/** `app` for `./data/app.db`, `uploads` for `/srv/uploads/`. */
+function nameOfPath(path: string, otherwise: string): string {
+  const name = basename(path, '.db')
+    .replaceAll(/[^A-Za-z0-9_-]+/g, '-')
+    .replaceAll(/^[-_]+|-+$/g, '')
+    .slice(0, 63);
+  return name === '' ? otherwise : name;
 }
 
 function nothingConfigured(app: App): Error {

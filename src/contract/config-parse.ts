@@ -77,13 +77,13 @@ function sourceNames(layer: Layer): string[] {
   return isTree(sources) ? Object.keys(sources) : [];
 }
 
-/** A source that only the environment knows needs no `…_TYPE`: there is one type it can be. */
+/** A source that only the environment knows needs no `…_TYPE` unless it has paths: those have two types. */
 function nameTypes(layer: Layer): void {
   for (const name of sourceNames(layer)) {
     const path = ['sources', name];
     if (layer.origins.exact(path)?.layer !== 'environment') continue;
     const source = (layer.values['sources'] as Record<string, unknown>)[name] as Record<string, unknown>;
-    if (source['type'] === undefined) source['type'] = 'postgres';
+    if (source['type'] === undefined && source['paths'] === undefined) source['type'] = 'postgres';
   }
 }
 
@@ -101,6 +101,8 @@ function resolvePaths(config: Config, origins: Origins, input: ConfigInput): Con
   function visit(value: unknown, path: readonly string[]): unknown {
     if (typeof value === 'string' && settingAt(path)?.meta.path === true)
       return resolveOne(value, origins.of(path));
+    if (Array.isArray(value) && settingAt(path)?.meta.path === true)
+      return value.map((item: string) => resolveOne(item, origins.of(path)));
     if (typeof value !== 'object' || value === null || Object.getPrototypeOf(value) !== Object.prototype)
       return value;
     return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, visit(item, [...path, key])]));

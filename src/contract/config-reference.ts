@@ -3,8 +3,8 @@ import { describeDefault } from './config-template.ts';
 
 /** The page `docs/configuration.md`, from the schema. */
 export function configReference(): string {
-  const sections = Map.groupBy(allSettings, ({ path }) => path.slice(0, -1).join('.'));
-  return `${[introduction, ...Array.from(sections, ([name, settings]) => section(name, settings))].join('\n\n')}\n`;
+  const sections = Map.groupBy(allSettings, titleOf);
+  return `${[introduction, ...Array.from(sections, ([title, settings]) => section(title, settings))].join('\n\n')}\n`;
 }
 
 const introduction = `# Configuration
@@ -21,13 +21,16 @@ Flags win over environment variables, environment variables over the file, the f
 - **Exclusive settings** (a passphrase and a passphrase_file, say) given in the same place contradict each other; given in different places, the stronger place wins.
 - **Relative paths** in the file start at its directory, others at the current directory; \`~/\` is the home directory.
 - **Lists** in variables are separated by commas (\`shop,blog\`), tags are written \`key=value,key=value\`.
-- **Sources from variables alone**: \`HOLDFAST_SOURCES_SHOP_URL=postgres://…\` makes a source \`shop\`.
+- **Sources from variables alone**: \`HOLDFAST_SOURCES_SHOP_URL=postgres://…\` makes a source \`shop\`; one of another type than postgres needs \`…_TYPE\` too.
 
 \`holdfast config template\` prints a file with every setting, \`holdfast config validate\` checks yours, \`holdfast config show\` tells the value of each setting and where it comes from, \`holdfast config schema\` prints the JSON Schema for editors.`;
 
-function section(name: string, settings: readonly Setting[]): string {
-  const title =
-    name === '' ? 'General' : name.endsWith(anySourceName) ? 'Sources: `sources.<name>`' : `\`${name}\``;
+function titleOf({ path, sourceType }: Setting): string {
+  if (sourceType !== undefined) return `Sources of type ${sourceType}: \`sources.${anySourceName}\``;
+  return path.length === 1 ? 'General' : `\`${path.slice(0, -1).join('.')}\``;
+}
+
+function section(title: string, settings: readonly Setting[]): string {
   const rows = settings.map((setting) => {
     const key = setting.path.at(-1) ?? '';
     const choices =

@@ -79,3 +79,27 @@ export const secretSchema = z
   .transform((value) => new Secret(value));
 
 export const textSchema = z.string({ error: 'must be text' }).min(1, { error: 'must not be empty' });
+
+/** How many things may run at once: a number, or `auto`. */
+export function jobsSchema() {
+  return z
+    .union([z.literal('auto'), z.number().int().min(1).max(64)], {
+      error: 'must be auto or a whole number from 1 to 64',
+    })
+    .default('auto');
+}
+
+/** Labels, which every kind of source can have. */
+export function tagsSetting() {
+  return setting(z.record(textSchema, z.string({ error: 'must be text (quote it)' })).default({}), {
+    description: 'Labels every backup of this source carries',
+    example: '{ environment: production }',
+  });
+}
+
+/** A list of files, directories or patterns, of which there must be at least one. */
+export function pathsSchema() {
+  return z
+    .array(textSchema, { error: 'must be a list of paths' })
+    .min(1, { error: 'must name at least one path' });
+}

@@ -17,6 +17,8 @@ export interface TextForms {
 export interface Setting {
   /** `<name>` stands for the name of a source. */
   readonly path: SettingPath;
+  /** Of which type a source must be to have it; undefined for what belongs to no source. */
+  readonly sourceType: string | undefined;
   readonly meta: SettingMeta;
   readonly env: string;
   readonly forms: TextForms;
@@ -70,15 +72,16 @@ function samePath(a: SettingPath, b: SettingPath): boolean {
   return a.length === b.length && a.every((key, index) => key === b[index]);
 }
 
-function* walk(schema: unknown, path: SettingPath): Generator<Setting> {
+function* walk(schema: unknown, path: SettingPath, sourceType?: string): Generator<Setting> {
   const meta = settingRegistry.get(schema as z.ZodType);
   if (meta !== undefined) {
-    yield describe(schema as z.ZodType, path, meta);
+    yield describe(schema as z.ZodType, path, meta, sourceType);
     return;
   }
   const inner = peel(schema);
   if (inner instanceof z.ZodObject) {
-    for (const [key, value] of Object.entries(inner.shape)) yield* walk(value, [...path, key]);
+    const type = inner.shape['type'] instanceof z.ZodLiteral ? String(inner.shape['type'].value) : sourceType;
+    for (const [key, value] of Object.entries(inner.shape)) yield* walk(value, [...path, key], type);
   } else if (inner instanceof z.ZodRecord) {
     yield* walk(inner.valueType, [...path, anySourceName]);
   } else if (inner instanceof z.ZodDiscriminatedUnion) {
@@ -86,13 +89,19 @@ function* walk(schema: unknown, path: SettingPath): Generator<Setting> {
   }
 }
 
-function describe(schema: z.ZodType, path: SettingPath, meta: SettingMeta): Setting {
+function describe(
+  schema: z.ZodType,
+  path: SettingPath,
+  meta: SettingMeta,
+  sourceType: string | undefined,
+): Setting {
   const defaultValue =
     schema instanceof z.ZodDefault || schema instanceof z.ZodPrefault ? schema.def.defaultValue : undefined;
   const bases = [...baseTypes(schema)];
   const some = (test: (base: unknown) => boolean): boolean => bases.some(test);
   return {
     path,
+    sourceType,
     meta,
     env: meta.env ?? `HOLDFAST_${path.join('_').toUpperCase()}`,
     forms: {

@@ -16,12 +16,22 @@ export function configTemplate(): string {
   ];
   let section: readonly string[] = [];
   for (const setting of allSettings) {
-    const above = setting.path.slice(0, -1);
+    const above = setting.path.slice(0, -1).map((key) => (key === anySourceName ? nameFor(setting) : key));
     if (above.join('.') !== section.join('.')) lines.push(...openSection(above, section));
     section = above;
     lines.push('', ...settingLines(setting));
   }
   return `${lines.join('\n')}\n`;
+}
+
+const exampleNames: Readonly<Record<string, string>> = {
+  postgres: 'shop',
+  sqlite: 'agents',
+  files: 'uploads',
+};
+
+function nameFor({ sourceType = '' }: Setting): string {
+  return exampleNames[sourceType] ?? sourceType;
 }
 
 function openSection(above: readonly string[], before: readonly string[]): string[] {
@@ -30,11 +40,11 @@ function openSection(above: readonly string[], before: readonly string[]): strin
     if (before[depth] === key) return;
     const indent = '  '.repeat(depth);
     // A section may be empty, a source may not.
-    if (key === anySourceName)
+    if (above[0] === 'sources' && depth === 1)
       lines.push(
         '',
-        `${indent}# One block like this for each source, under a name of your choice.`,
-        `${indent}#shop:`,
+        `${indent}# One block like this for each source of this type, under a name of your choice.`,
+        `${indent}#${key}:`,
       );
     else lines.push('', `${indent}${key}:`);
   });

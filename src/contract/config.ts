@@ -1,6 +1,6 @@
 import { z } from 'zod';
-import { secretSchema, setting, sizeSchema, textSchema } from './config-setting.ts';
-import { jobsSchema, sourceSchema } from './config-source.ts';
+import { jobsSchema, secretSchema, setting, sizeSchema, textSchema } from './config-setting.ts';
+import { sourceSchema } from './config-source.ts';
 
 const yesNo = z.boolean({ error: 'must be true or false' });
 

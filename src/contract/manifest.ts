@@ -41,6 +41,8 @@ export const manifestSchema = z.strictObject({
   }),
   stats: statsSchema,
   warnings: z.array(z.string()),
+  /** What should be in the backup and is not, for people; absent when everything is. */
+  incomplete: z.string().min(1).optional(),
   /** Belongs to the source kind. */
   metadata: z.record(z.string(), z.unknown()),
   /** Newline-delimited JSON of `Entry`. */

@@ -3,7 +3,7 @@ import type { Clock } from '../kernel/clock.ts';
 import { newBackupId } from '../kernel/ids.ts';
 import type { Compression } from '../pipeline/codec.ts';
 import type { Repository } from '../repository/repository.ts';
-import type { BackupContext } from '../sources/port.ts';
+import type { BackupContext, PreviousBackup } from '../sources/port.ts';
 import type { BackupProgress, BackupSource, OperationContext } from './contract.ts';
 
 export interface BackupOptions extends OperationContext {
@@ -35,6 +35,7 @@ export async function backupSource(
     jobs,
     onNewBytes: (bytes) => progress.stored(bytes),
   });
+  const before = await repository.newestOf({ name: source.name, kind: source.kind }, { signal });
   const context: BackupContext = {
     signal,
     log: log.child({ backup: id, source: source.name }),
@@ -42,6 +43,8 @@ export async function backupSource(
     run: (task, input, runOptions) => session.run(task, input, runOptions),
     openStream: (chunking) => session.openStream(chunking),
     addEntry: (entry) => session.addEntry(entry),
+    previous: before === undefined ? null : previousBackup(repository, before, signal),
+    keep: (streams) => session.keep(streams),
     progress: {
       phase: (text) => progress.phase(text),
       total: (bytes) => progress.total(bytes),
@@ -69,7 +72,18 @@ export async function backupSource(
       bytes_new: counts.bytesNew,
     },
     warnings: [...outcome.warnings],
+    ...(outcome.incomplete === undefined ? {} : { incomplete: outcome.incomplete }),
     metadata: { ...outcome.metadata },
     entries,
   }));
+}
+
+function previousBackup(repository: Repository, manifest: Manifest, signal: AbortSignal): PreviousBackup {
+  return {
+    id: manifest.id,
+    startedAtMs: Date.parse(manifest.started_at),
+    host: manifest.origin.host,
+    metadata: manifest.metadata,
+    entries: () => repository.entries(manifest, { signal }),
+  };
 }

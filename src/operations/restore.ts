@@ -1,6 +1,7 @@
 import type { Manifest } from '../contract/manifest.ts';
 import type { Repository } from '../repository/repository.ts';
 import { checkBackup } from './check-backup.ts';
+import type { RestoreContext } from '../sources/port.ts';
 import type { OperationContext, Restorer } from './contract.ts';
 
 /**
@@ -13,17 +14,28 @@ export async function restoreBackup<R>(
   restorer: Restorer<R>,
   context: OperationContext,
 ): Promise<R> {
-  const { signal, log, jobs, progress } = context;
+  const { signal, progress } = context;
   progress.phase('checking the backup');
   const needs = restorer.needs?.bind(restorer);
   await checkBackup(repository, manifest, needs === undefined ? { signal } : { signal, needs });
-  return await restorer.restore({
+  return await restorer.restore(restoreContext(repository, manifest, context));
+}
+
+/** What a source sees of a backup that is restored, or for which a restore is planned. */
+export function restoreContext(
+  repository: Repository,
+  manifest: Manifest,
+  { signal, log, jobs, progress }: OperationContext,
+): RestoreContext {
+  return {
     signal,
     log: log.child({ backup: manifest.id }),
     jobs,
     metadata: manifest.metadata,
     entries: () => repository.entries(manifest, { signal }),
     open: (stream) => repository.open(stream, { signal }),
+    readTogether: (streams) => repository.readTogether(streams, { signal }),
+    run: (task, input, options) => repository.workers().run(task, input, { signal, ...options }),
     progress,
-  });
+  };
 }

@@ -44,12 +44,8 @@ export class MapBuilder {
   }
 
   add(extent: Extent): void {
-    const record = Buffer.allocUnsafe(mapRecordBytes);
-    record.set(extent.id, 0);
-    record.writeUInt32LE(extent.offset, 32);
-    record.writeUInt32LE(extent.length, 36);
     this.#sizeBytes += extent.length;
-    this.#append(0, record, extent.length);
+    this.#append(0, extentRow(extent), extent.length);
   }
 
   finish(): MapRoot {
@@ -97,6 +93,15 @@ export class MapBuilder {
     level.bytes = 0;
     this.#append(depth + 1, record, bytes);
   }
+}
+
+/** An extent as a leaf node has it. */
+export function extentRow(extent: Extent): Buffer {
+  const row = Buffer.allocUnsafe(mapRecordBytes);
+  row.set(extent.id, 0);
+  row.writeUInt32LE(extent.offset, 32);
+  row.writeUInt32LE(extent.length, 36);
+  return row;
 }
 
 /** The extents of a leaf node. Throws a plain `Error` when it cannot be one. */

@@ -3,6 +3,7 @@ import { runAgain } from '../kernel/errors/core.ts';
 import { failure, reasonOf } from '../kernel/errors/failure.ts';
 import { siblingModule } from '../kernel/module-url.ts';
 import type { BlobHost, SinkCounts } from './blob-sink.ts';
+import { serveStored, type StoredHost } from './stored.ts';
 import { Channel, Moved } from './channel.ts';
 import type { PackFindings, PackToCheck } from './check-pack.ts';
 import type { Decoded, DecodeRequest } from './decode.ts';
@@ -12,6 +13,11 @@ import type { RunRequest, WorkerSetup } from './worker.ts';
 
 /** A task that does not end by itself after it was told to is ended with its thread, after this long. */
 const abortGraceMs = 15_000;
+
+/** The repository behind the workers of a backup. */
+export interface PoolHost extends BlobHost {
+  readonly stored: StoredHost;
+}
 
 interface Member {
   readonly worker: Worker;
@@ -25,7 +31,7 @@ interface Member {
 export class WorkerPool implements AsyncDisposable {
   readonly #setup: WorkerSetup;
   readonly #size: number;
-  readonly #host: BlobHost | undefined;
+  readonly #host: PoolHost | undefined;
   readonly #members: Member[] = [];
   readonly #waiting: (() => void)[] = [];
   #busy = 0;
@@ -34,7 +40,7 @@ export class WorkerPool implements AsyncDisposable {
   /** A worker that died took sealed blobs with it: nothing that follows may be reported as stored. */
   #broken: Error | undefined;
 
-  constructor(setup: WorkerSetup, size: number, host?: BlobHost) {
+  constructor(setup: WorkerSetup, size: number, host?: PoolHost) {
     this.#setup = setup;
     this.#size = Math.max(1, size);
     this.#host = host;
@@ -154,6 +160,7 @@ export class WorkerPool implements AsyncDisposable {
         const buffer = await this.#blobHost().storePack(pack);
         return new Moved(buffer, [buffer]);
       },
+      ...serveStored(() => this.#blobHost().stored),
       progress: ({ runId, bytes, bytesNew }: { runId: number; bytes: number; bytesNew: number }) => {
         this.#host?.foundNew?.(bytesNew);
         runs.get(runId)?.onProgress?.(bytes);
@@ -173,7 +180,7 @@ export class WorkerPool implements AsyncDisposable {
     return member;
   }
 
-  #blobHost(): BlobHost {
+  #blobHost(): PoolHost {
     if (this.#host === undefined) throw new Error('this pool only reads');
     return this.#host;
   }

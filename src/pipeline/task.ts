@@ -1,4 +1,6 @@
 import type { StreamRef } from '../contract/stream.ts';
+import type { Extent } from './map.ts';
+import type { StoredData } from './stored.ts';
 
 /** How a stream is cut into chunks: by content around a mean size, or at fixed multiples of a page size. */
 export type Chunking =
@@ -16,12 +18,33 @@ export interface StreamWriter {
   finish(): Promise<StreamRef>;
 }
 
+/**
+ * Puts a stream together from parts of blobs, new ones and those of an earlier backup. Calls must not overlap.
+ */
+export interface MapWriter {
+  /** Stores a blob of at most 4 MiB and gives its id; it is copied before this returns its promise. */
+  blob(raw: Uint8Array): Promise<Uint8Array>;
+  /** The bytes that come next: a part of a blob that was stored here, or that `stored.present` has said to be there. */
+  extent(extent: Extent): Promise<void>;
+  /** Ends the stream. Its blobs are durable only once the session that owns it has committed. */
+  finish(): Promise<StreamRef>;
+}
+
 /** What a task running in a pipeline worker (or on the main thread) may use. */
 export interface TaskContext {
   /** Aborts when the session does. The task must then end soon, children and all. */
   readonly signal: AbortSignal;
   /** Opens a stream to store. Several may be open at once. */
   openStream(chunking: Chunking): StreamWriter;
+  /** Opens a stream that is put together from extents. */
+  openMap(): MapWriter;
+  /**
+   * Stores each of these (at most 4 MiB) as a stream of one chunk: much faster for many small ones than a writer each.
+   * Their bytes must stay as they are until it resolves.
+   */
+  storeWhole(contents: readonly Uint8Array[]): Promise<readonly StreamRef[]>;
+  /** What earlier backups have stored. Only in a backup. */
+  readonly stored: StoredData;
   /** Reports source bytes read since the last call; cheap, may be called for every buffer. */
   progress(bytesRead: number): void;
   /** Sends a structured-cloneable message to whoever started the task (`onMessage`). */

@@ -9,6 +9,8 @@ import { checkPack, type PackToCheck } from './check-pack.ts';
 import { decodeTogether, probeBlobs, type DecodeRequest } from './decode.ts';
 import type { PipelineKeys } from './keys.ts';
 import type { FinishedPack } from './pack-builder.ts';
+import { ExtentMapWriter, storeWhole } from './map-writer.ts';
+import { storedOver } from './stored.ts';
 import { ChunkedStreamWriter, WindowPool } from './stream-writer.ts';
 import type { Task, TaskContext } from './task.ts';
 
@@ -36,6 +38,7 @@ const host: BlobHost = {
 const sink = new BlobSink(setup.keys, setup.compression, host);
 const windows = new WindowPool(setup.keys.gearTable);
 const hasher = new BlobHasher(setup.keys.blobIdKey);
+const stored = storedOver(() => channel);
 /** Of the sink's new bytes, how many have been told. */
 let newBytesTold = 0;
 
@@ -69,6 +72,9 @@ async function run(request: RunRequest): Promise<unknown> {
   const context: TaskContext = {
     signal: controller.signal,
     openStream: (chunking) => new ChunkedStreamWriter({ hasher, sink, windows, chunking }),
+    openMap: () => new ExtentMapWriter(hasher, sink),
+    storeWhole: (contents) => storeWhole(hasher, sink, contents),
+    stored,
     progress: (bytes) => {
       unreported += bytes;
       if (unreported >= 4 * 1024 * 1024) report();

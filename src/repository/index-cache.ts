@@ -206,6 +206,21 @@ export class IndexCache implements Disposable {
     return wanted;
   }
 
+  /** For each id 1 when a present pack has a copy that is not known to be damaged. The session relies on those. */
+  present(ids: Uint8Array): Uint8Array<ArrayBuffer> {
+    const answers = new Uint8Array(ids.length / blobIdBytes);
+    this.#inTransaction('BEGIN', () => {
+      for (let index = 0; index < answers.length; index += 1) {
+        const id = ids.subarray(index * blobIdBytes, (index + 1) * blobIdBytes);
+        const found = this.#statements.presentPack.get(id);
+        if (found === undefined) continue;
+        answers[index] = 1;
+        this.#statements.depend.run(Number(found['pack']));
+      }
+    });
+    return answers;
+  }
+
   /** Forgets what earlier sessions of this connection claimed. */
   beginSession(): void {
     this.#coded(() => this.#database.exec('DELETE FROM temp.claimed; DELETE FROM temp.depended'));

@@ -1,7 +1,7 @@
 import type { Manifest } from '../contract/manifest.ts';
 import { entrySchema, type Entry, type StreamRef } from '../contract/stream.ts';
 import type { Clock } from '../kernel/clock.ts';
-import { failure, reasonOf } from '../kernel/errors/failure.ts';
+import { failure, isFailure, reasonOf } from '../kernel/errors/failure.ts';
 import { splitLines } from '../kernel/lines.ts';
 import type { Logger } from '../kernel/log.ts';
 import type { Secret } from '../kernel/secret.ts';
@@ -17,8 +17,11 @@ import { syncIndex, type IndexProblem } from './index-sync.ts';
 import { NoKeyring, StoredKeyring, type Unlocked } from './keyring.ts';
 import { listManifests, readManifest } from './manifests.ts';
 import type { BackupName, CallContext, Keyring, RepositoryInfo, SessionOptions } from './model.ts';
-import { readStream } from './stream-reader.ts';
+import { readStream, readTogether } from './stream-reader.ts';
 import { WriteSession } from './write-session.ts';
+
+/** So many backups of other sources may have come since the one looked for. */
+const lookBack = 200;
 
 export interface OpenOptions {
   /** Null when none was given; that is enough for a repository that is not encrypted. */
@@ -102,14 +105,37 @@ export class Repository implements AsyncDisposable {
     yield* readStream(await this.reader(context.signal), stream, context.signal);
   }
 
+  /** The bytes of several whole streams, in order; a few MiB together at most, for all are in memory at once. */
+  async readTogether(
+    streams: readonly StreamRef[],
+    context: CallContext = {},
+  ): Promise<readonly Uint8Array[]> {
+    return await readTogether(await this.reader(context.signal), streams, context.signal);
+  }
+
+  /** The newest backup of a source whose manifest can be read, among the newest few; undefined when there is none. */
+  async newestOf(source: Manifest['source'], context: CallContext = {}): Promise<Manifest | undefined> {
+    for (const name of (await this.names(context)).slice(-lookBack).toReversed()) {
+      try {
+        const manifest = await this.manifest(name, context);
+        if (manifest.source.name === source.name && manifest.source.kind === source.kind) return manifest;
+      } catch (error) {
+        if (!isFailure(error, 'object_damaged') && !isFailure(error, 'backup_unknown')) throw error;
+      }
+    }
+    return undefined;
+  }
+
   /** Begins a backup. One session at a time for an open repository; open it again for another. */
   async beginSession({ signal, compression, jobs, onNewBytes }: SessionOptions): Promise<WriteSession> {
     requireFeatures(this.#config, this.storage.location, ['read', 'write']);
     const cache = await this.cache(signal);
+    const reader = await this.reader(signal);
     return new WriteSession({
       storage: this.storage,
       keys: this.pipelineKeys,
       cache,
+      reader,
       compression,
       jobs,
       signal,

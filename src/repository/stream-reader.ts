@@ -1,14 +1,21 @@
 import type { StreamRef } from '../contract/stream.ts';
 import { failure, reasonOf } from '../kernel/errors/failure.ts';
 import { blobIdBytes } from '../pipeline/blob.ts';
-import { readExtents, readNodeReferences, type Extent } from '../pipeline/map.ts';
+import {
+  extentRow,
+  readExtents,
+  readNodeReferences,
+  type Extent,
+  type NodeReference,
+} from '../pipeline/map.ts';
 import { type BlobReader, groupReads, type OpenedBlob, type ReadGroup, shortId } from './blob-reader.ts';
 import type { Located } from './index-cache.ts';
 
-/** Reads under way ahead of the consumer. With groups of at most 2 MiB this bounds the memory of one open stream. */
+/** Reads under way ahead of the consumer. With reads of at most 2 MiB this bounds the memory of one open stream. */
 const readAhead = 3;
-/** Extents looked up and grouped at a time. */
-const extentWindow = 256;
+const readBytes = 2 * 1024 * 1024;
+/** Extents of one read, which may be small parts of few blobs. */
+const extentWindow = 1024;
 
 /** The extents of a stream, in order; nodes of its map are read as they are needed. */
 export async function* extentsOf(
@@ -16,35 +23,47 @@ export async function* extentsOf(
   stream: StreamRef,
   signal?: AbortSignal,
 ): AsyncGenerator<Extent, void, void> {
-  if (stream.root === null) return;
-  const root = Buffer.from(stream.root, 'hex');
-  if (stream.depth === 0) {
-    yield { id: root, offset: 0, length: stream.size_bytes };
-    return;
-  }
-  yield* extentsBelow(reader, root, stream.depth, signal);
+  const root = Buffer.from(stream.root ?? '', 'hex');
+  for await (const rows of extentRows(reader, stream, signal)) yield* readable(root, () => readExtents(rows));
 }
 
-async function* extentsBelow(
+/** The same as rows of a map's leaf, a leaf at a time, not looked into. */
+export async function* extentRows(
+  reader: BlobReader,
+  stream: StreamRef,
+  signal?: AbortSignal,
+): AsyncGenerator<Uint8Array, void, void> {
+  if (stream.root === null) return;
+  const root = Buffer.from(stream.root, 'hex');
+  if (stream.depth > 0) yield* leavesBelow(reader, root, stream.depth, signal);
+  else yield extentRow({ id: root, offset: 0, length: stream.size_bytes });
+}
+
+async function* leavesBelow(
   reader: BlobReader,
   node: Uint8Array,
   depth: number,
   signal?: AbortSignal,
-): AsyncGenerator<Extent, void, void> {
+): AsyncGenerator<Uint8Array, void, void> {
   const bytes = await reader.read(node, signal);
-  try {
-    if (depth === 1) {
-      yield* readExtents(bytes);
-      return;
-    }
-  } catch (error) {
-    throw failure(
-      'blob_damaged',
-      { blob: shortId(node), name: 'a map', reason: reasonOf(error) },
-      { cause: error },
-    );
+  if (depth === 1) {
+    yield bytes;
+    return;
   }
-  for (const child of readNodeReferences(bytes)) yield* extentsBelow(reader, child.id, depth - 1, signal);
+  for (const child of childrenOf(node, bytes)) yield* leavesBelow(reader, child.id, depth - 1, signal);
+}
+
+function childrenOf(node: Uint8Array, bytes: Uint8Array): readonly NodeReference[] {
+  return readable(node, () => readNodeReferences(bytes));
+}
+
+function readable<T>(node: Uint8Array, read: () => T): T {
+  try {
+    return read();
+  } catch (error) {
+    const damage = { blob: shortId(node), name: 'a map', reason: reasonOf(error) };
+    throw failure('blob_damaged', damage, { cause: error });
+  }
 }
 
 /** The bytes of a stream, in order and checked. Ends with an error when they do not add up to its size. */
@@ -65,8 +84,9 @@ export async function* readStream(
   }
 }
 
+/** Extents that come next, and what to read for them: each blob once, however many parts of it they use. */
 interface PlannedRead {
-  readonly group: ReadGroup;
+  readonly groups: readonly ReadGroup[];
   readonly extents: readonly Extent[];
 }
 
@@ -75,23 +95,58 @@ async function* plannedReads(
   stream: StreamRef,
   signal?: AbortSignal,
 ): AsyncGenerator<PlannedRead, void, void> {
-  let window: Extent[] = [];
+  let extents: Extent[] = [];
+  let blobs = new Map<string, Located>();
+  let rawBytes = 0;
   for await (const extent of extentsOf(reader, stream, signal)) {
-    window.push(extent);
-    if (window.length < extentWindow) continue;
-    yield* planWindow(reader, window);
-    window = [];
+    const key = keyOf(extent.id);
+    if (!blobs.has(key)) {
+      const located = reader.locate(extent.id);
+      if (
+        extents.length > 0 &&
+        (rawBytes + located.rawLength > readBytes || extents.length >= extentWindow)
+      ) {
+        yield { groups: groupReads(inPackOrder(blobs)), extents };
+        extents = [];
+        blobs = new Map();
+        rawBytes = 0;
+      }
+      blobs.set(key, located);
+      rawBytes += located.rawLength;
+    }
+    extents.push(extent);
   }
-  yield* planWindow(reader, window);
+  if (extents.length > 0) yield { groups: groupReads(inPackOrder(blobs)), extents };
 }
 
-function* planWindow(reader: BlobReader, extents: readonly Extent[]): Generator<PlannedRead, void, void> {
-  const located: Located[] = extents.map((extent) => reader.locate(extent.id));
-  let from = 0;
-  for (const group of groupReads(located)) {
-    yield { group, extents: extents.slice(from, from + group.blobs.length) };
-    from += group.blobs.length;
-  }
+/** Changed pages lie in other packs than what is around them: together they are read by fewer requests. */
+function inPackOrder(blobs: ReadonlyMap<string, Located>): Located[] {
+  const packs = Map.groupBy(blobs.values(), ({ packId }) => packId);
+  return [...packs.values()].flatMap((inPack) => inPack.toSorted((a, b) => a.offset - b.offset));
+}
+
+function keyOf(id: Uint8Array): string {
+  return Buffer.from(id.buffer, id.byteOffset, id.length).toString('latin1');
+}
+
+type OpenedBlobs = ReadonlyMap<string, OpenedBlob>;
+
+async function openAll(
+  reader: BlobReader,
+  groups: readonly ReadGroup[],
+  signal?: AbortSignal,
+): Promise<OpenedBlobs> {
+  const opened = new Map<string, OpenedBlob>();
+  await Promise.all(
+    groups.map(async (group) => {
+      const blobs = await reader.readGroup(group, signal);
+      group.blobs.forEach(({ id }, index) => {
+        const blob = blobs[index];
+        if (blob !== undefined) opened.set(keyOf(id), blob);
+      });
+    }),
+  );
+  return opened;
 }
 
 /** Starts reads ahead of the consumer and hands their pieces out in order. */
@@ -100,7 +155,7 @@ async function* inOrder(
   reads: AsyncIterable<PlannedRead>,
   signal?: AbortSignal,
 ): AsyncGenerator<Uint8Array, void, void> {
-  const ahead: { read: PlannedRead; opened: Promise<readonly OpenedBlob[]> }[] = [];
+  const ahead: { read: PlannedRead; opened: Promise<OpenedBlobs> }[] = [];
   const next = async function* (): AsyncGenerator<Uint8Array, void, void> {
     const first = ahead.shift();
     if (first !== undefined) yield* piecesOf(first.read, await first.opened);
@@ -108,7 +163,7 @@ async function* inOrder(
   try {
     for await (const read of reads) {
       signal?.throwIfAborted();
-      const opened = reader.readGroup(read.group, signal);
+      const opened = openAll(reader, read.groups, signal);
       opened.catch(() => {}); // Awaited later, in order; until then a rejection is not unhandled.
       ahead.push({ read, opened });
       if (ahead.length >= readAhead) yield* next();
@@ -120,10 +175,10 @@ async function* inOrder(
 }
 
 /** What the extents cover, in as few pieces as lie together in memory. */
-function* piecesOf(read: PlannedRead, opened: readonly OpenedBlob[]): Generator<Uint8Array, void, void> {
+function* piecesOf(read: PlannedRead, opened: OpenedBlobs): Generator<Uint8Array, void, void> {
   let run: Uint8Array = new Uint8Array(0);
-  for (const [index, extent] of read.extents.entries()) {
-    const piece = pieceOf(extent, opened[index]);
+  for (const extent of read.extents) {
+    const piece = pieceOf(extent, opened.get(keyOf(extent.id)));
     if (run.buffer === piece.buffer && run.byteOffset + run.length === piece.byteOffset) {
       run = new Uint8Array(run.buffer, run.byteOffset, run.length + piece.length);
     } else {
@@ -141,4 +196,38 @@ function pieceOf(extent: Extent, blob: OpenedBlob | undefined): Uint8Array {
   if (piece.length === extent.length) return piece;
   const reason = `the map asks for bytes ${extent.offset} to ${extent.offset + extent.length} of ${blob.raw.length}`;
   throw failure('blob_damaged', { blob: shortId(extent.id), name: 'a map', reason });
+}
+
+/**
+ * The bytes of several whole streams, in order, all in memory at once. Streams of one chunk that lie near each other are
+ * read by one request; others are read one after another.
+ */
+export async function readTogether(
+  reader: BlobReader,
+  streams: readonly StreamRef[],
+  signal?: AbortSignal,
+): Promise<Uint8Array[]> {
+  const single = streams.filter(({ root, depth }) => root !== null && depth === 0);
+  const blobs = new Map<string, Located>();
+  for (const { root } of single) {
+    const id = Buffer.from(root ?? '', 'hex');
+    if (!blobs.has(keyOf(id))) blobs.set(keyOf(id), reader.locate(id));
+  }
+  const opened = await openAll(reader, groupReads(inPackOrder(blobs)), signal);
+  const contents: Uint8Array[] = [];
+  for (const stream of streams) {
+    if (stream.root === null) contents.push(new Uint8Array(0));
+    else if (stream.depth > 0) contents.push(await wholeStream(reader, stream, signal));
+    else {
+      const id = Buffer.from(stream.root, 'hex');
+      contents.push(pieceOf({ id, offset: 0, length: stream.size_bytes }, opened.get(keyOf(id))));
+    }
+  }
+  return contents;
+}
+
+async function wholeStream(reader: BlobReader, stream: StreamRef, signal?: AbortSignal): Promise<Uint8Array> {
+  const pieces: Uint8Array[] = [];
+  for await (const piece of readStream(reader, stream, signal)) pieces.push(piece);
+  return Buffer.concat(pieces);
 }

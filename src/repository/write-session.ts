@@ -2,20 +2,23 @@ import type { Manifest } from '../contract/manifest.ts';
 import type { Entry, StreamRef } from '../contract/stream.ts';
 import { failure } from '../kernel/errors/failure.ts';
 import { BlobHasher, blobTypes } from '../pipeline/blob.ts';
-import { BlobSink, type BlobHost, type SinkCounts } from '../pipeline/blob-sink.ts';
+import { BlobSink, type SinkCounts } from '../pipeline/blob-sink.ts';
 import type { Compression } from '../pipeline/codec.ts';
 import type { PipelineKeys } from '../pipeline/keys.ts';
 import type { FinishedPack } from '../pipeline/pack-builder.ts';
 import { footerEntryBytes } from '../pipeline/pack-format.ts';
-import { WorkerPool } from '../pipeline/pool.ts';
+import { type PoolHost, WorkerPool } from '../pipeline/pool.ts';
 import { ChunkedStreamWriter, WindowPool } from '../pipeline/stream-writer.ts';
 import type { Chunking, RunOptions, StreamWriter, TaskModule } from '../pipeline/task.ts';
 import type { Storage } from '../storage/port.ts';
+import type { BlobReader } from './blob-reader.ts';
 import type { IndexCache } from './index-cache.ts';
 import { encodeIndex, type IndexedPack } from './index-object.ts';
 import { listPacks } from './index-sync.ts';
+import { keepStreams } from './keep.ts';
 import { indexObject, packObject } from './layout.ts';
 import { commitManifest } from './manifests.ts';
+import { extentRows, readStream } from './stream-reader.ts';
 
 /** An index object is written after this many rows: an interrupted backup is found again up to there at once. */
 const indexRows = 32_768;
@@ -24,6 +27,7 @@ export interface SessionParts {
   readonly storage: Storage;
   readonly keys: PipelineKeys;
   readonly cache: IndexCache;
+  readonly reader: BlobReader;
   readonly compression: Compression;
   readonly jobs: number;
   readonly signal: AbortSignal;
@@ -55,10 +59,16 @@ export class WriteSession implements AsyncDisposable {
   constructor(parts: SessionParts) {
     this.#parts = parts;
     parts.cache.beginSession();
-    const host: BlobHost = {
+    const { reader, signal } = parts;
+    const host: PoolHost = {
       claim: (ids) => Promise.resolve(parts.cache.claim(ids)),
       storePack: (pack) => this.#storePack(pack),
       foundNew: (bytes) => parts.onNewBytes?.(bytes),
+      stored: {
+        present: (ids) => Promise.resolve(parts.cache.present(ids)),
+        read: (stream, what) =>
+          what === 'bytes' ? readStream(reader, stream, signal) : extentRows(reader, stream, signal),
+      },
     };
     const { keys, compression } = parts;
     this.#pool = new WorkerPool({ keys, compression }, parts.jobs, host);
@@ -74,6 +84,12 @@ export class WriteSession implements AsyncDisposable {
   async run<I, O>(task: TaskModule<I, O>, input: I, options: RunOptions = {}): Promise<O> {
     const signals = [this.#parts.signal, options.signal].filter((signal) => signal !== undefined);
     return await this.#pool.run(task, input, { ...options, signal: AbortSignal.any(signals) });
+  }
+
+  /** Which streams of earlier backups this one may have as they are. */
+  async keep(streams: readonly StreamRef[]): Promise<readonly boolean[]> {
+    const { reader, cache, signal } = this.#parts;
+    return await keepStreams(reader, cache, streams, signal);
   }
 
   openStream(chunking: Chunking): StreamWriter {

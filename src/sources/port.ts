@@ -2,6 +2,18 @@ import type { Entry, StreamRef } from '../contract/stream.ts';
 import type { Logger } from '../kernel/log.ts';
 import type { Chunking, RunOptions, StreamWriter, TaskModule } from '../pipeline/task.ts';
 
+/** An earlier backup of the same source that this one may build on. */
+export interface PreviousBackup {
+  readonly id: string;
+  /** When it started: milliseconds since 1970. */
+  readonly startedAtMs: number;
+  /** Of the machine it was taken on. */
+  readonly host: string;
+  readonly metadata: Readonly<Record<string, unknown>>;
+  /** The entries in their order; streamed, may be called more than once. Rejects where they are damaged. */
+  entries(): AsyncIterable<Entry>;
+}
+
 /** What a source may do while it is backed up. The repository's write session stands behind it. */
 export interface BackupContext {
   readonly signal: AbortSignal;
@@ -14,6 +26,13 @@ export interface BackupContext {
   openStream(chunking: Chunking): StreamWriter;
   /** Adds an entry to the backup. Entries keep the order of the calls. */
   addEntry(entry: Entry): Promise<void>;
+  /** The newest earlier backup of the source of this name and kind whose manifest can be read; null when there is none. */
+  readonly previous: PreviousBackup | null;
+  /**
+   * For each stream of an earlier backup whether everything it is made of is in the repository and good, so that this
+   * backup may have it as it is. What it answers yes for is checked once more at the commit.
+   */
+  keep(streams: readonly StreamRef[]): Promise<readonly boolean[]>;
   readonly progress: Progress;
 }
 
@@ -31,6 +50,13 @@ export interface RestoreContext {
    * Rejects with `blob_damaged` or `object_missing` naming the object. Several may be open at once.
    */
   open(stream: StreamRef): AsyncIterable<Uint8Array>;
+  /**
+   * The bytes of several whole streams, in their order: much faster for many small ones. At most a few MiB together,
+   * for they are all in memory at once. Rejects as `open` does.
+   */
+  readTogether(streams: readonly StreamRef[]): Promise<readonly Uint8Array[]>;
+  /** Runs a task in a worker thread, for what is written to the target. Waits for a free worker. It stores nothing. */
+  run<I, O>(task: TaskModule<I, O>, input: I, options?: RunOptions): Promise<O>;
   readonly progress: Progress;
 }
 
@@ -48,6 +74,11 @@ export interface BackupOutcome {
   readonly metadata: Readonly<Record<string, unknown>>;
   /** Things the user should know about this backup (skipped, changed while read …). */
   readonly warnings: readonly string[];
+  /**
+   * What should be in this backup and is not, in words for people: `2 of 5 databases could not be read`. The backup is
+   * kept and marked, and the command ends as partly done. Absent when everything is there.
+   */
+  readonly incomplete?: string | undefined;
 }
 
 /** One finding of `doctor`, with its mend. */

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { connectionOf, wantedDatabases } from '../../src/app/postgres-source.ts';
-import { sourceSchema } from '../../src/contract/config-source.ts';
+import { connectionOf, wantedDatabases } from '../../src/app/kinds/postgres-source.ts';
+import { postgresSourceSchema as sourceSchema } from '../../src/contract/config-source-postgres.ts';
 
 const fields = { type: 'postgres', host: 'h', user: 'backup' };
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { restoreTarget } from '../../src/app/restore-target.ts';
+import { restoreTarget } from '../../src/app/kinds/postgres-target.ts';
 import { isFailure } from '../../src/kernel/errors/failure.ts';
 
 const refused = (error: unknown): boolean => isFailure(error, 'postgres_restore_target');

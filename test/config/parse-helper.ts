@@ -1,3 +1,4 @@
+import type { PostgresSourceConfig } from '../../src/contract/config-source-postgres.ts';
 import { parseConfig, type FlagSetting, type ParsedConfig } from '../../src/contract/config-parse.ts';
 import { isFailure, type HoldfastError } from '../../src/kernel/errors/failure.ts';
 
@@ -13,6 +14,12 @@ export function parse(
     cwd: '/work',
     home: '/home/me',
   });
+}
+
+/** A source of type postgres, of that name. */
+export function postgresSource({ config }: ParsedConfig, name: string): PostgresSourceConfig | undefined {
+  const source = config.sources[name];
+  return source?.type === 'postgres' ? source : undefined;
 }
 
 /** What parsing throws; fails when it does not throw a coded error. */

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { describeOrigin } from '../../src/contract/config-layer.ts';
-import { parse, refusal } from './parse-helper.ts';
+import { parse, postgresSource, refusal } from './parse-helper.ts';
 
 describe('refusing', () => {
   it('names the nearest setting for an unknown one, with line and column', () => {
@@ -102,19 +102,13 @@ describe('refusing', () => {
 
 describe('interpolation', () => {
   it('takes variables inside quotes, plain values and flow mappings', () => {
-    const { config } = parse(
+    const parsed = parse(
       'encryption: { passphrase: ${PASS} }\nsources:\n  shop: { type: postgres, host: "${H}", port: ${P}, user: u${N:-1} }\n',
       { PASS: 'a: b # {c}', H: 'db', P: '6543' },
     );
-    assert.equal(config.encryption.passphrase?.reveal(), 'a: b # {c}');
-    assert.deepEqual(
-      {
-        host: config.sources['shop']?.host,
-        port: config.sources['shop']?.port,
-        user: config.sources['shop']?.user,
-      },
-      { host: 'db', port: 6543, user: 'u1' },
-    );
+    assert.equal(parsed.config.encryption.passphrase?.reveal(), 'a: b # {c}');
+    const { host, port, user } = postgresSource(parsed, 'shop') ?? {};
+    assert.deepEqual({ host, port, user }, { host: 'db', port: 6543, user: 'u1' });
   });
 
   it('uses the default for an unset and for an empty variable', () => {
@@ -183,19 +177,18 @@ describe('precedence', () => {
     const shop = parse('sources: { shop: { type: postgres, host: db } }', {
       HOLDFAST_SOURCES_SHOP_URL: 'postgres://e',
     });
-    assert.equal(shop.config.sources['shop']?.host, undefined);
+    assert.equal(postgresSource(shop, 'shop')?.host, undefined);
   });
 });
 
 describe('the environment', () => {
   it('reaches a source whose name has a hyphen, and makes new ones', () => {
-    const { config } = parse('sources: { my-shop: { type: postgres } }', {
+    const parsed = parse('sources: { my-shop: { type: postgres } }', {
       HOLDFAST_SOURCES_MY_SHOP_HOST: 'db',
       HOLDFAST_SOURCES_BLOG_PASSWORD_FILE: '~/p',
     });
-    assert.equal(config.sources['my-shop']?.host, 'db');
-    assert.equal(config.sources['blog']?.password_file, '/home/me/p');
-    assert.equal(config.sources['blog']?.type, 'postgres');
+    assert.equal(postgresSource(parsed, 'my-shop')?.host, 'db');
+    assert.equal(postgresSource(parsed, 'blog')?.password_file, '/home/me/p');
   });
 
   it('refuses a misspelt variable of a source, and reports other unknown ones', () => {
@@ -209,9 +202,12 @@ describe('the environment', () => {
   });
 
   it('is enough without a file: DATABASE_URL', () => {
-    const { config } = parse(null, { DATABASE_URL: 'postgres://u:p%40@h/my%20shop?sslmode=require' });
-    assert.deepEqual(Object.keys(config.sources), ['my-shop']);
-    assert.equal(config.sources['my-shop']?.url?.reveal(), 'postgres://u:p%40@h/my%20shop?sslmode=require');
+    const parsed = parse(null, { DATABASE_URL: 'postgres://u:p%40@h/my%20shop?sslmode=require' });
+    assert.deepEqual(Object.keys(parsed.config.sources), ['my-shop']);
+    assert.equal(
+      postgresSource(parsed, 'my-shop')?.url?.reveal(),
+      'postgres://u:p%40@h/my%20shop?sslmode=require',
+    );
   });
 
   it('is enough without a file: PG* variables', () => {

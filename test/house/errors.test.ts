@@ -8,9 +8,12 @@ import { configErrors } from '../../src/kernel/errors/config.ts';
 import { coreErrors } from '../../src/kernel/errors/core.ts';
 import type { ErrorEntry } from '../../src/kernel/errors/define.ts';
 import { demoErrors } from '../../src/kernel/errors/demo.ts';
+import { filesErrors } from '../../src/kernel/errors/files.ts';
 import { keyErrors } from '../../src/kernel/errors/keys.ts';
 import { postgresErrors } from '../../src/kernel/errors/postgres.ts';
 import { repositoryErrors } from '../../src/kernel/errors/repository.ts';
+import { restoreErrors } from '../../src/kernel/errors/restore.ts';
+import { sqliteErrors } from '../../src/kernel/errors/sqlite.ts';
 import { storageErrors } from '../../src/kernel/errors/storage.ts';
 
 const root = join(import.meta.dirname, '../..');
@@ -22,7 +25,10 @@ const parts: Record<string, Record<string, ErrorEntry>> = {
   20: storageErrors,
   30: repositoryErrors,
   31: keyErrors,
+  40: restoreErrors,
   50: postgresErrors,
+  51: sqliteErrors,
+  52: filesErrors,
 };
 
 test('docs/errors.md is what the catalogue says', () => {

@@ -4,7 +4,7 @@ import { backup } from '../backup.ts';
 import type { BackupView } from '../backup-view.ts';
 import type { AppContext, CommonOptions } from '../compose.ts';
 import { init } from '../init.ts';
-import { restore } from '../restore.ts';
+import { isPostgres, restore } from '../restore.ts';
 import { compare, type Comparison } from './compare.ts';
 import { takeInventory, takePortrait, totalRows, type Inventory, type Portrait } from './portrait.ts';
 import { businessDay, disasterSql, openShop, tamperSql } from './shop.ts';
@@ -106,7 +106,8 @@ class Scenes {
     const command = `holdfast restore latest --to ${to} --force`;
     return this.#step('restore', { command }, async () => {
       const options = { ...this.#options.common, id: 'latest', to, force: true };
-      const { restored } = await restore(options, this.#asUser());
+      const result = await restore(options, this.#asUser());
+      const restored = isPostgres(result) ? result.restored : null;
       if (restored === null) throw failure('internal', { reason: 'a restore without a result' });
       const { tables, rows, bytes, replaced } = restored;
       return { tables, rows, bytes, replaced };

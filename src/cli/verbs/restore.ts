@@ -1,4 +1,15 @@
-import { restore, type RestoreResult } from '../../app/restore.ts';
+import {
+  isFiles,
+  isPostgres,
+  isSqlite,
+  restore,
+  type RestoreResult,
+  type ResultOf,
+} from '../../app/restore.ts';
+import type { FilesRestored, FilesRestoreSummary } from '../../sources/files/restore.ts';
+import type { RestorePlanSummary } from '../../sources/postgres-logical/restore-options.ts';
+import type { RestoreSummary } from '../../sources/postgres-logical/restore.ts';
+import type { SqliteRestored, SqliteRestoreSummary } from '../../sources/sqlite/restore.ts';
 import type { Face } from '../face.ts';
 import { plural } from '../../kernel/plural.ts';
 import { bytes, duration } from '../format.ts';
@@ -27,6 +38,14 @@ export const runRestore: Handler = (face, [id = ''], options) =>
     (result) => render(face, result),
   );
 
+function render(face: Face, result: RestoreResult): void {
+  const { restored, plan } = result;
+  for (const message of restored?.warnings ?? plan.warnings) face.notice({ level: 'warning', message });
+  if (isPostgres(result)) sayPostgres(face, result);
+  else if (isSqlite(result)) saySqlite(face, result);
+  else if (isFiles(result)) sayFiles(face, result);
+}
+
 const deeds = {
   create: 'a new database',
   replace: 'in the place of the existing database, which is kept under another name',
@@ -34,8 +53,10 @@ const deeds = {
   add: 'added to the existing database',
 } as const;
 
-function render(face: Face, { backup, plan, restored, duration_ms: took }: RestoreResult): void {
-  for (const message of restored?.warnings ?? plan.warnings) face.notice({ level: 'warning', message });
+function sayPostgres(
+  face: Face,
+  { backup, plan, restored, duration_ms: took }: ResultOf<RestorePlanSummary, RestoreSummary>,
+): void {
   const what = `${plan.database} of backup ${backup.id.slice(0, 8)} to ${plan.target} at ${plan.server}, ${deeds[plan.mode]}`;
   const amounts = `${plural(plan.tables.length, 'table')}, ${plural(plan.rows, 'row')}, ${bytes(plan.bytes)}`;
   if (restored === null) {
@@ -48,4 +69,45 @@ function render(face: Face, { backup, plan, restored, duration_ms: took }: Resto
     restored.checked > 0 ? `, ${plural(restored.checked, 'table')} compared with the backup and equal` : '';
   face.say(`restored ${what}: ${amounts}${compared}, in ${duration(took)}\n`);
   if (restored.roles_created.length > 0) face.say(`roles it made: ${restored.roles_created.join(', ')}\n`);
+}
+
+function saySqlite(
+  face: Face,
+  { backup, plan, restored, duration_ms: took }: ResultOf<SqliteRestoreSummary, SqliteRestored>,
+): void {
+  const what = `${plural(plan.databases.length, 'database')} of backup ${backup.id.slice(0, 8)} to ${plan.target}`;
+  if (restored === null) {
+    face.say(`would restore ${what}: ${bytes(plan.bytes)}; nothing was changed\n`);
+    for (const { path, file, mode } of plan.databases)
+      face.say(`  ${path} to ${file}${mode === 'replace' ? ', in the place of what is there' : ''}\n`);
+    return;
+  }
+  const examined = restored.checked > 0 ? ', examined and whole' : '';
+  face.say(`restored ${what}: ${bytes(plan.bytes)}${examined}, in ${duration(took)}\n`);
+  for (const { file, replaced } of restored.databases)
+    if (replaced !== null) face.say(`what was at ${file} is kept as ${replaced}\n`);
+}
+
+const places = {
+  create: '',
+  replace: ', in the place of what is there',
+  add: ', added to what is there',
+} as const;
+
+function sayFiles(
+  face: Face,
+  { backup, plan, restored, duration_ms: took }: ResultOf<FilesRestoreSummary, FilesRestored>,
+): void {
+  const { files, directories, links } = restored ?? plan;
+  const folders = directories === 1 ? '1 directory' : `${directories} directories`;
+  const counts = `${plural(files, 'file')}, ${folders}, ${plural(links, 'link')}`;
+  const what = `backup ${backup.id.slice(0, 8)} to ${plan.target}${places[plan.mode]}: ${counts}, ${bytes(plan.bytes)}`;
+  if (restored === null) {
+    face.say(`would restore ${what}; nothing was changed\n`);
+    return;
+  }
+  const compared = restored.checked > 0 ? `, ${plural(restored.checked, 'file')} read back and equal` : '';
+  face.say(`restored ${what}${compared}, in ${duration(took)}\n`);
+  if (restored.replaced !== null)
+    face.say(`what was at ${restored.target} is kept as ${restored.replaced}\n`);
 }

@@ -1,14 +1,18 @@
 import { configErrors } from './config.ts';
 import { coreErrors } from './core.ts';
 import { demoErrors } from './demo.ts';
+import { filesErrors } from './files.ts';
 import { keyErrors } from './keys.ts';
 import { postgresErrors } from './postgres.ts';
 import { repositoryErrors } from './repository.ts';
+import { restoreErrors } from './restore.ts';
+import { sqliteErrors } from './sqlite.ts';
 import { storageErrors } from './storage.ts';
 
 /**
  * Every error Holdfast shows, by name. Codes by area: 10xx core, command line and demo, 11xx configuration,
- * 20xx storage, 30xx repository, 31xx keys, 40xx restore, 50xx PostgreSQL. Codes are never reused.
+ * 20xx storage, 30xx repository, 31xx keys, 40xx restore, 50xx PostgreSQL, 51xx SQLite,
+ * 52xx files. Codes are never reused.
  */
 export const catalogue = {
   ...coreErrors,
@@ -17,7 +21,10 @@ export const catalogue = {
   ...storageErrors,
   ...repositoryErrors,
   ...keyErrors,
+  ...restoreErrors,
   ...postgresErrors,
+  ...sqliteErrors,
+  ...filesErrors,
 };
 
 export type Catalogue = typeof catalogue;

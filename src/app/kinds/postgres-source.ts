@@ -1,19 +1,19 @@
-import type { SourceConfig } from '../contract/config-source.ts';
-import type { Secret } from '../kernel/secret.ts';
+import type { PostgresSourceConfig } from '../../contract/config-source-postgres.ts';
+import type { Secret } from '../../kernel/secret.ts';
 import {
   connectionFromFields,
   connectionFromUrl,
   type ConnectionParameters,
-} from '../sources/postgres-logical/connection.ts';
-import type { WantedDatabases } from '../sources/postgres-logical/databases.ts';
-import { readSecretFile } from './secret-file.ts';
+} from '../../sources/postgres-logical/connection.ts';
+import type { WantedDatabases } from '../../sources/postgres-logical/databases.ts';
+import { readSecretFile } from '../secret-file.ts';
 
 type Env = Readonly<Record<string, string | undefined>>;
 
 /** The connection a source's settings and the PG* variables make. Throws `postgres_url` and what a secret file throws. */
 export async function connectionOf(
   name: string,
-  source: SourceConfig,
+  source: PostgresSourceConfig,
   env: Env,
 ): Promise<ConnectionParameters> {
   const password = await passwordOf(name, source);
@@ -25,7 +25,7 @@ export async function connectionOf(
 }
 
 /** What a URL leaves open comes from the source's other settings, and only then from the PG* variables. */
-function withOwnSettings(source: SourceConfig, env: Env, password: Secret | undefined): Env {
+function withOwnSettings(source: PostgresSourceConfig, env: Env, password: Secret | undefined): Env {
   const own: Record<string, string | undefined> = { ...env };
   if (source.sslmode !== undefined) own['PGSSLMODE'] = source.sslmode;
   if (source.sslrootcert !== undefined) own['PGSSLROOTCERT'] = source.sslrootcert;
@@ -38,17 +38,17 @@ function withOwnSettings(source: SourceConfig, env: Env, password: Secret | unde
   return own;
 }
 
-async function passwordOf(name: string, source: SourceConfig): Promise<Secret | undefined> {
+async function passwordOf(name: string, source: PostgresSourceConfig): Promise<Secret | undefined> {
   if (source.password !== undefined || source.password_file === undefined) return source.password;
   return readSecretFile(source.password_file, `sources.${name}.password_file`);
 }
 
-async function urlFromFile(name: string, source: SourceConfig): Promise<Secret | undefined> {
+async function urlFromFile(name: string, source: PostgresSourceConfig): Promise<Secret | undefined> {
   if (source.url_file === undefined) return undefined;
   return readSecretFile(source.url_file, `sources.${name}.url_file`);
 }
 
 /** What a source's `databases` asks for. */
-export function wantedDatabases({ databases }: SourceConfig): WantedDatabases {
+export function wantedDatabases({ databases }: PostgresSourceConfig): WantedDatabases {
   return databases?.includes('*') === true ? 'all' : databases;
 }

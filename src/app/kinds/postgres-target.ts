@@ -1,12 +1,12 @@
-import { failure } from '../kernel/errors/failure.ts';
-import { parseConnectionUrl } from '../sources/postgres-logical/connection-url.ts';
+import { failure } from '../../kernel/errors/failure.ts';
+import { parseConnectionUrl } from '../../sources/postgres-logical/connection-url.ts';
 import {
   connectionFromUrl,
   describeServer,
   type ConnectionParameters,
-} from '../sources/postgres-logical/connection.ts';
-import type { Selector } from '../sources/postgres-logical/restore-options.ts';
-import { checkTargetName } from '../sources/postgres-logical/restore-target.ts';
+} from '../../sources/postgres-logical/connection.ts';
+import type { Selector } from '../../sources/postgres-logical/restore-options.ts';
+import { checkTargetName } from '../../sources/postgres-logical/restore-target.ts';
 
 /**
  * Where `--to` points. Throws `usage` for what is no database, `postgres_url` for a URL that does not parse,

@@ -1,0 +1,50 @@
+import { randomBytes } from 'node:crypto';
+import { backupFiles, type FilesBackupOptions } from '../../sources/files/backup.ts';
+import { checkFiles } from '../../sources/files/check.ts';
+import { planFilesRestore, runFilesRestore } from '../../sources/files/restore.ts';
+import type { App } from '../compose.ts';
+import type { ConfigOf, SourceKind } from './kind.ts';
+import { onlyPaths, pathTarget } from './path-target.ts';
+
+/** Directories and files. */
+export const filesKind: SourceKind<'files'> = {
+  prepare(app, name, config) {
+    const options = optionsOf(app, config);
+    return Promise.resolve({ name, kind: 'files', backup: (context) => backupFiles(options, context) });
+  },
+
+  check: (app, _name, config) => checkFiles(optionsOf(app, config), app.signal),
+
+  async planRestore(app, _manifest, wish, context) {
+    const { path } = pathTarget(wish, app.machine.cwd, 'files');
+    const options = {
+      target: path,
+      only: onlyPaths(wish.only, 'files'),
+      force: wish.force,
+      check: wish.check,
+      owner: wish.owner,
+      randomHex: (count: number) => randomBytes(count).toString('hex'),
+      now: () => app.machine.clock.now(),
+    };
+    const plan = await planFilesRestore(options, context);
+    return {
+      summary: plan.summary,
+      needs: plan.needs,
+      run: (running) => runFilesRestore(plan, running),
+    };
+  },
+};
+
+function optionsOf(app: App, config: ConfigOf<'files'>): FilesBackupOptions {
+  return {
+    paths: config.paths,
+    exclude: config.exclude,
+    include: config.include,
+    ignoreFile: config.ignore_file,
+    excludeCaches: config.exclude_caches,
+    oneFileSystem: config.one_file_system,
+    xattrs: config.xattrs,
+    host: app.machine.host,
+    now: () => app.machine.clock.now(),
+  };
+}

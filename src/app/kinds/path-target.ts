@@ -1,0 +1,47 @@
+import { homedir } from 'node:os';
+import { isAbsolute, join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { failure } from '../../kernel/errors/failure.ts';
+import type { RestoreWish } from './kind.ts';
+
+/** A place in the file system that `--to` names. */
+export interface PathTarget {
+  /** Absolute, without a slash at its end. */
+  readonly path: string;
+  /** It was written with a slash at its end. */
+  readonly directory: boolean;
+}
+
+/**
+ * Reads `--to` of a restore into files: a path, `~/…` or `file:///…`. Throws `usage` for what is none, and for options
+ * that mean something for databases on a server only.
+ */
+export function pathTarget(wish: RestoreWish, cwd: string, kind: string): PathTarget {
+  if (/^file:\/\//i.test(wish.to)) return { path: fileURLToPath(wish.to), directory: wish.to.endsWith('/') };
+  if (wish.to === '' || /^[a-z][a-z0-9+.-]*:/i.test(wish.to)) {
+    throw failure('usage', {
+      reason: `--to ${wish.to === '' ? 'is empty' : 'is not a path'}`,
+      suggestion: `a backup of ${kind} goes to a directory: --to ./restored`,
+    });
+  }
+  if (wish.globals || !wish.privileges) {
+    throw failure('usage', {
+      reason: `${wish.globals ? '--globals' : '--no-privileges'} has no meaning for a backup of ${kind}`,
+      suggestion: 'leave it out',
+    });
+  }
+  const text = wish.to === '~' || wish.to.startsWith('~/') ? join(homedir(), wish.to.slice(1)) : wish.to;
+  return { path: isAbsolute(text) ? resolve(text) : resolve(cwd, text), directory: text.endsWith('/') };
+}
+
+/** Reads `--only path=…`. Throws `usage` for anything else. */
+export function onlyPaths(only: readonly string[], kind: string): string[] {
+  return only.map((text) => {
+    const path = text.startsWith('path=') ? text.slice('path='.length) : '';
+    if (path !== '') return path;
+    throw failure('usage', {
+      reason: `--only does not know ${text} in a backup of ${kind}`,
+      suggestion: 'write --only path=…, with a path that holdfast info ID --entries lists',
+    });
+  });
+}

@@ -1,0 +1,54 @@
+import { randomBytes } from 'node:crypto';
+import { backupSqlite, type SqliteBackupOptions } from '../../sources/sqlite/backup.ts';
+import { checkSqlite } from '../../sources/sqlite/check.ts';
+import { planSqliteRestore, runSqliteRestore } from '../../sources/sqlite/restore.ts';
+import type { App } from '../compose.ts';
+import type { ConfigOf, SourceKind } from './kind.ts';
+import { onlyPaths, pathTarget } from './path-target.ts';
+
+/** SQLite databases. */
+export const sqliteKind: SourceKind<'sqlite'> = {
+  prepare(app, name, config) {
+    const options = optionsOf(app, config);
+    return Promise.resolve({ name, kind: 'sqlite', backup: (context) => backupSqlite(options, context) });
+  },
+
+  check: (app, _name, config) => checkSqlite(optionsOf(app, config), app.signal),
+
+  async planRestore(app, _manifest, wish, context) {
+    const { path, directory } = pathTarget(wish, app.machine.cwd, 'SQLite');
+    const options = {
+      target: path,
+      targetIsDirectory: directory,
+      only: onlyPaths(wish.only, 'SQLite'),
+      force: wish.force,
+      check: wish.check,
+      owner: wish.owner,
+      randomHex,
+      now: () => app.machine.clock.now(),
+    };
+    const plan = await planSqliteRestore(options, context);
+    return {
+      summary: plan.summary,
+      needs: plan.needs,
+      run: (running) => runSqliteRestore(plan, running),
+    };
+  },
+};
+
+function optionsOf(app: App, config: ConfigOf<'sqlite'>): SqliteBackupOptions {
+  return {
+    paths: config.paths,
+    exclude: config.exclude,
+    check: config.check,
+    lockWaitMs: config.lock_timeout,
+    temporaryDirectory: app.directories.temp,
+    randomHex,
+    host: app.machine.host,
+    now: () => app.machine.clock.now(),
+  };
+}
+
+function randomHex(count: number): string {
+  return randomBytes(count).toString('hex');
+}

@@ -1,0 +1,47 @@
+import { defineErrors } from './define.ts';
+
+/** Restores into directories and files, whatever the kind of source. */
+export const restoreErrors = defineErrors({
+  restore_target_exists: {
+    code: 'HF-4001',
+    kind: 'refused',
+    retryable: false,
+    message: '{target} is there already{detail}',
+    hint: 'restore to another place, or pass --force to put the restored one in its place (the old one is kept beside it)',
+    explain:
+      'A restore never writes over what is there. With --force it restores beside it, and only when everything is there and checked takes its place; the old one stays under another name until you remove it.',
+  },
+  restore_target_unusable: {
+    code: 'HF-4002',
+    kind: 'refused',
+    retryable: false,
+    message: 'cannot restore to {target}: {reason}',
+    hint: '{mend}',
+    explain: 'Found out before anything was written. The target is as it was.',
+  },
+  restore_selects_nothing: {
+    code: 'HF-4003',
+    kind: 'not_found',
+    retryable: false,
+    message: 'backup {id} has nothing that {only} means',
+    hint: 'holdfast info {id} --entries lists what is in it{suggestion}',
+    explain: 'Every --only must mean something that is in the backup. Nothing was written.',
+  },
+  restore_write_failed: {
+    code: 'HF-4004',
+    kind: 'failed',
+    retryable: true,
+    message: 'cannot write {path}: {reason}',
+    hint: '{mend}',
+    explain: 'The restore was given up, and what it had written was removed. The target is as it was.',
+  },
+  restore_differs: {
+    code: 'HF-4005',
+    kind: 'integrity',
+    retryable: false,
+    message: '{path} was written and reads back differently: {reason}',
+    hint: 'check the disk and its file system; the backup itself was checked and is good. Restore to another disk',
+    explain:
+      'What a restore writes is read back and compared. The restore was given up, and what it had written was removed.',
+  },
+});
