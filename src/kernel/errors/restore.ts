@@ -23,8 +23,8 @@ export const restoreErrors = defineErrors({
     code: 'HF-4003',
     kind: 'not_found',
     retryable: false,
-    message: 'backup {id} has nothing that {only} means',
-    hint: 'holdfast info {id} --entries lists what is in it{suggestion}',
+    message: 'the backup has nothing that {only} means',
+    hint: 'holdfast info ID --entries lists what is in it{suggestion}',
     explain: 'Every --only must mean something that is in the backup. Nothing was written.',
   },
   restore_write_failed: {
