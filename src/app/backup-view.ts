@@ -20,6 +20,8 @@ export interface BackupView {
   readonly git: Manifest['origin']['git'];
   readonly holdfast_version: string;
   readonly warnings: readonly string[];
+  /** What should be in it and is not, for people; null when everything is. */
+  readonly incomplete: string | null;
 }
 
 export function backupView(manifest: Manifest): BackupView {
@@ -43,5 +45,6 @@ export function backupView(manifest: Manifest): BackupView {
     git: origin.git,
     holdfast_version: origin.holdfast_version,
     warnings: manifest.warnings,
+    incomplete: manifest.incomplete ?? null,
   };
 }

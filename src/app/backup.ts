@@ -1,5 +1,6 @@
 import type { Manifest } from '../contract/manifest.ts';
 import { asFailure, failure } from '../kernel/errors/failure.ts';
+import { Semaphore } from '../kernel/queue.ts';
 import { backupSource } from '../operations/backup.ts';
 import type { Repository } from '../repository/repository.ts';
 import { backupView, type BackupView } from './backup-view.ts';
@@ -47,7 +48,7 @@ export interface BackupResult extends Outcome {
 }
 
 /**
- * Backs up each source in turn. One that fails does not stop the others: the result then names it (`partly_done`), or
+ * Backs up the sources, some at once. One that fails does not stop the others: the result then names it (`partly_done`), or
  * carries the first error when none succeeded. An interruption stops all; what was finished by then is in the result.
  */
 export async function backup(options: BackupOptions, context: AppContext): Promise<BackupResult> {
@@ -78,34 +79,89 @@ async function run(
   chosen: readonly ChosenSource[],
   options: BackupOptions,
 ): Promise<BackupResult> {
-  const { machine, signal, observer } = app;
+  const { machine, signal } = app;
   const origin: Manifest['origin'] = {
     host: machine.host,
     user: machine.user,
     holdfast_version: holdfastVersion(),
     git: await gitInfo(machine.cwd, signal),
   };
+  const parts = { app, repository, origin, options, permits: new Semaphore(app.jobs) };
+  const outcomes = new Map<string, SourceOutcome>();
+  const waiting = chosen.values();
+  const lane = async (own: Repository): Promise<void> => {
+    for (const source of waiting)
+      outcomes.set(source.name, await attempt(parts, own, source, chosen.length > 1));
+  };
+  const lanes = Math.min(chosen.length, app.config.parallel_sources);
+  await using siblings = new AsyncDisposableStack();
+  await Promise.all(
+    Array.from({ length: lanes }, (_, index) =>
+      lane(index === 0 ? repository : siblings.use(repository.sibling())),
+    ),
+  );
+  return summarize(app, repository, chosen, outcomes);
+}
+
+/** What became of one source: a backup, an error, or nothing because of an interruption. */
+type SourceOutcome = BackupView | { readonly error: Record<string, unknown> } | null;
+
+interface RunParts {
+  readonly app: App;
+  readonly repository: Repository;
+  readonly origin: Manifest['origin'];
+  readonly options: BackupOptions;
+  readonly permits: Semaphore;
+}
+
+async function attempt(
+  parts: RunParts,
+  repository: Repository,
+  source: ChosenSource,
+  several: boolean,
+): Promise<SourceOutcome> {
+  const { app } = parts;
+  try {
+    app.signal.throwIfAborted();
+    const view = backupView(await one(parts, repository, source));
+    tell(app, view);
+    if (several && view.incomplete !== null) tellError(app, source.name, incompleteError(view));
+    return view;
+  } catch (error) {
+    if (app.signal.aborted) return null;
+    const known = asFailure(error).toJSON();
+    // The only one's error is the whole command's.
+    if (several) tellError(app, source.name, known);
+    return { error: known };
+  }
+}
+
+function tellError(app: App, source: string, error: Record<string, unknown>): void {
+  app.observer.event({ type: 'error', source, error });
+}
+
+function incompleteError({ source, id, incomplete }: BackupView): Record<string, unknown> {
+  return failure('backup_incomplete', { source, id: id.slice(0, 8), what: incomplete ?? '' }).toJSON();
+}
+
+/** In the order in which the sources were asked for, whichever was done first. */
+function summarize(
+  app: App,
+  repository: Repository,
+  chosen: readonly ChosenSource[],
+  outcomes: ReadonlyMap<string, SourceOutcome>,
+): BackupResult {
   const backups: BackupView[] = [];
   const failed: FailedSource[] = [];
   const notMade: string[] = [];
-  for (const source of chosen) {
-    try {
-      signal.throwIfAborted();
-      const view = backupView(await one(app, repository, source, origin, options));
-      backups.push(view);
-      tell(app, view);
-    } catch (error) {
-      if (signal.aborted) {
-        notMade.push(source.name);
-        continue;
-      }
-      const known = asFailure(error).toJSON();
-      failed.push({ source: source.name, error: known });
-      // The only one's error is the whole command's.
-      if (chosen.length > 1) observer.event({ type: 'error', source: source.name, error: known });
-    }
+  for (const { name } of chosen) {
+    const outcome = outcomes.get(name) ?? null;
+    if (outcome === null) notMade.push(name);
+    else if ('error' in outcome) failed.push({ source: name, error: outcome.error });
+    else backups.push(outcome);
   }
-  const error = notMade.length > 0 ? asFailure(signal.reason).toJSON() : overall(failed, chosen.length);
+  const error =
+    notMade.length > 0 ? asFailure(app.signal.reason).toJSON() : overall(failed, chosen.length, backups);
   return { ...resultOf(repository, error), dry_run: false, backups, failed, not_made: notMade };
 }
 
@@ -118,11 +174,9 @@ function tell(app: App, view: BackupView): void {
 }
 
 async function one(
-  app: App,
+  { app, origin, options, permits }: RunParts,
   repository: Repository,
   chosen: ChosenSource,
-  origin: Manifest['origin'],
-  options: BackupOptions,
 ): Promise<Manifest> {
   const source = await prepareSource(app, chosen);
   using progress = app.observer.progress(chosen.name);
@@ -130,6 +184,7 @@ async function one(
     signal: app.signal,
     log: app.log,
     jobs: options.jobs ?? (chosen.config.jobs === 'auto' ? app.jobs : chosen.config.jobs),
+    permits,
     progress,
     clock: app.machine.clock,
     compression: app.compression,
@@ -168,10 +223,17 @@ function resultOf(repository: Repository, error: BackupResult['error']) {
 }
 
 /** Undefined when all succeeded. When nothing at all did, the first error is the whole command's. */
-function overall(failed: readonly FailedSource[], total: number): Record<string, unknown> | undefined {
+function overall(
+  failed: readonly FailedSource[],
+  total: number,
+  backups: readonly BackupView[] = [],
+): Record<string, unknown> | undefined {
+  const incomplete = backups.filter((view) => view.incomplete !== null);
   const [first] = failed;
-  if (first === undefined) return undefined;
-  if (failed.length === total) return first.error;
-  const names = failed.map(({ source }) => source).join(', ');
-  return failure('partly_done', { failed: failed.length, total, names }).toJSON();
+  const [partial] = incomplete;
+  if (first !== undefined && failed.length === total) return first.error;
+  if (partial !== undefined && total === 1) return incompleteError(partial);
+  const sources = [...failed, ...incomplete].map(({ source }) => source);
+  if (sources.length === 0) return undefined;
+  return failure('partly_done', { failed: sources.length, total, names: sources.join(', ') }).toJSON();
 }

@@ -1,4 +1,6 @@
+import type { Manifest } from '../contract/manifest.ts';
 import type { Entry } from '../contract/stream.ts';
+import type { Repository } from '../repository/repository.ts';
 import { backupView, type BackupView } from './backup-view.ts';
 import {
   openConfiguredRepository,
@@ -10,7 +12,12 @@ import {
 
 export interface InfoOptions extends CommonOptions {
   readonly id: string;
+  /** Given each entry as it is read, however many there are; the result then lists none. */
+  readonly onEntry?: ((entry: EntryView) => void) | undefined;
 }
+
+/** Without `onEntry` no more entries than this are listed. */
+const entriesListed = 1000;
 
 export interface EntryView {
   readonly path: string;
@@ -25,24 +32,39 @@ export interface InfoResult extends Outcome {
     readonly sequence: number;
     readonly metadata: Readonly<Record<string, unknown>>;
   };
-  readonly entries: readonly EntryView[];
+  /** The first thousand. */
+  readonly entries?: readonly EntryView[];
+  readonly entries_not_listed: number;
 }
 
-/** One backup in detail, with everything in it. */
+/** One backup in detail, with what is in it: a million files are listed only where they can be streamed. */
 export async function info(options: InfoOptions, context: AppContext): Promise<InfoResult> {
   return withApp(options, context, null, async (app) => {
     await using repository = await openConfiguredRepository(app);
     const manifest = await repository.find(options.id, { signal: app.signal });
-    const entries: EntryView[] = [];
-    for await (const { path, kind, stream, meta } of repository.entries(manifest, { signal: app.signal })) {
-      entries.push({ path, kind, bytes: stream?.size_bytes ?? 0, meta });
-    }
+    const entries = await entriesOf(repository, manifest, options.onEntry, app.signal);
     return {
       schema: 1,
       ok: true,
       repository: { id: repository.info.id, location: repository.storage.location },
       backup: { ...backupView(manifest), sequence: manifest.sequence, metadata: manifest.metadata },
-      entries,
+      ...(options.onEntry === undefined || manifest.entries.count === 0 ? { entries } : {}),
+      entries_not_listed: options.onEntry === undefined ? manifest.entries.count - entries.length : 0,
     };
   });
+}
+
+async function entriesOf(
+  repository: Repository,
+  manifest: Manifest,
+  onEntry: InfoOptions['onEntry'],
+  signal: AbortSignal,
+): Promise<EntryView[]> {
+  const entries: EntryView[] = [];
+  const take = onEntry ?? ((entry: EntryView) => void entries.push(entry));
+  for await (const { path, kind, stream, meta } of repository.entries(manifest, { signal })) {
+    take({ path, kind, bytes: stream?.size_bytes ?? 0, meta });
+    if (entries.length >= entriesListed) break;
+  }
+  return entries;
 }

@@ -74,6 +74,7 @@ export async function restore(options: RestoreOptions, context: AppContext): Pro
   const audited =
     options.dryRun === true ? null : { name: 'restore', touched: ({ backup }: RestoreResult) => [backup.id] };
   return withApp(options, context, audited, async (app) => {
+    refuseNonsense(options);
     await using repository = await openConfiguredRepository(app);
     const manifest = await repository.find(options.id, { signal: app.signal });
     const startedNs = app.machine.clock.monotonicNs();
@@ -141,6 +142,22 @@ async function agreedPlan(
     }
     return await kind.planRestore(app, manifest, { ...wish, force: true }, context);
   }
+}
+
+/** What no kind of backup understands is refused before anything is opened. */
+function refuseNonsense({ to, only = [] }: RestoreOptions): void {
+  if (to === '' || /^(?!postgres(?:ql)?:|file:)[a-z][a-z0-9+.-]*:\/\//i.test(to)) {
+    throw failure('usage', {
+      reason: to === '' ? '--to is empty' : '--to is neither a database nor a path',
+      suggestion: 'a database is postgres://user@host:5432/database, anything else a directory or file',
+    });
+  }
+  const unknown = only.find((text) => !/^(?:table|schema|database|path)=./s.test(text));
+  if (unknown === undefined) return;
+  throw failure('usage', {
+    reason: `--only does not know ${unknown}`,
+    suggestion: 'write --only table=schema.name, schema=name, database=name or path=some/path',
+  });
 }
 
 /** A target without what may be a password. */

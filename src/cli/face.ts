@@ -30,6 +30,10 @@ export class Face implements Observer {
   readonly #terminal: Terminal;
   readonly #machine: Machine;
   readonly #controller = new AbortController();
+  /** The list of the final object that is being printed. */
+  #openList: string | undefined;
+  /** The progress line of each task under way. */
+  readonly #underWay = new Map<object, string>();
   /** Errors of single sources that have been shown, named: the last one need not be the command's once more. */
   readonly #told = new Set<unknown>();
 
@@ -99,6 +103,13 @@ export class Face implements Observer {
     this.#output.product(text);
   }
 
+  /** With `--json`: an item of a list that is too long to keep. It stands in the one object that is printed in the end. */
+  listed(key: string, item: unknown): void {
+    const before = this.#openList === undefined ? `{${JSON.stringify(key)}:[` : ',';
+    this.#openList = key;
+    this.#output.product(`${before}\n${JSON.stringify(item)}`);
+  }
+
   /** Standard error: for people, unless they want it quiet. */
   say(text: string): void {
     if (!this.options.quiet) this.#output.error(text);
@@ -129,10 +140,22 @@ export class Face implements Observer {
     const { quiet } = this.options;
     const { screen } = this.#terminal;
     return new CommandProgress(title, this.#machine.clock, {
-      ...(screen && !quiet ? { screen: (line) => this.#output.transient(line) } : {}),
+      ...(screen && !quiet ? { screen: this.#screenOf() } : {}),
       ...(!screen && !quiet ? { lines: (line) => this.#output.error(line) } : {}),
       ...(this.#streams ? { json: (event) => this.#output.json(event) } : {}),
     });
+  }
+
+  /** Tasks that run at once share the one line. */
+  #screenOf(): (line: string) => void {
+    const task = {};
+    return (line) => {
+      if (line === '') this.#underWay.delete(task);
+      else this.#underWay.set(task, line);
+      const lines = [...this.#underWay.values()];
+      const [only = ''] = lines;
+      this.#output.transient(lines.length > 1 ? lines.map(firstParts).join('  |  ') : only);
+    };
   }
 
   get #streams(): boolean {
@@ -140,7 +163,9 @@ export class Face implements Observer {
   }
 
   #final(result: Outcome): void {
-    this.#output.json(this.options.longRunning ? { type: 'summary', ...result } : result);
+    const final = this.options.longRunning ? { type: 'summary', ...result } : result;
+    if (this.#openList === undefined) this.#output.json(final);
+    else this.#output.product(`],\n${JSON.stringify(final).slice(1)}\n`);
   }
 
   /** A bug: where it happened is worth more than a tidy screen. Shown with --log-level debug. */
@@ -149,4 +174,9 @@ export class Face implements Observer {
     const { cause } = error;
     this.#output.error(`${cause instanceof Error ? cause.stack : String(cause)}\n`);
   }
+}
+
+/** Title, amount and rate of a progress line. */
+function firstParts(line: string): string {
+  return line.split(' · ').slice(0, 3).join(' · ');
 }

@@ -36,10 +36,17 @@ export const anySourceName = '<name>';
 /** Every setting, in the order of the schema. Those of a source have `<name>` in their path. */
 export const allSettings: readonly Setting[] = [...walk(configSchema, [])];
 
-/** The setting at a path that names a real source; undefined for sections and for what does not exist. */
-export function settingAt(path: SettingPath): Setting | undefined {
+/**
+ * The setting at a path that names a real source; undefined for sections and for what does not exist. Settings of one
+ * name may differ between types of sources; without `sourceType` it is that of the first type that has it.
+ */
+export function settingAt(path: SettingPath, sourceType?: string): Setting | undefined {
   const general = generalPath(path);
-  return allSettings.find((candidate) => samePath(candidate.path, general));
+  return allSettings.find(
+    (candidate) =>
+      samePath(candidate.path, general) &&
+      (sourceType === undefined || candidate.sourceType === undefined || candidate.sourceType === sourceType),
+  );
 }
 
 /** The keys that may stand under a path: for naming the nearest one. */

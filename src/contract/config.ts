@@ -127,6 +127,18 @@ export const configSchema = z.strictObject({
   jobs: setting(jobsSchema(), {
     description: 'How many things run at once; auto is the number of processors, at most 8',
   }),
+  parallel_sources: setting(
+    z
+      .number({ error: 'must be a number' })
+      .int()
+      .min(1)
+      .max(16, { error: 'must be from 1 to 16' })
+      .default(2),
+    {
+      description:
+        'How many sources one backup command reads at once. They share the jobs; each takes memory of its own',
+    },
+  ),
   log: logSchema.prefault({}),
   audit: auditSchema.prefault({}),
   cache_directory: setting(textSchema.optional(), {

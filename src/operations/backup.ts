@@ -1,6 +1,7 @@
 import type { Manifest } from '../contract/manifest.ts';
 import type { Clock } from '../kernel/clock.ts';
 import { newBackupId } from '../kernel/ids.ts';
+import type { Semaphore } from '../kernel/queue.ts';
 import type { Compression } from '../pipeline/codec.ts';
 import type { Repository } from '../repository/repository.ts';
 import type { BackupContext, PreviousBackup } from '../sources/port.ts';
@@ -10,6 +11,8 @@ export interface BackupOptions extends OperationContext {
   readonly progress: BackupProgress;
   readonly clock: Clock;
   readonly compression: Compression;
+  /** Shared with backups that run beside this one, so that together they have no more than so many tasks at once. */
+  readonly permits?: Semaphore | undefined;
   readonly tags: Readonly<Record<string, string>>;
   readonly origin: Manifest['origin'];
 }
@@ -17,7 +20,7 @@ export interface BackupOptions extends OperationContext {
 /**
  * Backs one source up. Resolves with the manifest once the backup is durable; when it rejects, nothing of it is
  * visible, and what was stored is found again by the next backup. A repository takes one backup at a time;
- * open it again for another.
+ * its `sibling()` takes another.
  */
 export async function backupSource(
   repository: Repository,
@@ -33,6 +36,7 @@ export async function backupSource(
     signal,
     compression,
     jobs,
+    permits: options.permits,
     onNewBytes: (bytes) => progress.stored(bytes),
   });
   const before = await repository.newestOf({ name: source.name, kind: source.kind }, { signal });

@@ -1,6 +1,7 @@
 import { Worker } from 'node:worker_threads';
 import { runAgain } from '../kernel/errors/core.ts';
 import { failure, reasonOf } from '../kernel/errors/failure.ts';
+import type { Semaphore } from '../kernel/queue.ts';
 import { siblingModule } from '../kernel/module-url.ts';
 import type { BlobHost, SinkCounts } from './blob-sink.ts';
 import { serveStored, type StoredHost } from './stored.ts';
@@ -32,6 +33,7 @@ export class WorkerPool implements AsyncDisposable {
   readonly #setup: WorkerSetup;
   readonly #size: number;
   readonly #host: PoolHost | undefined;
+  readonly #permits: Semaphore | undefined;
   readonly #members: Member[] = [];
   readonly #waiting: (() => void)[] = [];
   #busy = 0;
@@ -40,16 +42,21 @@ export class WorkerPool implements AsyncDisposable {
   /** A worker that died took sealed blobs with it: nothing that follows may be reported as stored. */
   #broken: Error | undefined;
 
-  constructor(setup: WorkerSetup, size: number, host?: PoolHost) {
+  constructor(setup: WorkerSetup, size: number, host?: PoolHost, permits?: Semaphore) {
     this.#setup = setup;
     this.#size = Math.max(1, size);
     this.#host = host;
+    this.#permits = permits;
   }
 
-  /** Runs a task in a worker that runs no other, waiting for one. Rejects with the task's own coded error. */
+  /**
+   * Runs a task in a worker that runs no other, waiting for one, and for a permit where pools share them. Rejects with the
+   * task's own coded error.
+   */
   async run<I, O>(task: TaskModule<I, O>, input: I, options: RunOptions = {}): Promise<O> {
     await this.#place();
     try {
+      using _permit = await this.#permits?.acquire(options.signal);
       options.signal?.throwIfAborted();
       const member = this.#leastLoaded((other) => other.runs.size === 0);
       return await this.#runIn<O>(

@@ -1,5 +1,6 @@
 import type { BackupId, KeyId, RepositoryId } from '../kernel/ids.ts';
 import type { Secret } from '../kernel/secret.ts';
+import type { Semaphore } from '../kernel/queue.ts';
 import type { Compression } from '../pipeline/codec.ts';
 
 /** What `holdfast.json` says; readable without any key. */
@@ -56,6 +57,8 @@ export interface SessionOptions {
   readonly compression: Compression;
   /** Tasks, and so worker threads, at once. */
   readonly jobs: number;
+  /** Shared with other sessions, when they are to have no more than so many tasks at once all together. */
+  readonly permits?: Semaphore | undefined;
   /** Told now and then, while it runs: how many plain bytes more turned out to be new. */
   readonly onNewBytes?: ((bytes: number) => void) | undefined;
 }

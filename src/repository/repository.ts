@@ -1,5 +1,5 @@
 import type { Manifest } from '../contract/manifest.ts';
-import { entrySchema, type Entry, type StreamRef } from '../contract/stream.ts';
+import { parseEntry, type Entry, type StreamRef } from '../contract/stream.ts';
 import type { Clock } from '../kernel/clock.ts';
 import { failure, isFailure, reasonOf } from '../kernel/errors/failure.ts';
 import { splitLines } from '../kernel/lines.ts';
@@ -44,6 +44,9 @@ export class Repository implements AsyncDisposable {
   readonly pipelineKeys: PipelineKeys;
   readonly #config: RepositoryConfig;
   readonly #options: OpenOptions;
+  readonly #master: Uint8Array;
+  readonly #unlocked: Unlocked | undefined;
+  readonly #ownsStorage: boolean;
   #cache: Promise<IndexCache> | undefined;
   #pool: WorkerPool | undefined;
   #reader: Promise<BlobReader> | undefined;
@@ -55,11 +58,15 @@ export class Repository implements AsyncDisposable {
     options: OpenOptions,
     master: Uint8Array,
     unlocked: Unlocked | undefined,
+    ownsStorage = true,
   ) {
     this.info = infoOf(config);
     this.storage = storage;
     this.#config = config;
     this.#options = options;
+    this.#master = master;
+    this.#unlocked = unlocked;
+    this.#ownsStorage = ownsStorage;
     this.pipelineKeys = deriveKeys(master, this.info.id, this.info.encrypted ? 'aes-256-gcm' : 'plain');
     const { host, user, clock } = options;
     const origin = () => ({ nowMs: clock.now(), host, user });
@@ -67,6 +74,14 @@ export class Repository implements AsyncDisposable {
       unlocked === undefined
         ? new NoKeyring(storage.location)
         : new StoredKeyring(storage, this.info.id, unlocked, origin);
+  }
+
+  /**
+   * The same repository once more, for a backup beside another one: with an index and threads of its own, over the same
+   * storage. To be disposed before this one is.
+   */
+  sibling(): Repository {
+    return new Repository(this.storage, this.#config, this.#options, this.#master, this.#unlocked, false);
   }
 
   /** Every backup there is, oldest first, from one listing. */
@@ -92,7 +107,7 @@ export class Repository implements AsyncDisposable {
     let count = 0;
     for await (const line of splitLines(this.open(manifest.entries.stream, context))) {
       count += 1;
-      yield parseEntry(line, manifest.id);
+      yield readEntry(line, manifest.id);
     }
     if (count !== manifest.entries.count) {
       const reason = `its list has ${count} entries instead of ${manifest.entries.count}`;
@@ -126,9 +141,10 @@ export class Repository implements AsyncDisposable {
     return undefined;
   }
 
-  /** Begins a backup. One session at a time for an open repository; open it again for another. */
-  async beginSession({ signal, compression, jobs, onNewBytes }: SessionOptions): Promise<WriteSession> {
+  /** Begins a backup. One session at a time for an open repository; its `sibling` takes another. */
+  async beginSession(options: SessionOptions): Promise<WriteSession> {
     requireFeatures(this.#config, this.storage.location, ['read', 'write']);
+    const { signal } = options;
     const cache = await this.cache(signal);
     const reader = await this.reader(signal);
     return new WriteSession({
@@ -136,10 +152,7 @@ export class Repository implements AsyncDisposable {
       keys: this.pipelineKeys,
       cache,
       reader,
-      compression,
-      jobs,
-      signal,
-      onNewBytes,
+      ...options,
     });
   }
 
@@ -166,7 +179,7 @@ export class Repository implements AsyncDisposable {
       (cache) => cache[Symbol.dispose](),
       () => {}, // It was never opened; whoever asked for it was told.
     );
-    await this.storage.close();
+    if (this.#ownsStorage) await this.storage.close();
   }
 
   async #openCache(signal?: AbortSignal): Promise<IndexCache> {
@@ -207,9 +220,9 @@ export class Repository implements AsyncDisposable {
   }
 }
 
-function parseEntry(line: Uint8Array, backup: string): Entry {
+function readEntry(line: Uint8Array, backup: string): Entry {
   try {
-    return entrySchema.parse(JSON.parse(Buffer.from(line).toString()));
+    return parseEntry(JSON.parse(Buffer.from(line).toString()));
   } catch (error) {
     const name = `the entries of backup ${backup}`;
     throw failure('object_damaged', { name, reason: reasonOf(error) }, { cause: error });

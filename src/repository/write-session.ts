@@ -3,7 +3,6 @@ import type { Entry, StreamRef } from '../contract/stream.ts';
 import { failure } from '../kernel/errors/failure.ts';
 import { BlobHasher, blobTypes } from '../pipeline/blob.ts';
 import { BlobSink, type SinkCounts } from '../pipeline/blob-sink.ts';
-import type { Compression } from '../pipeline/codec.ts';
 import type { PipelineKeys } from '../pipeline/keys.ts';
 import type { FinishedPack } from '../pipeline/pack-builder.ts';
 import { footerEntryBytes } from '../pipeline/pack-format.ts';
@@ -17,21 +16,18 @@ import { encodeIndex, type IndexedPack } from './index-object.ts';
 import { listPacks } from './index-sync.ts';
 import { keepStreams } from './keep.ts';
 import { indexObject, packObject } from './layout.ts';
+import type { SessionOptions } from './model.ts';
 import { commitManifest } from './manifests.ts';
 import { extentRows, readStream } from './stream-reader.ts';
 
 /** An index object is written after this many rows: an interrupted backup is found again up to there at once. */
 const indexRows = 32_768;
 
-export interface SessionParts {
+export interface SessionParts extends SessionOptions {
   readonly storage: Storage;
   readonly keys: PipelineKeys;
   readonly cache: IndexCache;
   readonly reader: BlobReader;
-  readonly compression: Compression;
-  readonly jobs: number;
-  readonly signal: AbortSignal;
-  readonly onNewBytes: ((bytes: number) => void) | undefined;
 }
 
 /** What a session stored so far. */
@@ -71,7 +67,7 @@ export class WriteSession implements AsyncDisposable {
       },
     };
     const { keys, compression } = parts;
-    this.#pool = new WorkerPool({ keys, compression }, parts.jobs, host);
+    this.#pool = new WorkerPool({ keys, compression }, parts.jobs, host, parts.permits);
     this.#sink = new BlobSink(keys, compression, host);
     this.#windows = new WindowPool(keys.gearTable);
     this.#hasher = new BlobHasher(keys.blobIdKey);

@@ -36,7 +36,7 @@ describe('bad input and bad days', () => {
     };
     const { stderr } = await the.fails(['backup', '--quiet'], 6, 'HF-5004', { env });
     assert.deepEqual(
-      [...stderr.matchAll(/error\[HF-5004\]: (\w+)/g)].map(([, source]) => source),
+      [...stderr.matchAll(/error\[HF-5004\]: (\w+)/g)].map(([, source]) => source).toSorted(),
       ['one', 'two'],
     );
   });

@@ -161,7 +161,7 @@ describe('a command line that is wrong', () => {
     ['a tag that is none', ['backup', '--tag', 'x'], /holdfast backup --help/],
     ['an unknown level', ['list', '--log-level', 'loud'], /holdfast list --help/],
     ['sources beside --from', ['backup', 'a', '--from', 'postgres://h/d'], /one of the two/],
-    ['a target that is no database', ['restore', 'latest', '--to', 'x'], /postgres:\/\//],
+    ['a target that is none', ['restore', 'latest', '--to', 'ftp://x/y'], /postgres:\/\//],
     [
       'a selection that is none',
       ['restore', 'latest', '--to', 'postgres://h/d', '--only', 'tables=x'],
@@ -193,7 +193,7 @@ describe('a command line that is wrong', () => {
     ['restore', 'x', '--to', 'y', '--in-place'],
     ['restore', 'x', '--to', 'y', '--no-safety-backup'],
     ['verify', '--repair'],
-    ['backup', '--from', 'sqlite:a.db'],
+    ['backup', '--from', 'pgdata:/srv/pg'],
   ] as const) {
     it(`says that it is not in this version: ${args.join(' ')}`, async () => {
       await using box = await sandbox();

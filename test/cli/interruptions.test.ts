@@ -78,6 +78,7 @@ describe('a backup that is broken off', () => {
       HOLDFAST_SOURCES_FIRST_URL: url,
       HOLDFAST_SOURCES_SECOND_URL: the.server.url('shop'),
       HOLDFAST_SOURCES_THIRD_URL: url,
+      HOLDFAST_PARALLEL_SOURCES: '1',
     });
     running.kill('SIGINT');
     const ran = await endsWith130(running);

@@ -43,9 +43,9 @@ describe('refusing', () => {
 
   it('says of what is planned that it is not in this version', () => {
     assert.equal(refusal('retention: { keep_last: 3 }\n').code, 'HF-1105');
-    const source = refusal('sources:\n  uploads: { type: files, paths: [/srv] }\n');
+    const source = refusal('sources:\n  main: { type: postgres-cluster, url: "postgres://h" }\n');
     assert.equal(source.code, 'HF-1105');
-    assert.match(source.message, /^holdfast\.yaml:2:14: a source of type files/);
+    assert.match(source.message, /^holdfast\.yaml:2:11: a source of type postgres-cluster/);
   });
 
   for (const [what, text] of [
@@ -230,5 +230,25 @@ describe('paths', () => {
     assert.equal(parse('repository: ./r', { HOLDFAST_REPOSITORY: 'e' }).config.repository, '/work/e');
     assert.equal(parse('repository: ~/r').config.repository, '/home/me/r');
     assert.equal(parse('repository: file:///r').config.repository, 'file:///r');
+  });
+});
+
+describe('sources of files and SQLite', () => {
+  it('resolve their paths from where they are written, and leave patterns of files as they are', () => {
+    const { config } = parse(
+      'sources:\n  a: { type: sqlite, paths: [".data/*.db", ~/x.db], exclude: [.data/c.db] }\n  u: { type: files, paths: [up], exclude: ["*.tmp"] }\n',
+    );
+    const { a, u } = config.sources;
+    assert.deepEqual(a?.type === 'sqlite' && [a.paths, a.exclude], [
+      ['/etc/holdfast/.data/*.db', '/home/me/x.db'],
+      ['/etc/holdfast/.data/c.db'],
+    ]);
+    assert.deepEqual(u?.type === 'files' && [u.paths, u.exclude], [['/etc/holdfast/up'], ['*.tmp']]);
+  });
+
+  it('need a type and at least one path', () => {
+    assert.match(refusal(null, { HOLDFAST_SOURCES_U_PATHS: '/a' }).message, /sources\.u\.type/);
+    assert.match(refusal('sources: { u: { type: files, paths: [] } }').message, /at least one path/);
+    assert.match(refusal('sources: { u: { type: sqlite } }').message, /sources\.u\.paths/);
   });
 });

@@ -15,7 +15,7 @@ import { parse } from './parse-helper.ts';
 /** A value that differs from the default, as text for a variable, and what the configuration then holds. */
 function sample(setting: Setting): readonly [string, unknown] {
   const key = setting.path.at(-1) ?? '';
-  if (key === 'type') return ['postgres', 'postgres'];
+  if (key === 'type') return [setting.sourceType ?? '', setting.sourceType];
   if (key === 'url') return ['postgres://u:pw@h/d', 'postgres://u:pw@h/d'];
   if (key === 'level' && setting.path[0] === 'compression') return ['7', 7];
   if (setting.choices !== undefined) {
@@ -24,22 +24,40 @@ function sample(setting: Setting): readonly [string, unknown] {
   }
   if (key.endsWith('timeout')) return ['7s', 7000];
   if (key === 'max_size') return ['7 MiB', 7 * 2 ** 20];
-  if (setting.forms.list) return ['a, b', ['a', 'b']];
+  if (setting.forms.list) return setting.meta.path ? ['/a, /b', ['/a', '/b']] : ['a, b', ['a', 'b']];
   if (setting.forms.map) return ['a=1, b=x=y', { a: '1', b: 'x=y' }];
   if (setting.forms.number) return ['7', 7];
   return ['/some/text', '/some/text'];
 }
 
+/** The least a source of a type needs. */
+function minimum(sourceType: string | undefined): Record<string, string> {
+  if (sourceType === undefined || sourceType === 'postgres') return {};
+  return { HOLDFAST_SOURCES_SHOP_TYPE: sourceType, HOLDFAST_SOURCES_SHOP_PATHS: '/x' };
+}
+
+const exampleNames: Readonly<Record<string, string>> = {
+  postgres: 'shop',
+  sqlite: 'agents',
+  files: 'uploads',
+};
+
 describe('every setting', () => {
   it('has a variable of its own', () => {
-    assert.equal(new Set(allSettings.map(({ env }) => env)).size, allSettings.length);
+    const owners = Map.groupBy(allSettings, ({ env }) => env);
+    // Of sources, one for each type.
+    for (const [env, settings] of owners)
+      assert.equal(new Set(settings.map(({ sourceType }) => sourceType)).size, settings.length, env);
     for (const { env } of allSettings) assert.match(env, /^HOLDFAST_[A-Z_<>]+$/);
   });
 
   for (const setting of allSettings) {
-    it(`${setting.path.join('.')} can be given by ${setting.env}`, () => {
+    it(`${setting.path.join('.')} ${setting.sourceType ?? ''} can be given by ${setting.env}`, () => {
       const [text, expected] = sample(setting);
-      const { config } = parse(null, { [setting.env.replace('<NAME>', 'SHOP')]: text });
+      const { config } = parse(null, {
+        ...minimum(setting.sourceType),
+        [setting.env.replace('<NAME>', 'SHOP')]: text,
+      });
       let value: unknown = config;
       for (const key of setting.path) {
         value = (value as Record<string, unknown>)[key === anySourceName ? 'shop' : key];
@@ -57,33 +75,36 @@ describe('the template', () => {
   it('has every setting once, in its place', () => {
     const document = parseDocument(uncommented());
     assert.deepEqual(document.errors, []);
-    for (const { path } of allSettings) {
-      const place = path.map((key) => (key === anySourceName ? 'shop' : key));
+    for (const { path, sourceType = '' } of allSettings) {
+      const place = path.map((key) => (key === anySourceName ? exampleNames[sourceType] : key));
       assert.notEqual(document.getIn(place), undefined, place.join('.'));
     }
   });
 
   it('shows the true default of every setting that has one', () => {
     const values = parseDocument(uncommented()).toJS() as Record<string, unknown>;
-    for (const { path, defaultValue } of allSettings) {
-      if (defaultValue === undefined || path.at(-1) === 'tags') continue;
+    for (const { path, defaultValue, sourceType = '' } of allSettings) {
+      // Where the default is empty, the template shows an example.
+      if (defaultValue === undefined || isEmpty(defaultValue)) continue;
       let value: unknown = values;
       for (const key of path)
-        value = (value as Record<string, unknown>)[key === anySourceName ? 'shop' : key];
+        value = (value as Record<string, unknown>)[
+          key === anySourceName ? (exampleNames[sourceType] ?? '') : key
+        ];
       assert.deepEqual(value, defaultValue, path.join('.'));
     }
   });
 
   it('is valid for each setting uncommented alone', () => {
     const lines = configTemplate().split('\n');
+    const heads = lines.flatMap((line, at) => (/^ {2}#[a-z]+:$/.test(line) ? [at] : []));
     lines.forEach((line, index) => {
-      if (!/^\s*#[a-z_]+:/.test(line)) return;
-      const inSource = line.startsWith('    #');
+      if (!/^\s*#[a-z_]+:/.test(line) || heads.includes(index)) return;
+      const head = line.startsWith('    #') ? heads.findLast((at) => at < index) : undefined;
       const edited = lines.map((other, at) => {
-        const wanted = at === index || (inSource && /^ *#(shop|type):/.test(other));
-        return wanted ? other.replace('#', '') : other;
+        const needed = head !== undefined && at > head && at < head + 20 && /^ *#(type|paths):/.test(other);
+        return at === index || at === head || needed ? other.replace('#', '') : other;
       });
-      if (line.includes('#shop:')) return;
       parse(edited.join('\n'), {
         HOLDFAST_PASSPHRASE: 'x',
         DATABASE_URL: 'postgres://h/d',
@@ -96,6 +117,10 @@ describe('the template', () => {
     return configTemplate().replaceAll(/^(\s*)#([a-z_]+:)/gm, '$1$2');
   }
 });
+
+function isEmpty(value: unknown): boolean {
+  return value === '' || (typeof value === 'object' && value !== null && Object.keys(value).length === 0);
+}
 
 describe('the JSON Schema', () => {
   const fromJson = z.fromJSONSchema(configJsonSchema());
@@ -123,7 +148,7 @@ describe('the JSON Schema', () => {
   const keys = [...new Set(allSettings.map(({ path }) => path.at(-1) ?? '')), 'unknown'];
   const section = fc.dictionary(fc.constantFrom(...keys), value, { maxKeys: 3 });
   const source = fc
-    .record({ type: fc.constantFrom('postgres', 'sqlite') })
+    .record({ type: fc.constantFrom('postgres', 'sqlite', 'files', 'other') })
     .chain((typed) => section.map((rest) => ({ ...rest, ...typed })));
   const tree = fc.record(
     {

@@ -33,5 +33,6 @@ function render(face: Face, result: BackupResult): void {
 function line(view: BackupView): string {
   const ratio = view.bytes_new > 0 ? `, dedup ${(view.bytes_read / view.bytes_new).toFixed(1)}x` : '';
   const amounts = `${bytes(view.bytes_read)} read, ${bytes(view.bytes_added)} stored${ratio}`;
-  return `backup ${view.id.slice(0, 8)} of ${view.source}: ${amounts}, in ${duration(view.duration_ms)}\n`;
+  const mark = view.incomplete === null ? '' : ', INCOMPLETE';
+  return `backup ${view.id.slice(0, 8)} of ${view.source}: ${amounts}, in ${duration(view.duration_ms)}${mark}\n`;
 }

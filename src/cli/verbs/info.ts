@@ -1,18 +1,29 @@
-import { info, type InfoResult } from '../../app/info.ts';
+import { info, type EntryView, type InfoResult } from '../../app/info.ts';
 import type { Face } from '../face.ts';
 import { plural } from '../../kernel/plural.ts';
-import { bytes, duration, instant, table } from '../format.ts';
+import { bytes, duration, instant } from '../format.ts';
 import { postgresFacts } from '../postgres-facts.ts';
 import { commonOptions } from './common.ts';
 import type { Handler } from './handler.ts';
 
 export const runInfo: Handler = (face, [id = ''], options) =>
   face.run(
-    (context) => info({ ...commonOptions(options), id }, context),
-    (result) => render(face, result, options['entries'] === true),
+    (context) => {
+      const onEntry = options['entries'] === true ? (entry: EntryView) => showEntry(face, entry) : undefined;
+      return info({ ...commonOptions(options), id, onEntry }, context);
+    },
+    (result) => {
+      if (options['entries'] === true) face.product('\n');
+      render(face, result);
+    },
   );
 
-function render(face: Face, { backup, entries }: InfoResult, all: boolean): void {
+function showEntry(face: Face, entry: EntryView): void {
+  if (face.options.json) face.listed('entries', entry);
+  else face.product(`${bytes(entry.bytes).padStart(9)}  ${entry.kind.padEnd(15)}  ${entry.path}\n`);
+}
+
+function render(face: Face, { backup }: InfoResult): void {
   const { git } = backup;
   const rows: [string, string][] = [
     ['id', backup.id],
@@ -30,15 +41,13 @@ function render(face: Face, { backup, entries }: InfoResult, all: boolean): void
           ] as [string, string],
         ]),
     ...Object.entries(backup.tags).map(([key, value]): [string, string] => ['tag', `${key}=${value}`]),
+    ...(backup.incomplete === null ? [] : [['incomplete', backup.incomplete] as [string, string]]),
     ...backup.warnings.map((warning): [string, string] => ['warning', warning]),
     ...(postgresFacts(backup.metadata) ?? plainFacts(backup.metadata)),
     ['entries', String(backup.entries)],
   ];
   const width = Math.max(...rows.map(([key]) => key.length));
   face.product(rows.map(([key, value]) => `${key.padEnd(width)}  ${value}\n`).join(''));
-  if (!all) return;
-  const cells = entries.map((entry) => [entry.path, entry.kind, bytes(entry.bytes)]);
-  face.product(`\n${table(['ENTRY', 'KIND', 'SIZE'], cells, [2])}`);
 }
 
 /** What fits a line; the rest is in --json. */

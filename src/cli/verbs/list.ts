@@ -38,9 +38,10 @@ function render(face: Face, { backups, repository, unreadable }: ListResult): vo
     bytes(view.bytes_read),
     bytes(view.bytes_added),
     duration(view.duration_ms),
-    Object.entries(view.tags)
-      .map(([key, value]) => `${key}=${value}`)
-      .join(' '),
+    [
+      ...(view.incomplete === null ? [] : ['incomplete']),
+      ...Object.entries(view.tags).map(([key, value]) => `${key}=${value}`),
+    ].join(' '),
   ]);
   face.product(table(['ID', 'STARTED', 'SOURCE', 'KIND', 'READ', 'STORED', 'TOOK', 'TAGS'], rows, [4, 5, 6]));
   face.say(`${plural(backups.length, 'backup')} in ${repository.location}\n`);

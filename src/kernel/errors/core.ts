@@ -48,8 +48,17 @@ export const coreErrors = defineErrors({
     code: 'HF-1005',
     kind: 'partial',
     retryable: true,
-    message: 'partly done: {failed} of {total} failed: {names}',
+    message: 'partly done: {failed} of {total} failed or are incomplete: {names}',
     hint: 'see the error of each above; the others are complete and safe',
     explain: 'Some of what was asked is done and durable, the rest is named.',
+  },
+  backup_incomplete: {
+    code: 'HF-1006',
+    kind: 'partial',
+    retryable: true,
+    message: 'the backup of {source} is incomplete: {what}',
+    hint: 'holdfast info {id} tells what is missing and why; what is in it is safe and can be restored',
+    explain:
+      'Something of the source could not be read: a file without permission, a damaged database. The rest is stored, and the backup is marked as incomplete, here and wherever it is shown.',
   },
 });
