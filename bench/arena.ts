@@ -135,7 +135,7 @@ export class Arena implements AsyncDisposable {
 }
 
 /** Gigabytes would stay behind. The server has a guard of its own. */
-function removeWhenInterrupted(scratch: string): void {
+export function removeWhenInterrupted(scratch: string): void {
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {
     process.once(signal, () => {
       rmSync(scratch, { recursive: true, force: true, maxRetries: 10, retryDelay: 50 });

@@ -8,6 +8,8 @@ const modes: Readonly<Record<string, () => Promise<unknown>>> = {
     if (flags.profile) await (await import('./profile.ts')).profilePostgres(flags);
     else await (await import('./postgres.ts')).benchPostgres(flags);
   },
+  files: async () => await (await import('./trees.ts')).benchTrees('files', readFlags(args, 1)),
+  sqlite: async () => await (await import('./trees.ts')).benchTrees('sqlite', readFlags(args, 1)),
   memory: async () => await (await import('./memory.ts')).benchMemory(readFlags(args, 5)),
   dedup: async () => await (await import('./dedup.ts')).benchDedup(readFlags(args, 1)),
   wasm: async () => await import('./wasm.ts'),
