@@ -14,6 +14,7 @@ export const areas: readonly Area[] = [
   { prefix: '30', title: 'Repository' },
   { prefix: '31', title: 'Keys' },
   { prefix: '40', title: 'Restore' },
+  { prefix: '41', title: 'Export and import' },
   { prefix: '50', title: 'PostgreSQL' },
   { prefix: '51', title: 'SQLite' },
   { prefix: '52', title: 'Files' },

@@ -5,7 +5,6 @@ import { failure } from '../kernel/errors/failure.ts';
 export const laterVerbs: readonly string[] = [
   'size',
   'status',
-  'export',
   'compare',
   'clean',
   'forget',

@@ -97,6 +97,18 @@ export function createProgram(version: string, dispatch: Dispatch): Command {
     laterOption(restore, flag);
   }
 
+  verb(program, 'export <id>', 'write a backup as plain files that other tools open', [
+    ['holdfast export latest --to ./exported', 'for psql, sqlite3 or tar, as the backup is'],
+    ['holdfast export latest:shop --to ./exported --format dump', 'for pg_restore'],
+    ['holdfast export 3f9a --to ./exported --only database=shop', 'a part of it'],
+  ])
+    .requiredOption('--to <directory>', 'where to; made when it does not exist')
+    .option('--format <format>', 'of PostgreSQL: sql (default) or dump')
+    .option('--only <what>', 'what --only of a restore takes; may be repeated', collect)
+    .option('--jobs <n>', 'how much to compress at once', positiveInteger)
+    .option('--force', 'write files anew that are there already')
+    .option('--dry-run', 'say what would be written');
+
   verb(program, 'list', 'list the backups', [
     ['holdfast list', 'all of them, oldest first'],
     ['holdfast list --source shop --limit 5', 'the newest five of one source'],

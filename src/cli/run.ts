@@ -19,7 +19,7 @@ export interface CliEnvironment {
   readonly exitNow: (status: number) => unknown;
 }
 
-const longRunning: readonly string[] = ['backup', 'restore', 'verify', 'demo'];
+const longRunning: readonly string[] = ['backup', 'restore', 'export', 'import', 'verify', 'demo'];
 
 /** Runs one command line and answers its exit code. Nothing is left running when it resolves. */
 export async function runCli(argv: readonly string[], environment: CliEnvironment): Promise<number> {

@@ -8,6 +8,7 @@ import { configErrors } from '../../src/kernel/errors/config.ts';
 import { coreErrors } from '../../src/kernel/errors/core.ts';
 import type { ErrorEntry } from '../../src/kernel/errors/define.ts';
 import { demoErrors } from '../../src/kernel/errors/demo.ts';
+import { exportErrors } from '../../src/kernel/errors/export.ts';
 import { filesErrors } from '../../src/kernel/errors/files.ts';
 import { keyErrors } from '../../src/kernel/errors/keys.ts';
 import { postgresErrors } from '../../src/kernel/errors/postgres.ts';
@@ -26,6 +27,7 @@ const parts: Record<string, Record<string, ErrorEntry>> = {
   30: repositoryErrors,
   31: keyErrors,
   40: restoreErrors,
+  41: exportErrors,
   50: postgresErrors,
   51: sqliteErrors,
   52: filesErrors,

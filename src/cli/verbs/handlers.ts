@@ -5,6 +5,7 @@ export const handlers: Readonly<Record<string, () => Promise<Handler>>> = {
   init: async () => (await import('./init.ts')).runInit,
   backup: async () => (await import('./backup.ts')).runBackup,
   restore: async () => (await import('./restore.ts')).runRestore,
+  export: async () => (await import('./export.ts')).runExport,
   list: async () => (await import('./list.ts')).runList,
   info: async () => (await import('./info.ts')).runInfo,
   verify: async () => (await import('./verify.ts')).runVerify,

@@ -1,6 +1,7 @@
 import { configErrors } from './config.ts';
 import { coreErrors } from './core.ts';
 import { demoErrors } from './demo.ts';
+import { exportErrors } from './export.ts';
 import { filesErrors } from './files.ts';
 import { keyErrors } from './keys.ts';
 import { postgresErrors } from './postgres.ts';
@@ -11,7 +12,7 @@ import { storageErrors } from './storage.ts';
 
 /**
  * Every error Holdfast shows, by name. Codes by area: 10xx core, command line and demo, 11xx configuration,
- * 20xx storage, 30xx repository, 31xx keys, 40xx restore, 50xx PostgreSQL, 51xx SQLite,
+ * 20xx storage, 30xx repository, 31xx keys, 40xx restore, 41xx export and import, 50xx PostgreSQL, 51xx SQLite,
  * 52xx files. Codes are never reused.
  */
 export const catalogue = {
@@ -22,6 +23,7 @@ export const catalogue = {
   ...repositoryErrors,
   ...keyErrors,
   ...restoreErrors,
+  ...exportErrors,
   ...postgresErrors,
   ...sqliteErrors,
   ...filesErrors,

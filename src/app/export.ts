@@ -1,0 +1,203 @@
+import { randomBytes } from 'node:crypto';
+import { access, mkdir, stat } from 'node:fs/promises';
+import { homedir } from 'node:os';
+import { isAbsolute, join, resolve } from 'node:path';
+import type { Manifest } from '../contract/manifest.ts';
+import { failure, reasonOf } from '../kernel/errors/failure.ts';
+import { mendOf } from '../operations/export-file.ts';
+import { exportBackup, type NamedItem, type WrittenFile } from '../operations/export.ts';
+import { restoreContext } from '../operations/restore.ts';
+import type { Repository } from '../repository/repository.ts';
+import { backupView, type BackupView } from './backup-view.ts';
+import {
+  openConfiguredRepository,
+  withApp,
+  type App,
+  type AppContext,
+  type CommonOptions,
+  type Outcome,
+} from './compose.ts';
+import { nameItems } from './export-names.ts';
+import { exportKindNamed } from './kinds/export-find.ts';
+import { holdfastVersion } from './version.ts';
+
+export interface ExportOptions extends CommonOptions {
+  /** An id, a prefix of one, a time, `latest` or `latest:SOURCE`. */
+  readonly id: string;
+  /** A directory; made when it is missing. */
+  readonly to: string;
+  readonly format?: string | undefined;
+  readonly only?: readonly string[] | undefined;
+  /** Write files anew that are there already. */
+  readonly force?: boolean | undefined;
+  readonly dryRun?: boolean | undefined;
+}
+
+export interface ExportedFile {
+  /** Absolute. */
+  readonly path: string;
+  readonly format: string;
+  /** Of the file; null after a dry run. */
+  readonly bytes: number | null;
+  readonly sha256: string | null;
+  readonly contents: Readonly<Record<string, unknown>>;
+  /** What to type to use it, in its directory. */
+  readonly use: string;
+  readonly warnings: readonly string[];
+}
+
+export interface ExportResult extends Outcome {
+  readonly dry_run: boolean;
+  readonly repository: { readonly id: string; readonly location: string };
+  readonly backup: BackupView;
+  readonly files: readonly ExportedFile[];
+  readonly duration_ms: number;
+}
+
+/** Writes a backup as plain files, each with `.sha256` and `.meta.json`. Until all are complete none has its name. */
+export async function exportTo(options: ExportOptions, context: AppContext): Promise<ExportResult> {
+  const audited =
+    options.dryRun === true ? null : { name: 'export', touched: ({ backup }: ExportResult) => [backup.id] };
+  return withApp(options, context, audited, async (app) => {
+    await using repository = await openConfiguredRepository(app);
+    const manifest = await repository.find(options.id, { signal: app.signal });
+    const startedNs = app.machine.clock.monotonicNs();
+    using progress = app.observer.progress(`export ${manifest.id.slice(0, 8)}`);
+    const running = { signal: app.signal, log: app.log, jobs: app.jobs, progress };
+    const directory = directoryOf(app, options.to);
+    const plan = await exportKindNamed(manifest.source.kind);
+    const wish = { format: options.format, only: options.only ?? [] };
+    const items = await plan(app, manifest, wish, restoreContext(repository, manifest, running));
+    const named = nameItems(manifest, items);
+    if (options.force !== true) await refuseExisting(directory, named);
+    progress.total(items.reduce((sum, { bytes }) => sum + bytes, 0));
+    const files =
+      options.dryRun === true
+        ? named.map((one) => shown(directory, manifest, one))
+        : (await write(app, repository, manifest, named, directory, { ...options, running })).map((one) =>
+            shown(directory, manifest, one),
+          );
+    return {
+      schema: 1,
+      ok: true,
+      dry_run: options.dryRun === true,
+      repository: { id: repository.info.id, location: repository.storage.location },
+      backup: backupView(manifest),
+      files,
+      duration_ms: Number((app.machine.clock.monotonicNs() - startedNs) / 1_000_000n),
+    };
+  });
+}
+
+type Running = Parameters<typeof restoreContext>[2];
+
+async function write(
+  app: App,
+  repository: Repository,
+  manifest: Manifest,
+  named: readonly NamedItem[],
+  directory: string,
+  { force, running }: ExportOptions & { readonly running: Running },
+): Promise<readonly WrittenFile[]> {
+  await makeDirectory(directory);
+  const exportedAt = new Date(app.machine.clock.now()).toISOString();
+  const files = await exportBackup(repository, manifest, named, {
+    ...running,
+    directory,
+    token: randomBytes(6).toString('hex'),
+    replace: force === true,
+    describe: (file, all) => description(manifest, file, all, exportedAt),
+  });
+  app.log.info('export done', { backup: manifest.id, directory, files: files.length });
+  return files;
+}
+
+function shown(directory: string, manifest: Manifest, one: NamedItem & Partial<WrittenFile>): ExportedFile {
+  const { item, name } = one;
+  return {
+    path: join(directory, name),
+    format: item.format,
+    bytes: one.bytes ?? null,
+    sha256: one.sha256 ?? null,
+    contents: item.contents,
+    use: item.use(name),
+    warnings: warningsOf(manifest, one),
+  };
+}
+
+function warningsOf(manifest: Manifest, { item }: NamedItem): string[] {
+  const { incomplete } = manifest;
+  return [...(incomplete === undefined ? [] : [`the backup is incomplete: ${incomplete}`]), ...item.warnings];
+}
+
+/** The `.meta.json` of a file. `import` reads it. */
+function description(
+  manifest: Manifest,
+  file: WrittenFile,
+  all: readonly WrittenFile[],
+  exportedAt: string,
+): Record<string, unknown> {
+  const { item, name, bytes, sha256 } = file;
+  const others = all.filter((other) => other !== file).map((other) => other.name);
+  return {
+    schema: 1,
+    file: name,
+    format: item.format,
+    compression: item.gzip ? 'gzip' : null,
+    bytes,
+    sha256,
+    use: item.use(name),
+    contents: item.contents,
+    warnings: [...warningsOf(manifest, file), ...manifest.warnings],
+    exported_with: others,
+    exported_at: exportedAt,
+    holdfast_version: holdfastVersion(),
+    backup: {
+      id: manifest.id,
+      source: manifest.source.name,
+      kind: manifest.source.kind,
+      started_at: manifest.started_at,
+      finished_at: manifest.finished_at,
+      tags: manifest.tags,
+      origin: manifest.origin,
+    },
+  };
+}
+
+function directoryOf(app: App, to: string): string {
+  if (to === '' || /^[a-z][a-z0-9+.-]*:\/\//i.test(to)) {
+    throw failure('usage', {
+      reason: `--to ${to === '' ? 'is empty' : 'is not a directory'}`,
+      suggestion: 'an export goes to a directory: --to ./exported',
+    });
+  }
+  const text = to === '~' || to.startsWith('~/') ? join(homedir(), to.slice(1)) : to;
+  return isAbsolute(text) ? resolve(text) : resolve(app.machine.cwd, text);
+}
+
+async function refuseExisting(directory: string, named: readonly NamedItem[]): Promise<void> {
+  const names = named.flatMap(({ name }) => [name, `${name}.sha256`, `${name}.meta.json`]);
+  const there: string[] = [];
+  for (const name of names) {
+    try {
+      await access(join(directory, name));
+      there.push(name);
+    } catch {
+      continue; // not there: what else may be wrong with the directory shows when it is made
+    }
+  }
+  if (there.length > 0) throw failure('export_exists', { directory, names: there.join(', ') });
+}
+
+async function makeDirectory(directory: string): Promise<void> {
+  try {
+    await mkdir(directory, { recursive: true, mode: 0o700 });
+    if (!(await stat(directory)).isDirectory()) throw new Error('it is no directory');
+  } catch (error) {
+    const { code = '' } = error as NodeJS.ErrnoException;
+    const reason = code === 'EEXIST' || code === 'ENOTDIR' ? 'a file is in its place' : reasonOf(error);
+    const mend =
+      code === 'EEXIST' || code === 'ENOTDIR' ? 'choose another directory' : mendOf(code, directory);
+    throw failure('export_target', { directory, reason, mend }, { cause: error });
+  }
+}

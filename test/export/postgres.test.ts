@@ -1,0 +1,138 @@
+import assert from 'node:assert/strict';
+import { readdir, readFile, stat } from 'node:fs/promises';
+import { after, before, describe, it } from 'node:test';
+import { everyObjectSql } from '../../testing/every-object.ts';
+import { dumpAsSets, dumpText } from '../../testing/pg-dump.ts';
+import { startPostgres, type PostgresServer } from '../../testing/postgres-server.ts';
+import { sandbox, type Json, type Sandbox } from '../cli/program-runner.ts';
+import { clientEnv, shell } from './support.ts';
+
+describe('an export of PostgreSQL', () => {
+  let server: PostgresServer;
+  let box: Sandbox;
+  let env: Record<string, string>;
+
+  before(async () => {
+    server = await startPostgres({ settings: { wal_level: 'logical' } });
+    box = await sandbox();
+    env = { HOLDFAST_PASSPHRASE: 'correct horse battery', HOLDFAST_REPOSITORY: box.at('r') };
+    await server.psql('CREATE DATABASE every');
+    await server.psql(await everyObjectSql(), 'every');
+    await server.psql(
+      `SELECT lo_from_bytea(0, ''), lo_from_bytea(3000000000, repeat('large object ', 300000)::bytea);
+       CREATE TABLE app.bulky AS SELECT i, repeat(md5(i::text), 40) AS t FROM generate_series(1, 5000) i`,
+      'every',
+    );
+    await holdfast('init');
+    await holdfast('backup', '--from', server.url('every'), '--tag', 'release=1.4');
+  });
+  after(async () => {
+    await box[Symbol.asyncDispose]();
+    await server[Symbol.asyncDispose]();
+  });
+
+  async function holdfast(...args: string[]): Promise<Json> {
+    const ran = await box.run([...args, '--json'], { env });
+    assert.equal(ran.code, 0, `${args[0]}: ${ran.stderr}`);
+    return ran.lines().at(-1) ?? {};
+  }
+
+  /** What the `.meta.json` says to type, into a database of another name. */
+  async function use(directory: string, name: string, database: string): Promise<void> {
+    const meta = JSON.parse(await readFile(`${directory}/${name}.meta.json`, 'utf8')) as Json;
+    const line = String(meta['use']).replaceAll(/(?<=createdb |-d )every/g, database);
+    await shell(line, directory, clientEnv(server));
+  }
+
+  async function assertSame(target: string): Promise<void> {
+    for (const what of ['--schema-only', '--data-only']) {
+      const dump = what === '--data-only' ? dumpAsSets : dumpText;
+      assert.deepEqual(
+        await dump(server, 'pg_dump', target, what, '--no-subscriptions'),
+        await dump(server, 'pg_dump', 'every', what, '--no-subscriptions'),
+      );
+    }
+  }
+
+  it('as a script: psql takes it, checksums fit, and the database is the same', async () => {
+    const { files } = await holdfast('export', 'latest', '--to', 'sql');
+    const directory = box.at('sql');
+    const [script, globals] = (files as Json[]).map(({ path }) => String(path).split('/').at(-1) ?? '');
+    assert.match(script ?? '', /^every-every-\d{8}T\d{6}Z\.sql\.gz$/);
+    assert.match(globals ?? '', /^every-globals-\d{8}T\d{6}Z\.sql\.gz$/);
+    assert.deepEqual(
+      new Set(await readdir(directory)),
+      new Set([script, globals].flatMap((name) => [name, `${name}.meta.json`, `${name}.sha256`])),
+    );
+    await shell('sha256sum -c *.sha256 && gzip -t *.gz', directory);
+    assert.equal((await stat(box.at('sql', script ?? ''))).mode & 0o777, 0o600);
+    await use(directory, script ?? '', 'from_script');
+    await assertSame('from_script');
+    assert.match(await shell(`gunzip -c ${globals}`, directory), /CREATE ROLE/);
+    const meta = JSON.parse(await readFile(box.at('sql', `${script}.meta.json`), 'utf8')) as Json;
+    assert.deepEqual((meta['backup'] as Json)['tags'], { release: '1.4' });
+    assert.equal(((meta['contents'] as Json)['database'] as Json)['name'], 'every');
+  });
+
+  it('as an archive: pg_restore lists it and restores it side by side', async () => {
+    const { files } = await holdfast('export', 'latest', '--to', 'dump', '--format', 'dump');
+    const directory = box.at('dump');
+    const name =
+      String((files as Json[])[0]?.['path'])
+        .split('/')
+        .at(-1) ?? '';
+    await shell('sha256sum -c *.sha256', directory);
+    const listed = await shell(`pg_restore -l ${name}`, directory, clientEnv(server));
+    assert.match(listed, /Compression: (-1|gzip)/);
+    assert.match(listed, /TABLE DATA app bulky/);
+    const [plain] = (await holdfast('info', 'latest'))['entries'] as Json[];
+    assert.ok(plain !== undefined);
+    await use(directory, name, 'from_archive');
+    await assertSame('from_archive');
+    // With the place of each table written down, several pg_restore find theirs.
+    await shell(`createdb from_jobs && pg_restore -j 3 -d from_jobs ${name}`, directory, clientEnv(server));
+    await assertSame('from_jobs');
+  });
+
+  it('of one table alone', async () => {
+    const { files } = await holdfast(
+      ...'export latest --to one --format dump --only table=app.bulky'.split(' '),
+    );
+    assert.equal((files as Json[]).length, 1);
+    const listed = await shell('pg_restore -l *.dump', box.at('one'), clientEnv(server));
+    assert.deepEqual(listed.match(/TABLE DATA .*/g), ['TABLE DATA app bulky postgres']);
+    await shell('createdb alone && pg_restore -d alone *.dump', box.at('one'), clientEnv(server));
+    assert.equal(await server.psql('SELECT count(*) FROM app.bulky', 'alone'), '5000');
+  });
+
+  it('never writes over what is there, unless told to', async () => {
+    await holdfast('export', 'latest', '--to', 'twice');
+    const before = await readdir(box.at('twice'));
+    const again = await box.run(['export', 'latest', '--to', 'twice'], { env });
+    assert.equal(again.code, 4);
+    assert.match(again.stderr, /HF-4101.*every-every-/);
+    await holdfast('export', 'latest', '--to', 'twice', '--force');
+    assert.deepEqual(await readdir(box.at('twice')), before);
+    await shell('sha256sum -c *.sha256', box.at('twice'));
+  });
+
+  it('says with --dry-run what it would write, and writes nothing', async () => {
+    const { files, dry_run: dry } = await holdfast('export', 'latest', '--to', 'dry', '--dry-run');
+    assert.equal(dry, true);
+    assert.equal((files as Json[]).length, 2);
+    await assert.rejects(readdir(box.at('dry')), { code: 'ENOENT' });
+  });
+
+  it('leaves nothing when a chunk is damaged', async () => {
+    await shell(
+      // Over the middle of the largest pack.
+      'f=$(find r/packs -type f -printf "%s %p\\n" | sort -n | tail -1 | cut -d" " -f2); chmod u+w $f; printf XXXXXXXXXXXXXXXX | dd of=$f bs=1 seek=$(($(stat -c %s $f)/2)) conv=notrunc status=none',
+      box.path,
+    );
+    for (const format of ['sql', 'dump']) {
+      const damaged = await box.run(['export', 'latest', '--to', 'damaged', '--format', format], { env });
+      assert.equal(damaged.code, 9, damaged.stderr);
+      assert.deepEqual(await readdir(box.at('damaged')), []);
+    }
+  });
+});
