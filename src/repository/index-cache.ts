@@ -4,7 +4,7 @@ import { DatabaseSync, type StatementSync } from 'node:sqlite';
 import { failure, reasonOf } from '../kernel/errors/failure.ts';
 import type { RepositoryId } from '../kernel/ids.ts';
 import { blobIdBytes, type BlobLocation, type BlobType } from '../pipeline/blob.ts';
-import { footerEntryBytes, writeEntry } from '../pipeline/pack-format.ts';
+import { footerEntryBytes, recordHeaderBytes, writeEntry } from '../pipeline/pack-format.ts';
 import { blobsOf, type IndexedPack } from './index-object.ts';
 
 /** A blob and the pack it lies in. */
@@ -253,6 +253,17 @@ export class IndexCache implements Disposable {
     for (const row of statement.iterate()) yield { id: hex(row['id']), sizeBytes: Number(row['size']) };
   }
 
+  /** The packs that were listed: how many, their bytes, and the bytes of the records that the index knows in them. */
+  listedTotals(): { packs: number; packBytes: number; recordBytes: number } {
+    const listed = this.#coded(() => this.#statements.listedBytes.get());
+    const records = this.#coded(() => this.#statements.recordBytes.get());
+    return {
+      packs: Number(listed?.['packs']),
+      packBytes: Number(listed?.['bytes']),
+      recordBytes: Number(records?.['bytes']),
+    };
+  }
+
   /** What the index says a pack holds; undefined when it knows nothing of it. */
   packContents(id: string): IndexedPack | undefined {
     const row = this.#coded(() => this.#statements.pack.get(Buffer.from(id, 'hex')));
@@ -337,6 +348,8 @@ function prepare(
   | 'need'
   | 'neededPacks'
   | 'listedPacks'
+  | 'listedBytes'
+  | 'recordBytes'
   | 'pack'
   | 'packBlobs',
   StatementSync
@@ -372,6 +385,13 @@ function prepare(
       'SELECT l.id, l.size FROM temp.needed n JOIN temp.listing l ON l.id = n.id ORDER BY l.id',
     ),
     listedPacks: database.prepare('SELECT id, size FROM temp.listing ORDER BY id'),
+    listedBytes: database.prepare(
+      'SELECT COUNT(*) AS packs, COALESCE(SUM(size), 0) AS bytes FROM temp.listing',
+    ),
+    recordBytes: database.prepare(
+      `SELECT COALESCE(SUM(b.stored + ${recordHeaderBytes}), 0) AS bytes FROM packs p
+       CROSS JOIN blobs b ON b.pack = p.number WHERE ${isListed}`,
+    ),
     pack: database.prepare('SELECT number, salt, size FROM packs WHERE id = ?'),
     packBlobs: database.prepare(
       'SELECT id, type, codec, offset, raw, stored FROM blobs WHERE pack = ? ORDER BY offset',
