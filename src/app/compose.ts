@@ -1,5 +1,6 @@
 import { availableParallelism } from 'node:os';
 import type { Config } from '../contract/config.ts';
+import type { CodeSettings } from '../contract/config-code.ts';
 import { describeOrigin } from '../contract/config-layer.ts';
 import type { FlagSetting } from '../contract/config-parse.ts';
 import { failure, isFailure } from '../kernel/errors/failure.ts';
@@ -44,6 +45,8 @@ export interface CommonOptions {
   readonly logLevel?: string | undefined;
   readonly jobs?: number | undefined;
   readonly quiet?: boolean | undefined;
+  /** Settings of the program that calls; they count before all others. */
+  readonly settings?: CodeSettings | undefined;
 }
 
 /** Everything wired together for one command. */
@@ -81,7 +84,7 @@ export async function withApp<R extends Outcome>(
   work: (app: App) => Promise<R>,
 ): Promise<R> {
   const settings = await loadSettings(
-    { configFile: common.config, flags: flagSettings(common) },
+    { configFile: common.config, flags: flagSettings(common), code: common.settings },
     context.machine,
   );
   const { config, env } = settings;

@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { dirname, isAbsolute, join, relative, resolve } from 'node:path';
 import { parseEnv } from 'node:util';
 import type { Config } from '../contract/config.ts';
+import type { CodeSettings } from '../contract/config-code.ts';
 import type { Variable, Variables } from '../contract/config-environment.ts';
 import type { Origins } from '../contract/config-layer.ts';
 import { parseConfig, type FlagSetting, type ParsedConfig } from '../contract/config-parse.ts';
@@ -26,6 +27,8 @@ export interface SettingsRequest {
   /** As given with `--config`. */
   readonly configFile?: string | undefined;
   readonly flags?: readonly FlagSetting[];
+  /** Settings of the program that calls; they count before all others. */
+  readonly code?: CodeSettings | undefined;
 }
 
 /**
@@ -54,6 +57,7 @@ export async function loadSettings(
     file: file === null ? null : { name: shown(file.path, cwd), text: file.text, directory },
     variables,
     flags: request.flags ?? [],
+    code: request.code,
     cwd,
     home,
   });

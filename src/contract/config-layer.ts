@@ -5,7 +5,8 @@ export type Origin =
   | { readonly layer: 'default' }
   | { readonly layer: 'file'; readonly file: string; readonly line: number; readonly column: number }
   | { readonly layer: 'environment'; readonly variable: string; readonly file: string | undefined }
-  | { readonly layer: 'flag'; readonly flag: string };
+  | { readonly layer: 'flag'; readonly flag: string }
+  | { readonly layer: 'code' };
 
 /** A value as text whose type is still to be read from the setting: of a variable, a flag, an interpolated value. */
 export class TextValue {
@@ -51,7 +52,7 @@ export class Origins {
   }
 }
 
-/** For people: `holdfast.yaml:3:5`, `HOLDFAST_JOBS`, `HOLDFAST_JOBS in .env`, `--jobs`, `default`. */
+/** For people: `holdfast.yaml:3:5`, `HOLDFAST_JOBS`, `HOLDFAST_JOBS in .env`, `--jobs`, `options`, `default`. */
 export function describeOrigin(origin: Origin): string {
   switch (origin.layer) {
     case 'file':
@@ -60,6 +61,8 @@ export function describeOrigin(origin: Origin): string {
       return origin.file === undefined ? origin.variable : `${origin.variable} in ${origin.file}`;
     case 'flag':
       return origin.flag;
+    case 'code':
+      return 'options';
     case 'default':
       return 'default';
   }

@@ -1,5 +1,6 @@
 import { isAbsolute, join, resolve } from 'node:path';
 import { configSchema, type Config } from './config.ts';
+import { overlayCode, type CodeSettings } from './config-code.ts';
 import { readEnvironment, type EnvironmentLayer, type Variables } from './config-environment.ts';
 import { impliedSource } from './config-implied.ts';
 import {
@@ -23,6 +24,8 @@ export interface ConfigInput {
   readonly variables: Variables;
   /** Settings given on the command line, over everything else. */
   readonly flags?: readonly FlagSetting[];
+  /** Settings of the program that calls, over those of flags. */
+  readonly code?: CodeSettings | undefined;
   /** Relative paths from anywhere else start here. */
   readonly cwd: string;
   readonly home: string;
@@ -53,6 +56,7 @@ export function parseConfig(input: ConfigInput): ParsedConfig {
   const file = input.file === null ? emptyLayer() : readYaml(input.file, lookup);
   const environment = readEnvironment(input.variables, sourceNames(file), used);
   let layer = overlay(overlay(file, environment.layer), flagLayer(input.flags ?? []));
+  if (input.code !== undefined) layer = overlayCode(layer, input.code);
   nameTypes(layer);
   if (sourceNames(layer).length === 0) {
     const implied = impliedSource(input.variables);
@@ -99,13 +103,17 @@ function resolvePaths(config: Config, origins: Origins, input: ConfigInput): Con
   return visit(config, []) as Config;
 
   function visit(value: unknown, path: readonly string[]): unknown {
-    if (typeof value === 'string' && settingAt(path)?.meta.path === true)
-      return resolveOne(value, origins.of(path));
-    if (Array.isArray(value) && settingAt(path)?.meta.path === true)
+    const isPath = settingAt(path, typeOfSource(path))?.meta.path === true;
+    if (typeof value === 'string' && isPath) return resolveOne(value, origins.of(path));
+    if (Array.isArray(value) && isPath)
       return value.map((item: string) => resolveOne(item, origins.of(path)));
     if (typeof value !== 'object' || value === null || Object.getPrototypeOf(value) !== Object.prototype)
       return value;
     return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, visit(item, [...path, key])]));
+  }
+
+  function typeOfSource([section, name = '']: readonly string[]): string | undefined {
+    return section === 'sources' ? config.sources[name]?.type : undefined;
   }
 
   function resolveOne(text: string, origin: Origin): string {
