@@ -21,6 +21,11 @@ export function duration(ms: number): string {
   return `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
 }
 
+/** `3.4x`; `-` where there is nothing to compare. */
+export function ratio(value: number | null): string {
+  return value === null ? '-' : `${value.toFixed(1)}x`;
+}
+
 const settingUnits = {
   ms: [
     ['d', 86_400_000],

@@ -118,6 +118,18 @@ export function createProgram(version: string, dispatch: Dispatch): Command {
     .option('--tag <key=value>', 'only with this label; may be repeated', keyValue)
     .option('--limit <n>', 'only the newest so many', positiveInteger);
 
+  verb(program, 'size', 'show what sources, backups and the repository take', [
+    ['holdfast size', 'every source, the newest backups, the whole'],
+    ['holdfast size --source shop --limit 50', 'one source, more of its backups'],
+    ['holdfast size --json', 'all of it, for a program'],
+  ])
+    .option('--source <name>', 'show only this source')
+    .option(
+      '--limit <n>',
+      'show only the newest so many backups (default: 20; with --json all)',
+      positiveInteger,
+    );
+
   verb(program, 'info <id>', 'show one backup in detail', [
     ['holdfast info latest', 'the newest'],
     ['holdfast info 3f9a --json', 'by the first digits of its id, for a program'],

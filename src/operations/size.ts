@@ -6,7 +6,7 @@ import type { IndexCache } from '../repository/index-cache.ts';
 import { configObject, indexPrefix, keysPrefix, snapshotsPrefix } from '../repository/layout.ts';
 import type { BackupName } from '../repository/model.ts';
 import type { Repository } from '../repository/repository.ts';
-import { type BlobFacts, UsageTable, type UsageTotals } from '../repository/usage.ts';
+import { type BlobFacts, UsageTable, type UsageTotals, usageFailure } from '../repository/usage.ts';
 import type { OperationContext } from './contract.ts';
 import { figuresOf, sharesOf, type BackupSize, type RepositorySize, type SourceSize } from './size-report.ts';
 import { UsageWalk } from './size-walk.ts';
@@ -58,9 +58,21 @@ export async function readBackups(repository: Repository, signal: AbortSignal): 
 
 /**
  * What the backups take, together and each. Reads lists of entries and maps, no data. Memory does not grow with the
- * number of chunks; the time goes with what changed from one backup of a source to the next.
+ * number of chunks; the time goes with what changed from one backup of a source to the next. `usage_failed`.
  */
 export async function measureSize(
+  repository: Repository,
+  backups: FoundBackups,
+  context: Pick<OperationContext, 'signal' | 'progress'>,
+): Promise<SizeReport> {
+  try {
+    return await measure(repository, backups, context);
+  } catch (error) {
+    throw usageFailure(error);
+  }
+}
+
+async function measure(
   repository: Repository,
   { found, unreadable }: FoundBackups,
   { signal, progress }: Pick<OperationContext, 'signal' | 'progress'>,

@@ -1,5 +1,12 @@
 import { DatabaseSync, type StatementSync } from 'node:sqlite';
 import type { StreamRef } from '../contract/stream.ts';
+import { failure, reasonOf } from '../kernel/errors/failure.ts';
+
+/** The trouble of a {@link UsageTable} as `usage_failed`; any other error as it is. */
+export function usageFailure(error: unknown): unknown {
+  if (!(error instanceof Error) || !('errcode' in error)) return error;
+  return failure('usage_failed', { reason: reasonOf(error) }, { cause: error });
+}
 
 /** What the index says of a blob. */
 export interface BlobFacts {

@@ -7,6 +7,7 @@ export const handlers: Readonly<Record<string, () => Promise<Handler>>> = {
   restore: async () => (await import('./restore.ts')).runRestore,
   export: async () => (await import('./export.ts')).runExport,
   list: async () => (await import('./list.ts')).runList,
+  size: async () => (await import('./size.ts')).runSize,
   info: async () => (await import('./info.ts')).runInfo,
   verify: async () => (await import('./verify.ts')).runVerify,
   'key list': async () => (await import('./key.ts')).runKeyList,

@@ -126,4 +126,22 @@ export const repositoryErrors = defineErrors({
     explain:
       'The manifests of these backups are damaged, so nothing more than their ids is known. The other backups do not need them.',
   },
+  chunks_missing: {
+    code: 'HF-3017',
+    kind: 'integrity',
+    retryable: false,
+    message: '{backups} in {location} {lack} chunks',
+    hint: 'run holdfast verify to see what is damaged; the sizes do not count what is missing',
+    explain:
+      'The maps of these backups name chunks that are in none of the packs which are there, or a map itself cannot be read. What was found is measured; all other backups have their true sizes.',
+  },
+  usage_failed: {
+    code: 'HF-3018',
+    kind: 'failed',
+    retryable: true,
+    message: 'cannot keep account of chunks in a temporary file: {reason}',
+    hint: 'free some space in the temporary directory, or name another one, as in TMPDIR=/var/tmp holdfast size',
+    explain:
+      'Which backups need which chunks is noted in a file that takes about 100 bytes for each chunk and is gone when the program ends. Most often its disk is full. The repository is not affected.',
+  },
 });
