@@ -10,6 +10,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { keepSdkTypes } from './sdk-types.ts';
 import { checkWorkerUrls, rewriteWorkerUrls } from './worker-urls.ts';
 
 // Makes dist/ for the npm package: JavaScript, with nothing left that only runs in a checkout.
@@ -39,6 +40,8 @@ for (const file of globSync('**/*.js', { cwd: dist })) {
   }
   writeFileSync(path, code);
 }
+
+keepSdkTypes(dist);
 
 const main = join(dist, 'cli/main.js');
 if (existsSync(main)) chmodSync(main, 0o755);

@@ -3,6 +3,8 @@ import { dirname, join } from 'node:path';
 import { configReference } from '../src/contract/config-reference.ts';
 import { compileWasm, renderWasmModule, wasmModulePath } from './build-wasm.ts';
 import { errorDocs } from './error-docs.ts';
+import { sdkErrorCodes } from './sdk-error-codes.ts';
+import { sdkSettings } from './sdk-settings.ts';
 
 // Usage: node scripts/generate.ts [--check]
 // Writes every generated file; with --check changes nothing and fails when one is out of date.
@@ -16,6 +18,8 @@ interface Generated {
 const generated: readonly Generated[] = [
   { path: 'docs/errors.md', content: () => errorDocs() },
   { path: 'docs/configuration.md', content: configReference },
+  { path: 'src/sdk/settings.ts', content: sdkSettings },
+  { path: 'src/sdk/error-codes.ts', content: sdkErrorCodes },
   { path: wasmModulePath, content: async () => renderWasmModule(await compileWasm()) },
 ];
 

@@ -61,4 +61,12 @@ export const coreErrors = defineErrors({
     explain:
       'Something of the source could not be read: a file without permission, a damaged database. The rest is stored, and the backup is marked as incomplete, here and wherever it is shown.',
   },
+  node_too_old: {
+    code: 'HF-1007',
+    kind: 'refused',
+    retryable: false,
+    message: 'Holdfast needs Node.js 24.7 or newer, and this is {version}',
+    hint: 'install it from https://nodejs.org and run the same program with it',
+    explain: 'The package was loaded by a version of Node.js that lacks what it is built on. Nothing was done.',
+  },
 });

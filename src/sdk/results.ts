@@ -1,0 +1,264 @@
+import type { ErrorKind } from '../kernel/errors/define.ts';
+
+/** What every result has: the very object that the verb prints with `--json`. */
+export interface Result {
+  readonly schema: 1;
+  /** Whether all that was asked is done. */
+  readonly ok: boolean;
+  /** Where `ok` is false: why. */
+  readonly error?: ErrorInfo | undefined;
+}
+
+/** An error as plain data. */
+export interface ErrorInfo {
+  /** `HF-` and four digits: stable for ever, see errors.md. */
+  readonly code: string;
+  readonly name: string;
+  readonly kind: ErrorKind;
+  readonly message: string;
+  /** What to do. */
+  readonly hint: string;
+  /** Whether the same call may succeed later with nothing changed. */
+  readonly retryable: boolean;
+  readonly details?: Readonly<Record<string, unknown>> | undefined;
+}
+
+export interface RepositoryRef {
+  /** 32 hexadecimal digits. */
+  readonly id: string;
+  readonly location: string;
+}
+
+/** One backup. Sizes are bytes, times are UTC in ISO 8601. */
+export interface Backup {
+  /** 32 hexadecimal digits. */
+  readonly id: string;
+  readonly source: string;
+  /** The type of the source: `postgres`, `sqlite`, `files`. */
+  readonly kind: string;
+  readonly started_at: string;
+  readonly finished_at: string;
+  readonly duration_ms: number;
+  /** Read from the source. */
+  readonly bytes_read: number;
+  /** Written to the repository for it, compressed and encrypted. */
+  readonly bytes_added: number;
+  /** So much of what was read was not in the repository before. */
+  readonly bytes_new: number;
+  readonly chunks: number;
+  readonly chunks_new: number;
+  /** How many things are in it. */
+  readonly entries: number;
+  readonly tags: Readonly<Record<string, string>>;
+  readonly host: string;
+  readonly user: string;
+  /** Of the directory it was started in. */
+  readonly git: { readonly branch: string | null; readonly commit: string; readonly dirty: boolean } | null;
+  readonly holdfast_version: string;
+  readonly warnings: readonly string[];
+  /** What should be in it and is not, for people; null when everything is. */
+  readonly incomplete: string | null;
+}
+
+/** A backup in detail. */
+export interface BackupDetails extends Backup {
+  /** Counts the backups of the repository. */
+  readonly sequence: number;
+  /** Belongs to the kind of source. */
+  readonly metadata: Readonly<Record<string, unknown>>;
+}
+
+/** One thing in a backup: a table, a database, a file. */
+export interface BackupEntry {
+  /** Unique in the backup. */
+  readonly path: string;
+  readonly kind: string;
+  readonly bytes: number;
+  /** Belongs to the kind of source. */
+  readonly meta: Readonly<Record<string, unknown>>;
+}
+
+export interface InitResult extends Result {
+  /** False when it was there already and opens with the passphrase at hand. */
+  readonly created: boolean;
+  readonly repository: RepositoryRef & { readonly format: number; readonly encrypted: boolean };
+  /** Where the passphrase came from; null without encryption. */
+  readonly passphrase: string | null;
+  /** The key file that was made or used. */
+  readonly key_file: string | null;
+  /** The recovery kit that was written. */
+  readonly recovery_kit: string | null;
+}
+
+export interface BackupResult extends Result {
+  readonly dry_run: boolean;
+  readonly repository: RepositoryRef;
+  /** Those that were made. */
+  readonly backups: readonly Backup[];
+  /** Sources without a backup, and why. */
+  readonly failed: readonly { readonly source: string; readonly error: ErrorInfo }[];
+  /** Sources that an interruption left without a backup. */
+  readonly not_made: readonly string[];
+  /** Of a dry run: what was found out about each source. */
+  readonly plan?:
+    | readonly {
+        readonly source: string;
+        readonly kind: string;
+        readonly findings: readonly Finding[];
+      }[]
+    | undefined;
+}
+
+export interface Finding {
+  readonly check: string;
+  readonly level: 'ok' | 'warning' | 'error';
+  readonly message: string;
+  /** What to type or change. */
+  readonly mend?: string | undefined;
+  readonly code?: string | undefined;
+}
+
+export interface ListResult extends Result {
+  readonly repository: RepositoryRef;
+  /** Oldest first. */
+  readonly backups: readonly Backup[];
+  /** Backups that are there and cannot be read; `ok` is false when there are any. */
+  readonly unreadable: readonly {
+    readonly id: string;
+    readonly object: string;
+    readonly code: string;
+    readonly message: string;
+  }[];
+}
+
+export interface VerifyResult extends Result {
+  readonly repository: RepositoryRef;
+  readonly level: 'structure' | 'read-data' | 'read-data-subset';
+  readonly backups_checked: number;
+  readonly objects_checked: number;
+  readonly blobs_checked: number;
+  readonly blobs_read: number;
+  readonly bytes_read: number;
+  /** What is damaged, missing or foreign; `ok` is false when there is any. */
+  readonly problems: readonly VerifyProblem[];
+  /** So many more beyond the 10,000 that are listed. */
+  readonly problems_not_listed: number;
+}
+
+export interface VerifyProblem {
+  /** Error code. */
+  readonly code: string;
+  readonly object: string;
+  readonly message: string;
+  /** Ids of the backups that need it. */
+  readonly backups: readonly string[];
+  /** Paths of entries that need it, at most 20 a backup. */
+  readonly entries: readonly string[];
+}
+
+export interface RestoreResult extends Result {
+  readonly dry_run: boolean;
+  readonly repository: RepositoryRef;
+  readonly backup: Backup;
+  /** Of the kind of the backup: `'tables' in plan` means PostgreSQL, else `plan.kind` tells. */
+  readonly plan: RestorePlan;
+  /** Of the kind of the backup, too; null after a dry run. */
+  readonly restored: Restored | null;
+  readonly duration_ms: number;
+}
+
+/** What a restore would do. */
+export type RestorePlan = PostgresRestorePlan | SqliteRestorePlan | FilesRestorePlan;
+/** What was restored. */
+export type Restored = PostgresRestored | SqliteRestored | FilesRestored;
+
+export interface PostgresRestorePlan {
+  /** A new database, in the place of one that is kept under another name, into an empty one, or to what is there. */
+  readonly mode: 'create' | 'replace' | 'fill' | 'add';
+  /** Its name in the backup. */
+  readonly database: string;
+  readonly target: string;
+  readonly server: string;
+  readonly source_version: string;
+  readonly server_version: string;
+  readonly tables: readonly {
+    readonly schema: string;
+    readonly table: string;
+    readonly rows: number;
+    readonly bytes: number;
+  }[];
+  readonly rows: number;
+  readonly bytes: number;
+  readonly objects: number;
+  readonly roles_to_create: readonly string[];
+  readonly check: boolean;
+  readonly warnings: readonly string[];
+}
+
+export interface PostgresRestored {
+  readonly mode: PostgresRestorePlan['mode'];
+  readonly database: string;
+  readonly tables: number;
+  readonly rows: number;
+  readonly bytes: number;
+  /** Tables compared with the backup and equal. */
+  readonly checked: number;
+  /** The name under which the database that was there is kept. */
+  readonly replaced: string | null;
+  readonly roles_created: readonly string[];
+  /** Milliseconds of each part. */
+  readonly durations_ms: Readonly<Record<string, number>>;
+  readonly warnings: readonly string[];
+}
+
+export interface SqliteRestorePlan {
+  readonly kind: 'sqlite';
+  readonly target: string;
+  readonly databases: readonly {
+    /** Its path in the backup. */
+    readonly path: string;
+    /** Where it goes. */
+    readonly file: string;
+    readonly mode: 'create' | 'replace';
+    readonly bytes: number;
+  }[];
+  readonly bytes: number;
+  readonly warnings: readonly string[];
+}
+
+export interface SqliteRestored {
+  readonly databases: readonly {
+    readonly file: string;
+    readonly bytes: number;
+    /** Where what was there is kept. */
+    readonly replaced: string | null;
+  }[];
+  /** Databases examined and found whole. */
+  readonly checked: number;
+  readonly warnings: readonly string[];
+}
+
+export interface FilesRestorePlan {
+  readonly kind: 'files';
+  /** A new or empty directory, in the place of what is there, or chosen paths into it. */
+  readonly mode: 'create' | 'replace' | 'add';
+  readonly target: string;
+  readonly files: number;
+  readonly directories: number;
+  readonly links: number;
+  readonly bytes: number;
+  readonly warnings: readonly string[];
+}
+
+export interface FilesRestored {
+  readonly target: string;
+  readonly files: number;
+  readonly directories: number;
+  readonly links: number;
+  readonly bytes: number;
+  /** Files read back and equal. */
+  readonly checked: number;
+  /** Where what was there is kept. */
+  readonly replaced: string | null;
+  readonly warnings: readonly string[];
+}
