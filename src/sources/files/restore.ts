@@ -1,21 +1,8 @@
 import type { Entry } from '../../contract/stream.ts';
-import { failure } from '../../kernel/errors/failure.ts';
 import type { RestoreContext } from '../port.ts';
-
-export interface FilesRestoreOptions {
-  /** Absolute path of a directory. */
-  readonly target: string;
-  /** Paths or patterns of what to restore; everything when empty. */
-  readonly only: readonly string[];
-  readonly force: boolean;
-  /** Read back what was written, and compare. */
-  readonly check: boolean;
-  /** Give files to the users they belonged to; only root can. */
-  readonly owner: boolean;
-  readonly randomHex: (bytes: number) => string;
-  /** Milliseconds since 1970. */
-  readonly now: () => number;
-}
+import type { FilesRestoreOptions } from './restore-options.ts';
+import { type FilesRestoreWork, makePlan } from './restore-plan.ts';
+import { runWork } from './restore-run.ts';
 
 /** What a restore would do, as plain data. */
 export interface FilesRestoreSummary {
@@ -33,6 +20,7 @@ export interface FilesRestoreSummary {
 export interface FilesRestorePlan {
   readonly summary: FilesRestoreSummary;
   readonly needs: (entry: Entry) => boolean;
+  readonly work: FilesRestoreWork;
 }
 
 /** What was restored. */
@@ -51,16 +39,35 @@ export interface FilesRestored {
 
 /** Plans a restore; refuses what cannot go well. Changes nothing. */
 export async function planFilesRestore(
-  _options: FilesRestoreOptions,
-  _context: RestoreContext,
+  options: FilesRestoreOptions,
+  context: RestoreContext,
 ): Promise<FilesRestorePlan> {
-  throw failure('not_in_this_version', { what: 'files', suggestion: 'wait' });
+  const { work, ...counted } = await makePlan(options, context);
+  const { selection, renamed } = work;
+  return {
+    summary: { kind: 'files', target: options.target, ...counted },
+    work,
+    needs: ({ path, stream }) => stream !== null && (selection.chooses(path) || renamed.has(path)),
+  };
 }
 
 /** Does what a plan says. When it rejects, the target is as it was. */
 export async function runFilesRestore(
-  _plan: FilesRestorePlan,
-  _context: RestoreContext,
+  { summary, work }: FilesRestorePlan,
+  context: RestoreContext,
 ): Promise<FilesRestored> {
-  throw failure('not_in_this_version', { what: 'files', suggestion: 'wait' });
+  context.signal.throwIfAborted();
+  context.progress.total(summary.bytes);
+  const { checked, replaced, warnings } = await runWork(work, context);
+  const { target, files, directories, links, bytes } = summary;
+  return {
+    target,
+    files,
+    directories,
+    links,
+    bytes,
+    checked,
+    replaced,
+    warnings: [...summary.warnings, ...warnings],
+  };
 }
