@@ -67,6 +67,8 @@ export const filesMetadataSchema = z.strictObject({
   left_out: count,
   /** Whether extended attributes were read. */
   xattrs: z.boolean(),
+  /** How many things are in the backup without their extended attributes because those could not be read; absent for none. */
+  unreadable_xattrs: count.optional(),
 });
 
 export type DirectoryMeta = z.infer<typeof directoryMetaSchema>;
