@@ -71,7 +71,8 @@ export async function* walk(
     first = false;
     const parent = parentOf(path);
     while (open.length > 0 && open.at(-1)?.path !== parent) yield* leave(open.pop());
-    if (open.length === 0 && parent !== '.') throw damagedEntries(`${path} does not come in its directory`);
+    if (open.length === 0 && path !== '.' && parent !== '.')
+      throw damagedEntries(`${path} does not come in its directory`);
     // Asked even below what is chosen, so that each selector notices what it means.
     const chosenItself = selection.matches(path);
     const chosenAbove = open.at(-1)?.chosen ?? selection.everything;
