@@ -18,7 +18,6 @@ export const laterVerbs: readonly string[] = [
   'serve',
   'schedule',
   'alert',
-  'completion',
 ];
 
 export function addLater(program: Command, name: string): void {

@@ -1,6 +1,6 @@
 import { Command, Option } from 'commander';
 import { addLater, laterOption, laterVerbs } from './later.ts';
-import { fraction, keyValue, level, positiveInteger } from './values.ts';
+import { fraction, keyValue, positiveInteger } from './values.ts';
 
 /** Called with what was typed, once it has parsed. `verb` has its subcommand: `key add`. */
 export type Dispatch = (
@@ -202,6 +202,12 @@ export function createProgram(version: string, dispatch: Dispatch): Command {
     ['holdfast config template > holdfast.yaml', 'a place to start'],
   ]);
 
+  verb(program, 'completion <bash|zsh|fish>', 'print a script that completes words in a shell', [
+    ['holdfast completion bash > ~/.local/share/bash-completion/completions/holdfast', 'for bash'],
+    ['holdfast completion zsh > ~/.zsh/completions/_holdfast', 'for zsh, where fpath names that directory'],
+    ['holdfast completion fish > ~/.config/fish/completions/holdfast.fish', 'for fish'],
+  ]).registeredArguments[0]?.choices(['bash', 'zsh', 'fish']);
+
   for (const command of [restore, remove])
     command.options.find(({ long }) => long === '--yes')?.hideHelp(false);
   for (const name of laterVerbs) addLater(program, name);
@@ -217,10 +223,12 @@ function common(command: Command): void {
     // Taken everywhere, so that scripts need not know which verbs ask; shown by those that do.
     .addOption(new Option('--yes', 'answer every question with yes').hideHelp())
     .addOption(
-      new Option(
-        '--log-level <level>',
-        'show log lines from this level on: debug, info, warn, error',
-      ).argParser(level),
+      new Option('--log-level <level>', 'show log lines from this level on').choices([
+        'debug',
+        'info',
+        'warn',
+        'error',
+      ]),
     );
 }
 

@@ -24,6 +24,13 @@ const longRunning: readonly string[] = ['backup', 'restore', 'export', 'import',
 /** Runs one command line and answers its exit code. Nothing is left running when it resolves. */
 export async function runCli(argv: readonly string[], environment: CliEnvironment): Promise<number> {
   const { machine, terminal } = environment;
+  const [first, ...rest] = argv;
+  // What completion scripts ask at every press of the key: not in the help, and nothing is loaded that it does not need.
+  if (first === '__complete') {
+    const { answerCompletion } = await import('./completion/answer.ts');
+    await answerCompletion(rest, environment);
+    return 0;
+  }
   let code = 0;
   let face: Face | undefined;
   const program = createProgram(holdfastVersion(), async (verb, args, options) => {

@@ -22,10 +22,3 @@ export function keyValue(
   if (at < 1) throw new InvalidArgumentError('It must be key=value.');
   return { ...before, [text.slice(0, at)]: text.slice(at + 1) };
 }
-
-export function level(text: string): string {
-  if (!['debug', 'info', 'warn', 'error'].includes(text)) {
-    throw new InvalidArgumentError('It must be one of debug, info, warn, error.');
-  }
-  return text;
-}

@@ -20,4 +20,5 @@ export const handlers: Readonly<Record<string, () => Promise<Handler>>> = {
   'config show': async () => (await import('./config.ts')).runConfigShow,
   'config schema': async () => (await import('./config.ts')).runConfigSchema,
   'config template': async () => (await import('./config.ts')).runConfigTemplate,
+  completion: async () => (await import('./completion.ts')).runCompletion,
 };

@@ -1,0 +1,76 @@
+import { knownBackups, knownSources, type CompletionOptions } from '../../app/complete.ts';
+import type { Machine } from '../../app/machine.ts';
+import { instant } from '../format.ts';
+import type { Terminal } from '../terminal.ts';
+
+/** Somebody waits at a prompt. */
+const deadlineMs = 2000;
+/** More than fit a screen help nobody. */
+const shownBackups = 200;
+const shortId = 8;
+
+export interface CompletionEnvironment {
+  readonly machine: Machine;
+  readonly terminal: Pick<Terminal, 'stdout'>;
+  readonly exitNow: (status: number) => unknown;
+}
+
+/** A value, and what is said about it. */
+type Candidate = readonly [value: string, about: string];
+
+/**
+ * What completion scripts ask: `sources` or `backups`, then the words typed so far. Prints a candidate a line, with a
+ * tab and what there is to say about it; nothing at all when anything is amiss.
+ */
+export async function answerCompletion(
+  [what, ...typed]: readonly string[],
+  { machine, terminal, exitNow }: CompletionEnvironment,
+): Promise<void> {
+  // A place that does not answer may hold up calls that know of no signal.
+  const timer = setTimeout(() => exitNow(0), deadlineMs);
+  try {
+    const options = { config: valueOf(typed, '--config'), repo: valueOf(typed, '--repo') };
+    const found = (await lookups[what ?? '']?.(options, machine)) ?? [];
+    const lines = found.filter(([value]) => isPrintable(value)).map((candidate) => candidate.join('\t'));
+    terminal.stdout.on('error', () => {}); // The shell need not wait for all of it.
+    if (lines.length > 0) terminal.stdout.write(`${lines.join('\n')}\n`);
+  } catch {
+    // Whoever runs the verb itself is told what is wrong.
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+const lookups: Readonly<Record<string, typeof sources>> = { sources, backups };
+
+async function sources(options: CompletionOptions, machine: Machine): Promise<Candidate[]> {
+  return (await knownSources(options, machine)).map((name) => [name, '']);
+}
+
+async function backups(options: CompletionOptions, machine: Machine): Promise<Candidate[]> {
+  const known = await knownBackups(options, machine, AbortSignal.timeout(deadlineMs));
+  if (known.length === 0) return [];
+  const configured = await knownSources(options, machine);
+  const short = Map.groupBy(known, ({ id }) => id.slice(0, shortId));
+  return [
+    ['latest', 'the newest backup'],
+    ...configured.map((name): Candidate => [`latest:${name}`, `the newest of ${name}`]),
+    ...known.slice(0, shownBackups).map(({ id, startedAt }): Candidate => {
+      const beginning = id.slice(0, shortId);
+      return [short.get(beginning)?.length === 1 ? beginning : id, instant(startedAt)];
+    }),
+  ];
+}
+
+/** Of `--repo PLACE` or `--repo=PLACE`, the last one. */
+function valueOf(words: readonly string[], option: string): string | undefined {
+  for (const [index, word] of [...words.entries()].toReversed()) {
+    if (word === option && words[index + 1] !== undefined) return words[index + 1];
+    if (word.startsWith(`${option}=`)) return word.slice(option.length + 1);
+  }
+  return undefined;
+}
+
+function isPrintable(value: string): boolean {
+  return value !== '' && !/\p{Cc}/u.test(value);
+}
