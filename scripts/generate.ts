@@ -1,6 +1,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { configReference } from '../src/contract/config-reference.ts';
+import { apiDocs } from './api-docs.ts';
 import { compileWasm, renderWasmModule, wasmModulePath } from './build-wasm.ts';
 import { errorDocs } from './error-docs.ts';
 import { sdkErrorCodes } from './sdk-error-codes.ts';
@@ -20,6 +21,7 @@ const generated: readonly Generated[] = [
   { path: 'docs/configuration.md', content: configReference },
   { path: 'src/sdk/settings.ts', content: sdkSettings },
   { path: 'src/sdk/error-codes.ts', content: sdkErrorCodes },
+  { path: 'docs/api.md', content: apiDocs },
   { path: wasmModulePath, content: async () => renderWasmModule(await compileWasm()) },
 ];
 

@@ -93,6 +93,11 @@ export const errorCodes = {
   export_target: 'HF-4102',
   export_write_failed: 'HF-4103',
   export_options: 'HF-4104',
+  import_unreadable: 'HF-4111',
+  import_unknown: 'HF-4112',
+  import_checksum: 'HF-4113',
+  import_damaged: 'HF-4114',
+  import_unsupported: 'HF-4115',
   postgres_refused: 'HF-5001',
   postgres_host_unknown: 'HF-5002',
   postgres_password: 'HF-5003',
@@ -153,6 +158,10 @@ export const errorCodes = {
   sqlite_in_use: 'HF-5118',
   sqlite_restored_damaged: 'HF-5119',
   posix_helper_failed: 'HF-5201',
+  files_paths_missing: 'HF-5202',
+  files_paths_overlap: 'HF-5203',
+  files_xattrs_unavailable: 'HF-5204',
+  files_scan_failed: 'HF-5205',
 } as const;
 
 /** The name of an error. */

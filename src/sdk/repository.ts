@@ -3,6 +3,7 @@ import { openConfiguredRepository, withApp, type App } from '../app/compose.ts';
 import type { Manifest } from '../contract/manifest.ts';
 import type { Entry } from '../contract/stream.ts';
 import { asFailure, failure } from '../kernel/errors/failure.ts';
+import { entryKinds } from '../sources/files/metadata.ts';
 import type { Repository } from '../repository/repository.ts';
 import { call, interruption } from './call.ts';
 import { createBackup, listBackups, restoreBackup, verifyBackup } from './calls.ts';
@@ -25,6 +26,9 @@ import type {
   RestoreResult,
   VerifyResult,
 } from './results.ts';
+
+/** Another name of a file that is in the same backup. */
+const { hardlink } = entryKinds;
 
 /** Resolves when the repository is open. The use case behind it goes on until the handle is closed. */
 export async function openRepository(options: CallOptions): Promise<HoldfastRepository> {
@@ -148,6 +152,11 @@ class OpenRepository implements HoldfastRepository {
     const reader = await this.#parts.readers.for(manifest);
     for await (const entry of reader.entries(manifest, { signal })) {
       if (entry.path !== path) continue;
+      const { target } = entry.meta;
+      if (entry.kind === hardlink && typeof target === 'string') {
+        yield* this.#read(manifest.id, target, signal);
+        return;
+      }
       if (entry.stream === null) {
         const reason = `${path} of backup ${manifest.id.slice(0, 8)} has no content of its own`;
         throw failure('usage', { reason, suggestion: 'read one of the entries whose bytes are not 0' });
