@@ -1,22 +1,9 @@
 import type { Entry } from '../../contract/stream.ts';
-import { failure } from '../../kernel/errors/failure.ts';
 import type { RestoreContext } from '../port.ts';
-
-export interface SqliteRestoreOptions {
-  /** Absolute path of a file or a directory. */
-  readonly target: string;
-  /** It was written with a slash at its end: a directory, though it may not be there yet. */
-  readonly targetIsDirectory: boolean;
-  /** Paths or patterns of databases in the backup; all when empty. */
-  readonly only: readonly string[];
-  readonly force: boolean;
-  /** Examine each restored database (PRAGMA integrity_check). */
-  readonly check: boolean;
-  readonly owner: boolean;
-  readonly randomHex: (bytes: number) => string;
-  /** Milliseconds since 1970. */
-  readonly now: () => number;
-}
+import { Placing } from './restore-place.ts';
+import type { SqliteRestoreOptions } from './restore-options.ts';
+import { planRestore, type PlannedDatabase } from './restore-plan.ts';
+import { stageDatabase } from './restore-stage.ts';
 
 /** What a restore would do, as plain data. */
 export interface SqliteRestoreSummary {
@@ -36,6 +23,8 @@ export interface SqliteRestoreSummary {
 export interface SqliteRestorePlan {
   readonly summary: SqliteRestoreSummary;
   readonly needs: (entry: Entry) => boolean;
+  readonly options: SqliteRestoreOptions;
+  readonly databases: readonly PlannedDatabase[];
 }
 
 /** What was restored. */
@@ -53,16 +42,48 @@ export interface SqliteRestored {
 
 /** Plans a restore; refuses what cannot go well. Changes nothing. */
 export async function planSqliteRestore(
-  _options: SqliteRestoreOptions,
-  _context: RestoreContext,
+  options: SqliteRestoreOptions,
+  context: RestoreContext,
 ): Promise<SqliteRestorePlan> {
-  throw failure('not_in_this_version', { what: 'sqlite', suggestion: 'wait' });
+  const { databases, warnings } = await planRestore(options, context);
+  const needed = new Set(
+    databases.flatMap(({ path, hashes }) => [path, ...(hashes === null ? [] : [hashes.path])]),
+  );
+  const summary: SqliteRestoreSummary = {
+    kind: 'sqlite',
+    target: options.target,
+    databases: databases.map(({ path, file, mode, bytes }) => ({ path, file, mode, bytes })),
+    bytes: databases.reduce((sum, { bytes }) => sum + bytes, 0),
+    warnings,
+  };
+  return { summary, needs: ({ path }) => needed.has(path), options, databases };
 }
 
-/** Does what a plan says. When it rejects, every target is as it was. */
+/**
+ * Does what a plan says: writes every database beside its place and checks it, and only then puts them in place, all or
+ * none. When it rejects, every target is as it was.
+ */
 export async function runSqliteRestore(
-  _plan: SqliteRestorePlan,
-  _context: RestoreContext,
+  plan: SqliteRestorePlan,
+  context: RestoreContext,
 ): Promise<SqliteRestored> {
-  throw failure('not_in_this_version', { what: 'sqlite', suggestion: 'wait' });
+  const { options, databases } = plan;
+  const warnings: string[] = [];
+  let checked = 0;
+  context.progress.total(plan.summary.bytes);
+  await using placing = new Placing(options);
+  for (const database of databases) {
+    context.progress.phase(`restoring ${database.path}`);
+    const staged = await stageDatabase(database, placing, options, context);
+    warnings.push(...staged.warnings);
+    if (staged.isChecked) checked += 1;
+  }
+  context.signal.throwIfAborted();
+  context.progress.phase('putting it in place');
+  const replaced = await placing.placeAll();
+  return {
+    databases: databases.map(({ file, bytes }) => ({ file, bytes, replaced: replaced.get(file) ?? null })),
+    checked,
+    warnings: [...plan.summary.warnings, ...warnings],
+  };
 }

@@ -1,0 +1,30 @@
+import { readdirSync, readFileSync, statSync } from 'node:fs';
+
+/**
+ * Another process that has a file open, for people: `python3 (process 123)`. Null when none is seen, as on systems
+ * without /proc; processes of other users are seen by root only.
+ */
+export function holderOf(file: string): string | null {
+  try {
+    const { dev, ino } = statSync(file, { bigint: true });
+    for (const pid of readdirSync('/proc')) {
+      if (/^\d+$/.test(pid) && Number(pid) !== process.pid && hasOpen(pid, dev, ino)) {
+        return `${readFileSync(`/proc/${pid}/comm`, 'utf8').trim()} (process ${pid})`;
+      }
+    }
+  } catch {
+    // It only makes a message better.
+  }
+  return null;
+}
+
+function hasOpen(pid: string, dev: bigint, ino: bigint): boolean {
+  try {
+    return readdirSync(`/proc/${pid}/fd`).some((fd) => {
+      const open = statSync(`/proc/${pid}/fd/${fd}`, { bigint: true, throwIfNoEntry: false });
+      return open?.ino === ino && open.dev === dev;
+    });
+  } catch {
+    return false; // Not ours to see, or gone.
+  }
+}

@@ -1,0 +1,23 @@
+import { failure, isFailure, reasonOf } from '../../kernel/errors/failure.ts';
+
+const words: Readonly<Record<string, readonly [reason: string, mend: string]>> = {
+  ENOSPC: ['its disk is full', 'free some space there, or restore to another disk'],
+  EDQUOT: ['your quota there is used up', 'free some space there, or restore to another disk'],
+  EFBIG: ['its file system takes no file of that size', 'restore to another file system'],
+  EROFS: ['its file system is mounted read-only', 'mount it for writing, or restore to another place'],
+  EACCES: ['you may not write there', 'restore as a user who may, or to another place'],
+  EPERM: ['the system does not permit it', 'restore as another user, or to another place'],
+  EIO: ['its disk fails (input/output error)', 'look after the disk, or restore to another one'],
+};
+
+/** Runs what writes `path`; what the system has against it becomes an error people can act on. */
+export async function writing<T>(path: string, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException | undefined)?.code ?? '';
+    if (isFailure(error) || !/^E[A-Z0-9]+$/.test(code)) throw error;
+    const [reason, mend] = words[code] ?? [reasonOf(error), 'mend that and run the same command again'];
+    throw failure('restore_write_failed', { path, reason, mend }, { cause: error });
+  }
+}
