@@ -4,14 +4,18 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { startPostgres } from '../testing/postgres-server.ts';
+import { lintPackage } from './lint-package.ts';
+import { trySdk } from './try-sdk.ts';
 
 // Packs and installs the package as a user would, outside the checkout and without development dependencies, and
-// takes a real database through it: what is missing in the package (a module, a worker, WebAssembly) fails here.
+// takes a real database through it, by the command line and by programs of all kinds: what is missing in the package (a
+// module, a worker, WebAssembly, a type) fails here.
 
 const checkout = dirname(import.meta.dirname);
 const scratch = mkdtempSync(join(tmpdir(), 'holdfast-package-'));
 try {
   const tarball = npm(checkout, 'pack', '--silent', '--pack-destination', scratch).trim();
+  await lintPackage(join(scratch, tarball));
   npm(scratch, 'init', '--yes');
   npm(
     scratch,
@@ -44,7 +48,10 @@ async function tryIt(): Promise<void> {
   }
   const sum = 'SELECT sum(hashtext(o::text)) FROM orders o';
   assert.equal(await server.psql(sum, 'copy'), await server.psql(sum, 'shop'));
-  process.stdout.write(`the package of Holdfast ${version} backs up and restores\n`);
+  trySdk(scratch, server.url('shop'));
+  process.stdout.write(
+    `the package of Holdfast ${version} backs up and restores, and so do programs that use it\n`,
+  );
 }
 
 function npm(cwd: string, ...args: string[]): string {
