@@ -36,7 +36,11 @@ export class Exact {
       this.#missed += 1;
       return;
     }
-    const failed = await this.#helper.setXattrs(locationBytes(this.#base, path), xattrs);
+    // Access control lists are rights: they may take away the one to set others.
+    const pairs = Object.entries(xattrs);
+    const [lists, others] = [pairs.filter(isAccessList), pairs.filter((pair) => !isAccessList(pair))];
+    const ordered = Object.fromEntries([...others, ...lists]);
+    const failed = await this.#helper.setXattrs(locationBytes(this.#base, path), ordered);
     for (const [name, errno] of Object.entries(failed))
       this.#failed.set(name, { count: (this.#failed.get(name)?.count ?? 0) + 1, errno });
   }
@@ -71,6 +75,10 @@ export class Exact {
       warnings.push(`the exact time of ${plural(this.#timesFailed, 'path')} could not be set`);
     return warnings;
   }
+}
+
+function isAccessList([name]: readonly [string, string]): boolean {
+  return name.startsWith('system.');
 }
 
 const errnoWords: Readonly<Record<string, string>> = {

@@ -30,12 +30,18 @@ const words: Readonly<Record<string, readonly [reason: string, mend: string]>> =
   EMFILE: ['too many files are open', 'raise the limit (ulimit -n), or use fewer --jobs'],
 };
 
+/** What the system says of a place, and the mend. Null for what is no error of the system. */
+export function inWords(error: unknown): { readonly reason: string; readonly mend: string } | null {
+  const code = (error as NodeJS.ErrnoException | undefined)?.code ?? '';
+  if (isFailure(error) || !/^E[A-Z0-9]+$/.test(code)) return null;
+  const [reason, mend] = words[code] ?? [reasonOf(error), 'mend that and run the same command again'];
+  return { reason, mend };
+}
+
 /** What went wrong while `path` was written, as an error people can act on; coded errors and aborts stay as they are. */
 export function writeFailure(path: string, error: unknown): unknown {
-  const code = (error as NodeJS.ErrnoException | undefined)?.code ?? '';
-  if (isFailure(error) || !/^E[A-Z0-9]+$/.test(code)) return error;
-  const [reason, mend] = words[code] ?? [reasonOf(error), 'mend that and run the same command again'];
-  return failure('restore_write_failed', { path, reason, mend }, { cause: error });
+  const told = inWords(error);
+  return told === null ? error : failure('restore_write_failed', { path, ...told }, { cause: error });
 }
 
 /** Runs what writes `path`. */

@@ -2,6 +2,7 @@ import { constants } from 'node:fs';
 import { access, readdir, readFile, realpath, stat, statfs } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { failure } from '../../kernel/errors/failure.ts';
+import { inWords } from './restore-failure.ts';
 import { isThere } from './restore-remove.ts';
 
 /** Where a restore goes, as it was found. */
@@ -22,6 +23,17 @@ const nameBytes = 255 - 64;
 
 /** Looks at the target. Throws `restore_target_unusable` for what can never be one. */
 export async function examineTarget(given: string): Promise<Target> {
+  try {
+    return await examined(given);
+  } catch (error) {
+    const told = inWords(error);
+    throw told === null
+      ? error
+      : failure('restore_target_unusable', { target: given, ...told }, { cause: error });
+  }
+}
+
+async function examined(given: string): Promise<Target> {
   const path = await resolved(given);
   const info = await stat(path).catch(() => undefined);
   if (info === undefined) {
