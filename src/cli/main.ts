@@ -20,6 +20,7 @@ if (args.length === 1 && (first === '--version' || first === '-V')) {
     terminal,
     onSignal: (name, listener) => process.on(name, listener),
     exitNow: (status) => process.exit(status),
+    vanish: () => process.kill(process.pid, 'SIGKILL'),
   });
   process.exitCode = code;
 }

@@ -17,9 +17,14 @@ export interface CliEnvironment {
   readonly onSignal: (name: 'SIGINT' | 'SIGTERM' | 'SIGHUP', listener: () => void) => unknown;
   /** Ends the process here and now. */
   readonly exitNow: (status: number) => unknown;
+  /** The same where a call of the system may hang for ever, which even `exitNow` waits for. */
+  readonly vanish?: () => unknown;
 }
 
 const longRunning: readonly string[] = ['backup', 'restore', 'export', 'import', 'verify', 'demo'];
+
+/** Make backups, of several things one after another. */
+const storing: readonly string[] = ['backup', 'import'];
 
 /** Runs one command line and answers its exit code. Nothing is left running when it resolves. */
 export async function runCli(argv: readonly string[], environment: CliEnvironment): Promise<number> {
@@ -28,7 +33,8 @@ export async function runCli(argv: readonly string[], environment: CliEnvironmen
   // What completion scripts ask at every press of the key: not in the help, and nothing is loaded that it does not need.
   if (first === '__complete') {
     const { answerCompletion } = await import('./completion/answer.ts');
-    await answerCompletion(rest, environment);
+    const vanish = environment.vanish ?? (() => environment.exitNow(0));
+    await answerCompletion(rest, { machine, terminal, vanish });
     return 0;
   }
   let code = 0;
@@ -75,13 +81,13 @@ function faceOptions(verb: string, options: Readonly<Record<string, unknown>>) {
     yes: options['yes'] === true,
     longRunning: longRunning.includes(verb),
     ifInterrupted: ifInterrupted(verb, options['globals'] === true),
-    ...(verb === 'backup' ? { always: { backups: [], failed: [], not_made: [] } } : {}),
+    ...(storing.includes(verb) ? { always: { backups: [], failed: [], not_made: [] } } : {}),
   };
 }
 
 /** What Ctrl-C has left, and what to do then. */
 function ifInterrupted(verb: string, globals: boolean): string {
-  if (verb === 'backup') return runAgain;
+  if (storing.includes(verb)) return runAgain;
   const again = 'run the same command again';
   if (verb !== 'restore') return again;
   const roles = globals ? ' (roles that --globals made stay)' : '';

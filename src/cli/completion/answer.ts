@@ -12,7 +12,8 @@ const shortId = 8;
 export interface CompletionEnvironment {
   readonly machine: Machine;
   readonly terminal: Pick<Terminal, 'stdout'>;
-  readonly exitNow: (status: number) => unknown;
+  /** Ends the process, whatever it waits for. */
+  readonly vanish: () => unknown;
 }
 
 /** A value, and what is said about it. */
@@ -24,10 +25,10 @@ type Candidate = readonly [value: string, about: string];
  */
 export async function answerCompletion(
   [what, ...typed]: readonly string[],
-  { machine, terminal, exitNow }: CompletionEnvironment,
+  { machine, terminal, vanish }: CompletionEnvironment,
 ): Promise<void> {
-  // A place that does not answer may hold up calls that know of no signal.
-  const timer = setTimeout(() => exitNow(0), deadlineMs);
+  // A file system that does not answer holds up calls that know of no signal, and an orderly end as well.
+  const timer = setTimeout(vanish, deadlineMs);
   try {
     const options = { config: valueOf(typed, '--config'), repo: valueOf(typed, '--repo') };
     const found = (await lookups[what ?? '']?.(options, machine)) ?? [];
@@ -48,7 +49,7 @@ async function sources(options: CompletionOptions, machine: Machine): Promise<Ca
 }
 
 async function backups(options: CompletionOptions, machine: Machine): Promise<Candidate[]> {
-  const known = await knownBackups(options, machine, AbortSignal.timeout(deadlineMs));
+  const known = await knownBackups(options, machine, new AbortController().signal);
   if (known.length === 0) return [];
   const configured = await knownSources(options, machine);
   const short = Map.groupBy(known, ({ id }) => id.slice(0, shortId));

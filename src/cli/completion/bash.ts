@@ -110,7 +110,7 @@ _holdfast_offer() {
     compopt -o nosort 2>/dev/null
     while IFS=$'\\t' read -r candidate _; do
       _holdfast_reply "$2" "$3" "$candidate"
-    done < <(_holdfast_ask "\${1#@}")
+    done < <(_holdfast_ask "\${1#@}" 2>/dev/null)
     ;;
   *)
     local IFS='|'
@@ -140,7 +140,7 @@ _holdfast_ask() {
     [[ $typed == '~/'* ]] && typed=$HOME/\${typed:2}
     asked+=("$typed")
   done
-  "\${asked[0]}" __complete "$1" "\${asked[@]:1}" 2>/dev/null </dev/null
+  "\${asked[0]}" __complete "$1" "\${asked[@]:1}" </dev/null
 }
 
 complete -F _holdfast holdfast

@@ -28,7 +28,7 @@ function functionOf({ path, options, args, verbs }: VerbModel): string {
   return `${begin}${typed}  local curcontext=$curcontext state ret=1
   local -a verbs=(${lines(below.map(quoted)).replaceAll(' \\\n', '\n')}
   )
-  _arguments -C -S${lines([...specs, quoted('1:verb:->verb'), quoted('*::argument:->rest')])} && ret=0
+  _arguments -C -S${lines([...specs, quoted('(-)1:verb:->verb'), quoted('(-)*::argument:->rest')])} && ret=0
   case $state in
   verb) _describe -t verbs verb verbs && ret=0 ;;
   rest)
@@ -73,7 +73,8 @@ function action(offers: Value): string {
       return ' ';
     case 'sources':
     case 'backups':
-      return `_holdfast_ask ${offers.kind}`;
+      // The blank in front keeps zsh from adding words of its own.
+      return ` _holdfast_ask ${offers.kind}`;
   }
 }
 
@@ -87,7 +88,7 @@ _holdfast_ask() {
   local value about
   local -a found asked=("\${(@)_holdfast_typed/#\\~\\//$HOME/}")
   while IFS=$'\\t' read -r value about; do
-    found+=("\${\${value//\\\\/\\\\\\\\}//:/\\\\:}:$about")
+    found+=("\${\${value//\\\\/\\\\\\\\}//:/\\\\:}\${about:+:$about}")
   done < <("$asked[1]" __complete $1 "\${(@)asked[2,-1]}" 2>/dev/null </dev/null)
   (( $#found )) || return 1
   _describe -V -t $1 $1 found
