@@ -109,6 +109,16 @@ export function createProgram(version: string, dispatch: Dispatch): Command {
     .option('--force', 'write files anew that are there already')
     .option('--dry-run', 'say what would be written');
 
+  verb(program, 'import <files...>', 'make backups of dumps, databases and archives in files', [
+    ['holdfast import shop.dump', 'of pg_dump -Fc'],
+    ['holdfast import exported/*.tar.gz', 'of tar, and what export wrote, checksums compared'],
+    ['holdfast import old.sql.gz --source shop --tag from=cron', 'as a backup of that source, labelled'],
+  ])
+    .option('--source <name>', 'the source the backups are of (default: what the file says, or its name)')
+    .option('--tag <key=value>', 'label the backups; may be repeated', keyValue)
+    .option('--jobs <n>', 'how much to work on at once', positiveInteger)
+    .option('--dry-run', 'look what the files are, store nothing');
+
   verb(program, 'list', 'list the backups', [
     ['holdfast list', 'all of them, oldest first'],
     ['holdfast list --source shop --limit 5', 'the newest five of one source'],

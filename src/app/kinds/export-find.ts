@@ -3,6 +3,7 @@ import type { ExportKind } from './export-kind.ts';
 
 const kinds: Readonly<Record<string, () => Promise<ExportKind>>> = {
   postgres: async () => (await import('./export-postgres.ts')).exportPostgres,
+  files: async () => (await import('./export-files.ts')).exportFiles,
 };
 
 /** How backups of that kind are exported. Throws `not_in_this_version` for one that this version does not have. */

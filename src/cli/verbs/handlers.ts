@@ -6,6 +6,7 @@ export const handlers: Readonly<Record<string, () => Promise<Handler>>> = {
   backup: async () => (await import('./backup.ts')).runBackup,
   restore: async () => (await import('./restore.ts')).runRestore,
   export: async () => (await import('./export.ts')).runExport,
+  import: async () => (await import('./import.ts')).runImport,
   list: async () => (await import('./list.ts')).runList,
   size: async () => (await import('./size.ts')).runSize,
   info: async () => (await import('./info.ts')).runInfo,

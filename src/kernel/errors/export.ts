@@ -36,4 +36,46 @@ export const exportErrors = defineErrors({
     hint: '{suggestion}',
     explain: 'Each kind of backup is exported in its own formats. Nothing was written.',
   },
+  import_unreadable: {
+    code: 'HF-4111',
+    kind: 'not_found',
+    retryable: false,
+    message: 'cannot read {file}: {reason}',
+    hint: 'check the name and who may read it',
+    explain: 'The file to import could not be opened or read to its end. Nothing of it was made a backup.',
+  },
+  import_unknown: {
+    code: 'HF-4112',
+    kind: 'refused',
+    retryable: false,
+    message: '{file} is no file that can be imported: {reason}',
+    hint: 'import takes .dump (pg_dump -Fc), .sql and .sql.gz, .db (SQLite), .tar and .tar.gz',
+    explain: 'Files are recognised by what is in them, not by their names. Nothing was made a backup.',
+  },
+  import_checksum: {
+    code: 'HF-4113',
+    kind: 'integrity',
+    retryable: false,
+    message: '{file} is not what {checksum} says it is',
+    hint: 'fetch the file again, or export it again; if it was changed on purpose, remove {checksum} and import it',
+    explain:
+      'Beside the file is one with its SHA-256, and the two do not match: one of them was damaged or changed. Nothing was made a backup.',
+  },
+  import_damaged: {
+    code: 'HF-4114',
+    kind: 'integrity',
+    retryable: false,
+    message: '{file} is damaged: {reason}',
+    hint: 'fetch the file again, or look for another copy',
+    explain: 'The file ends too early or contradicts itself. Nothing of it was made a backup.',
+  },
+  import_unsupported: {
+    code: 'HF-4115',
+    kind: 'refused',
+    retryable: false,
+    message: '{file} holds {what}, which import does not take',
+    hint: '{mend}',
+    explain:
+      'Rather than leave something out of a backup unseen, import refuses files with parts it does not know, and names that lead out of the place they are restored to. Nothing was made a backup.',
+  },
 });

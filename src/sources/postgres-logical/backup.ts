@@ -1,5 +1,6 @@
 import { failure, isFailure, type HoldfastError } from '../../kernel/errors/failure.ts';
 import type { BackupContext, BackupOutcome } from '../port.ts';
+import { addArchives } from './archive-entries.ts';
 import type { ConnectionParameters, Environment } from './connection.ts';
 import { withDatabase } from './connection.ts';
 import { chooseDatabases, openServer, type WantedDatabases } from './databases.ts';
@@ -13,14 +14,8 @@ import {
   readDatabaseFacts,
   type SizedTable,
 } from './inventory.ts';
-import {
-  entryKinds,
-  type ArchiveMetadata,
-  type DatabaseMetadata,
-  type PostgresMetadata,
-} from './metadata.ts';
+import type { DatabaseMetadata, PostgresMetadata } from './metadata.ts';
 import { checkNameEncoding } from './name-encoding.ts';
-import { blobsPath, tablePath, tocPath } from './names.ts';
 import { childEnvironment, openSession, pinned, settingOf, type Session } from './session.ts';
 import { shareSnapshot } from './snapshot.ts';
 import { findWiden, type Widen } from './stdio-buffers.ts';
@@ -130,7 +125,8 @@ class DatabaseBackup {
       this.#expect(await estimateDumpBytes(session));
       const bigTables = await this.#bigTables(session, facts.size_bytes);
       const outputs = await this.#dumpAll(session, facts.size_bytes, bigTables);
-      return { ...facts, ...(await this.#addEntries(facts.name, outputs)) };
+      this.warnings.push(...outputs.flatMap(([, { warnings }]) => warnings));
+      return { ...facts, ...(await addArchives(facts.name, outputs, this.#context)) };
     } catch (error) {
       throw isFailure(error, 'postgres_lock_timeout') ? await this.#withLockHolder(error) : error;
     }
@@ -207,53 +203,6 @@ class DatabaseBackup {
         onMessage: (message) => progress.phase(`dumping ${(message as DumpMessage).dumping}`),
       },
     );
-  }
-
-  async #addEntries(
-    database: string,
-    outputs: readonly [ArchivePlan, DumpOutput][],
-  ): Promise<Pick<DatabaseMetadata, 'tables' | 'rows' | 'bytes' | 'archives'>> {
-    const sums = { tables: 0, rows: 0, bytes: 0 };
-    const archives: ArchiveMetadata[] = [];
-    for (const [plan, output] of outputs) {
-      const archive = plan.number;
-      this.warnings.push(...output.warnings);
-      const toc = tocPath(database, archive);
-      await this.#context.addEntry({
-        path: toc,
-        kind: entryKinds.toc,
-        stream: output.toc,
-        meta: { database, archive, encoding: output.encoding, entries: output.tocEntries },
-      });
-      let tables = 0;
-      let blobs = 0;
-      for (const block of output.blocks) {
-        if (block.kind === 'blobs') {
-          const { dumpId: dump_id, objects, bytes, fingerprint, stream } = block;
-          await this.#context.addEntry({
-            path: blobsPath(database, archive, blobs),
-            kind: entryKinds.blobs,
-            stream,
-            meta: { database, archive, dump_id, objects, bytes, fingerprint },
-          });
-          blobs += 1;
-        } else {
-          const { dumpId: dump_id, schema, table, rows, bytes, fingerprint, stream } = block;
-          await this.#context.addEntry({
-            path: tablePath(database, schema, table),
-            kind: entryKinds.table,
-            stream,
-            meta: { database, archive, dump_id, schema, table, rows, bytes, fingerprint },
-          });
-          tables += 1;
-          sums.rows += rows;
-          sums.bytes += bytes;
-        }
-      }
-      sums.tables += tables;
-      archives.push({ number: archive, content: plan.content, toc, tables, blobs });
-    }
-    return { ...sums, archives };
   }
 
   /** The same error, with the name of the table and of whoever holds the lock, if that can still be seen. */

@@ -101,7 +101,7 @@ export const dumpTask: Task<DumpInput, DumpOutput> = async (input, context) => {
 };
 
 /** Takes an archive apart as its bytes come: table of contents, then block after block. */
-class ArchiveSplitter {
+export class ArchiveSplitter {
   readonly #context: TaskContext;
   readonly #database: string;
   readonly #reader = new TocReader();

@@ -28,7 +28,7 @@ export function blockHeaderBytes(intSize: number): number {
   return 2 + intSize;
 }
 
-function decodeInt(bytes: Uint8Array): number {
+export function decodeInt(bytes: Uint8Array): number {
   let value = 0;
   for (let index = bytes.length - 1; index >= 1; index -= 1) value = value * 256 + (bytes[index] ?? 0);
   return bytes[0] === 0 ? value : -value;

@@ -1,0 +1,8 @@
+import { planFilesExport } from '../../sources/files/export.ts';
+import { refuseFormat, type ExportKind } from './export-kind.ts';
+import { onlyPaths } from './path-target.ts';
+
+export const exportFiles: ExportKind = async (_app, _manifest, wish, context) => {
+  refuseFormat(wish, 'files', '.tar.gz');
+  return await planFilesExport({ only: onlyPaths(wish.only, 'files') }, context);
+};

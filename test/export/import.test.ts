@@ -1,0 +1,190 @@
+import assert from 'node:assert/strict';
+import { appendFile, readdir, writeFile } from 'node:fs/promises';
+import { after, before, describe, it } from 'node:test';
+import { everyObjectSql } from '../../testing/every-object.ts';
+import { dumpAsSets, dumpText } from '../../testing/pg-dump.ts';
+import { startPostgres, type PostgresServer } from '../../testing/postgres-server.ts';
+import { sandbox, type Json, type Ran, type Sandbox } from '../cli/program-runner.ts';
+import { clientEnv, shell } from './support.ts';
+import { describeTree, makeTree } from './tar-trees.ts';
+
+describe('import', () => {
+  let server: PostgresServer;
+  let box: Sandbox;
+  let env: Record<string, string>;
+
+  before(async () => {
+    server = await startPostgres({ settings: { wal_level: 'logical' } });
+    box = await sandbox();
+    env = { HOLDFAST_PASSPHRASE: 'correct horse battery', HOLDFAST_REPOSITORY: box.at('r') };
+    await server.psql('CREATE DATABASE every');
+    await server.psql(await everyObjectSql(), 'every');
+    await server.psql(
+      `SELECT lo_from_bytea(0, ''), lo_from_bytea(3000000000, repeat('large object ', 300000)::bytea);
+       CREATE TABLE app.bulky AS SELECT i, repeat(md5(i::text), 40) AS t FROM generate_series(1, 5000) i`,
+      'every',
+    );
+    await ok('init');
+    await ok('backup', '--from', server.url('every'), '--tag', 'release=1.4');
+  });
+  after(async () => {
+    await box[Symbol.asyncDispose]();
+    await server[Symbol.asyncDispose]();
+  });
+
+  const run = (...args: string[]): Promise<Ran> => box.run([...args, '--json'], { env });
+
+  async function ok(...args: string[]): Promise<Json> {
+    const ran = await run(...args);
+    assert.equal(ran.code, 0, `${args.join(' ')}: ${ran.stderr}`);
+    return ran.lines().at(-1) ?? {};
+  }
+
+  async function imported(...args: string[]): Promise<Json> {
+    const { backups } = await ok('import', ...args);
+    assert.equal((backups as Json[]).length, 1);
+    return (backups as Json[])[0] ?? {};
+  }
+
+  async function assertSameDatabase(target: string): Promise<void> {
+    assert.deepEqual(
+      await dumpText(server, 'pg_dump', target, '--schema-only'),
+      await dumpText(server, 'pg_dump', 'every', '--schema-only'),
+    );
+    assert.deepEqual(
+      await dumpAsSets(server, 'pg_dump', target, '--data-only'),
+      await dumpAsSets(server, 'pg_dump', 'every', '--data-only'),
+    );
+  }
+
+  it('of what export wrote: the backup restores to the same database', async () => {
+    await ok('export', 'latest:every', '--to', 'exported', '--format', 'dump');
+    const backup = await imported('exported/every-every-'.concat(await stamp('exported'), '.dump'));
+    assert.equal(backup['source'], 'every');
+    assert.equal(backup['kind'], 'postgres');
+    const tags = backup['tags'] as Json;
+    assert.equal(tags['release'], '1.4');
+    assert.match(String(tags['imported_from']), /^every-every-.*\.dump$/);
+    assert.match(String(tags['imported_started_at']), /^\d{4}-\d\d-\d\dT.*Z$/);
+    assert.ok(
+      Number(backup['bytes_new']) < 20_000,
+      `the same rows are stored once: ${JSON.stringify(backup)}`,
+    );
+    const { restored } = await ok('restore', String(backup['id']), '--to', server.url('again'), '--globals');
+    assert.ok(Number((restored as Json)['checked']) > 10);
+    await assertSameDatabase('again');
+    await ok('verify', String(backup['id']), '--read-data');
+  });
+
+  async function stamp(directory: string): Promise<string> {
+    return /\d{8}T\d{6}Z/.exec((await readdir(box.at(directory))).join(' '))?.[0] ?? '';
+  }
+
+  for (const [name, options] of [
+    ['compressed', ''],
+    ['not compressed', '-Z0'],
+    ['made with --create', '-C -Z1'],
+  ] as const) {
+    it(`of an archive of pg_dump, ${name}`, async () => {
+      await shell(`pg_dump -Fc ${options} -f other.dump every`, box.path, clientEnv(server));
+      const backup = await imported('other.dump', '--source', 'elsewhere', '--tag', 'a=b');
+      assert.deepEqual([backup['source'], (backup['tags'] as Json)['a']], ['elsewhere', 'b']);
+      const target = `of_${name.replaceAll(/[ -]/g, '_')}`;
+      await ok('restore', String(backup['id']), '--to', server.url(target));
+      await assertSameDatabase(target);
+      await shell('rm other.dump', box.path);
+    });
+  }
+
+  it('of an archive packed with gzip once more', async () => {
+    await shell('pg_dump -Fc -Z0 every | gzip > packed.dump.gz', box.path, clientEnv(server));
+    const backup = await imported('packed.dump.gz');
+    assert.equal(backup['source'], 'packed');
+    assert.ok(Number(backup['bytes_new']) < 100_000);
+  });
+
+  it('refuses archives that are cut short, and those it could not compare after a restore', async () => {
+    await shell(
+      'pg_dump -Fc -f whole.dump every; pg_dump -Fc --inserts -f inserts.dump every',
+      box.path,
+      clientEnv(server),
+    );
+    await shell('pg_dump -Fc -a -f data.dump every', box.path, clientEnv(server));
+    const size = Number(await shell('stat -c %s whole.dump', box.path));
+    for (const part of [0.001, 0.2, 0.5, 0.9, 0.9999]) {
+      await shell(`head -c ${Math.floor(size * part)} whole.dump > cut.dump`, box.path);
+      const cut = await run('import', 'cut.dump');
+      assert.equal(cut.code, 9, `${part}: ${cut.stderr}`);
+      assert.match(cut.stderr, /HF-4114/);
+    }
+    for (const [file, what] of [
+      ['inserts.dump', /INSERT/],
+      ['data.dump', /without the tables/],
+    ] as const) {
+      const refused = await run('import', file);
+      assert.deepEqual([refused.code, what.test(refused.stderr)], [4, true], refused.stderr);
+    }
+  });
+
+  it('refuses what does not fit its checksum, and names it', async () => {
+    await ok('export', 'latest:every', '--to', 'tampered', '--format', 'dump');
+    const file = `tampered/every-every-${await stamp('tampered')}.dump`;
+    await appendFile(box.at(file), 'x');
+    for (const dry of [['--dry-run'], []]) {
+      const refused = await run('import', file, ...dry);
+      assert.equal(refused.code, 9);
+      assert.match(refused.stderr, /HF-4113.*\.sha256/);
+    }
+    await shell('rm *.sha256', box.at('tampered'));
+    assert.match((await run('import', file)).stderr, /HF-4113.*\.meta\.json/);
+  });
+
+  it('refuses what is nothing it knows, and goes on with the others', async () => {
+    await writeFile(box.at('empty'), '');
+    await writeFile(box.at('noise'), Buffer.from([1, 2, 3, 0, 255]));
+    await shell(
+      'echo hello > f; tar -cf good.tar f; xz -k good.tar 2>/dev/null || printf "\\3757zXZ\\0" > good.tar.xz',
+      box.path,
+    );
+    for (const [file, code, exit] of [
+      ['empty', 'HF-4112', 4],
+      ['noise', 'HF-4112', 4],
+      ['good.tar.xz', 'HF-4115', 4],
+      ['missing', 'HF-4111', 6],
+      ['.', 'HF-4111', 6],
+    ] as const) {
+      const refused = await run('import', file);
+      assert.equal(refused.code, exit, refused.stderr);
+      assert.match(refused.stderr, new RegExp(code));
+    }
+    const both = await run('import', 'empty', 'good.tar');
+    assert.equal(both.code, 3);
+    const { backups, failed } = both.lines().at(-1) ?? {};
+    assert.deepEqual([(backups as Json[]).length, (failed as Json[])[0]?.['file']], [1, 'empty']);
+    const { plan, dry_run: dry } = await ok('import', 'good.tar', '--dry-run');
+    assert.deepEqual(
+      [dry, (plan as Json[])[0]?.['kind'], (plan as Json[])[0]?.['source']],
+      [true, 'files', 'good'],
+    );
+  });
+
+  it('of a tar file: exported and imported, a directory restores to the same', async () => {
+    await makeTree(box.path, 'tree');
+    await ok('backup', '--from', 'files:tree');
+    await ok('export', 'latest:tree', '--to', 'tars');
+    const name = `tree-${await stamp('tars')}.tar.gz`;
+    await shell(`sha256sum -c *.sha256 && tar -tzf ${name} > /dev/null`, box.at('tars'));
+    const backup = await imported(`tars/${name}`);
+    assert.deepEqual(
+      [backup['source'], backup['kind'], backup['bytes_new']],
+      ['tree', 'files', backup['bytes_new']],
+    );
+    await ok('restore', String(backup['id']), '--to', 'tree-again');
+    assert.equal(await describeTree(box.at('tree-again')), await describeTree(box.at('tree')));
+    await shell(
+      `mkdir untarred && tar -C untarred --xattrs --xattrs-include='*' -xpzf tars/${name}`,
+      box.path,
+    );
+    assert.equal(await describeTree(box.at('untarred')), await describeTree(box.at('tree')));
+  });
+});
