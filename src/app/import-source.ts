@@ -1,9 +1,11 @@
+import { randomBytes } from 'node:crypto';
 import { stat } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { failure } from '../kernel/errors/failure.ts';
 import type { BackupSource } from '../operations/contract.ts';
 import { importTarFile } from '../sources/files/import.ts';
 import { importDumpFile } from '../sources/postgres-logical/import.ts';
+import { importSqliteFile } from '../sources/sqlite/import.ts';
 import type { App } from './compose.ts';
 import { globalsBeside, type Description, type GlobalsFile } from './import-companions.ts';
 import { recognise, type Recognised } from './import-recognise.ts';
@@ -20,6 +22,9 @@ export interface ImportFile extends Recognised {
   readonly tags: Readonly<Record<string, string>>;
   readonly globals: GlobalsFile | undefined;
 }
+
+/** For a program that has the database open. */
+const lockWaitMs = 30_000;
 
 const kinds = { dump: 'postgres', sql: 'postgres-sql', db: 'sqlite', tar: 'files' } as const;
 
@@ -80,6 +85,17 @@ export function sourceOf(app: App, file: ImportFile): BackupSource {
       kind,
       backup: (context) => importTarFile({ path, shown, gzip, temporaryDirectory }, context),
     };
+  if (file.format === 'db') {
+    const options = {
+      path,
+      storedPath: file.description?.contents?.path,
+      lockWaitMs,
+      temporaryDirectory,
+      randomHex: (count: number) => randomBytes(count).toString('hex'),
+      now: () => app.machine.clock.now(),
+    };
+    return { name, kind, backup: (context) => importSqliteFile(options, context) };
+  }
   throw failure('not_in_this_version', {
     what: `import of ${file.format} files`,
     suggestion: 'use .dump or .tar.gz',

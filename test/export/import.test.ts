@@ -187,4 +187,37 @@ describe('import', () => {
     );
     assert.equal(await describeTree(box.at('untarred')), await describeTree(box.at('tree')));
   });
+
+  it('of SQLite databases: each exported, opened by sqlite3, imported under its name, restored the same', async () => {
+    await shell(
+      `mkdir -p dbs/sub; sqlite3 dbs/app.db "PRAGMA journal_mode=WAL; CREATE TABLE t(i, x); INSERT INTO t SELECT value, hex(randomblob(300)) FROM generate_series(1,3000)" > /dev/null;
+       sqlite3 'dbs/sub/two words.sqlite' 'CREATE TABLE u(a); INSERT INTO u VALUES(1)'`,
+      box.path,
+    );
+    await ok('backup', '--from', 'sqlite:dbs/**/*.{db,sqlite}');
+    const [latest] = ((await ok('list', '--limit', '1'))['backups'] as Json[]) ?? [];
+    const { files } = await ok('export', String(latest?.['id']), '--to', 'sq');
+    assert.equal((files as Json[]).length, 2);
+    await shell('sha256sum -c *.sha256', box.at('sq'));
+    for (const file of files as Json[]) {
+      const path = String(file['path']);
+      assert.equal((await shell(`sqlite3 '${path}' 'PRAGMA integrity_check'`, box.path)).trim(), 'ok');
+      await shell(`rm -f '${path}'-wal '${path}'-shm`, box.path);
+      const stored = String((file['contents'] as Json)['path']);
+      const backup = await imported(path);
+      assert.equal(backup['kind'], 'sqlite');
+      assert.deepEqual(backup['warnings'], []);
+      const [entry] = (await ok('info', String(backup['id'])))['entries'] as Json[];
+      assert.equal(entry?.['path'], stored);
+      await ok('restore', String(backup['id']), '--to', `restored-${stored}`.replaceAll('/', '-'));
+      assert.equal(
+        await shell(`sqlite3 'restored-${stored.replaceAll('/', '-')}' .dump | sha256sum`, box.path),
+        await shell(`sqlite3 'dbs/${stored}' .dump | sha256sum`, box.path),
+      );
+    }
+    const { files: one } = await ok('export', String(latest?.['id']), '--to', 'sq1', '--only', 'path=sub/*');
+    assert.equal((one as Json[]).length, 1);
+    const refused = await run('export', String(latest?.['id']), '--to', 'sq2', '--format', 'dump');
+    assert.deepEqual([refused.code, /HF-4104/.test(refused.stderr)], [2, true]);
+  });
 });

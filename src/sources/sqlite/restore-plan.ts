@@ -27,7 +27,7 @@ export interface RestorePlanned {
   readonly warnings: readonly string[];
 }
 
-type Chosen = Omit<PlannedDatabase, 'file' | 'mode'>;
+export type Chosen = Omit<PlannedDatabase, 'file' | 'mode'>;
 
 /** Finds out what goes where. Throws what stands in the way. */
 export async function planRestore(
@@ -46,7 +46,7 @@ export async function planRestore(
   return { databases, warnings: flaws.map(warningOf) };
 }
 
-async function databasesIn(context: RestoreContext): Promise<readonly Chosen[]> {
+export async function databasesIn(context: RestoreContext): Promise<readonly Chosen[]> {
   const hashes = new Map<string, Entry>();
   const found: Omit<Chosen, 'hashes'>[] = [];
   for await (const entry of context.entries()) {
@@ -63,7 +63,7 @@ async function databasesIn(context: RestoreContext): Promise<readonly Chosen[]> 
   });
 }
 
-function choose(all: readonly Chosen[], only: readonly string[]): readonly Chosen[] {
+export function choose(all: readonly Chosen[], only: readonly string[]): readonly Chosen[] {
   if (only.length === 0) return all;
   const chosen = new Set<Chosen>();
   for (const wish of only) {
