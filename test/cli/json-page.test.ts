@@ -34,6 +34,8 @@ describe('docs/json.md', () => {
       await the.ok(['backup', '--dry-run', '--json']),
       await the.fails(['backup', '--json'], 6, 'HF-5004', { env: unreachable }),
       await the.ok(['list', '--json']),
+      await the.ok(['size', '--json']),
+      await the.ok(['completion', 'bash', '--json']),
       await the.ok(['info', 'latest', '--json']),
       await the.ok(['restore', 'latest', '--to', the.server.url('copy'), '--json']),
       await the.ok(['verify', '--read-data', '--json']),
