@@ -2,7 +2,7 @@ import { styleText } from 'node:util';
 import type { Comparison } from '../app/demo/compare.ts';
 import type { DemoResult } from '../app/demo/demo.ts';
 import { howToPlay } from '../app/demo/keep.ts';
-import type { DemoEvent, StepDone, StepName, StepResults } from '../app/demo/story.ts';
+import type { DemoEvent, ProvenTable, StepDone, StepName, StepResults } from '../app/demo/story.ts';
 import { bytes, duration } from './format.ts';
 
 // The demo as people read it. Every line fits 84 columns.
@@ -26,9 +26,8 @@ export function demoParagraph(event: DemoEvent, colour: boolean): string {
       return `${bold('Holdfast demo')}\n${dim(`PostgreSQL ${event.postgres} on port ${event.port}, files in ${event.directory}`)}\n`;
     case 'step': {
       const number = Object.keys(titles).indexOf(event.step) + 1;
-      const command = event.command === null ? '' : `   ${dim('$')} ${cyan(event.command)}\n`;
-      const statements = event.sql.map((sql) => `   ${dim('shop=#')} ${cyan(sql)}\n`);
-      return `\n${bold(`${number}  ${titles[event.step]}`)}\n${command}${statements.join('')}`;
+      const lines = event.typed.map(({ prompt, text }) => `   ${dim(prompt)} ${cyan(text)}\n`);
+      return `\n${bold(`${number}  ${titles[event.step]}`)}\n${lines.join('')}`;
     }
     case 'step_done': {
       const lines = outcome(event, colour);
@@ -39,34 +38,42 @@ export function demoParagraph(event: DemoEvent, colour: boolean): string {
 
 function outcome(event: StepDone, colour: boolean): string[] {
   const { red, green, bold } = painter(colour);
-  const took = `in ${duration(event.duration_ms)}`;
   switch (event.step) {
     case 'shop':
-      return [`${count(event.tables, 'table')}, ${count(event.rows, 'row')}, ${bytes(event.size)}`];
+      return [
+        `shop      ${tablesAndRows(event)}, ${bytes(event.size)} in PostgreSQL`,
+        `sessions  ${tablesAndRows(event.sessions)}, ${bytes(event.sessions.size)} in data/sessions.db`,
+        `uploads   ${tree(event.uploads)}, ${bytes(event.uploads.bytes)}`,
+      ];
     case 'init':
       return ['encrypted with a new key; the recovery kit says how to restore by hand'];
     case 'first_backup':
-      return [`${bytes(event.backup.bytes_read)} read, ${bytes(event.backup.bytes_added)} stored, ${took}`];
-    case 'business_day':
-      return [`${count(event.orders, 'new order')}, ${count(event.rows_changed, 'row')} changed`];
-    case 'second_backup': {
-      const { bytes_read: read, bytes_added: added } = event.backup;
-      const share = bold(`${bytes(added)} stored`);
+      return backupLines(event, String);
+    case 'business_day': {
+      const { orders, rows_changed, sessions, uploads } = event;
+      const { added, changed, moved, removed } = uploads;
       return [
-        `${bytes(read)} read, ${share}, ${took}`,
-        `${event.percent_of_first.toFixed(1)} % of the first one; each restores without the other`,
+        `shop      ${count(orders, 'new order')}, ${count(rows_changed, 'row')} changed`,
+        `sessions  ${count(sessions.rows_changed, 'row')} changed`,
+        `uploads   ${count(added, 'file')} added, ${changed} changed, ${moved} moved, ${removed} removed`,
       ];
     }
+    case 'second_backup':
+      return [
+        ...backupLines(event, bold),
+        `together ${event.percent_of_first.toFixed(1)} % of the first ones; each restores without the others`,
+      ];
     case 'disaster':
       return [
-        red(`${count(event.tables_lost, 'table')} with ${count(event.rows_lost, 'row')} gone`),
-        red(`${count(event.rows_overwritten, 'row')} overwritten`),
+        red(
+          `shop      ${count(event.tables_lost, 'table')} with ${count(event.rows_lost, 'row')} gone, ` +
+            `${count(event.rows_overwritten, 'row')} overwritten`,
+        ),
+        red(`sessions  ${count(event.sessions.rows_lost, 'row')} gone`),
+        red(`uploads   ${count(event.uploads.files_lost, 'file')} gone`),
       ];
     case 'restore':
-      return [
-        `${count(event.tables, 'table')}, ${count(event.rows, 'row')} restored ${took}`,
-        ...(event.replaced === null ? [] : [`the broken one is kept as ${event.replaced}`]),
-      ];
+      return restoreLines(event);
     case 'proof':
       return [
         ...proofTable(event, colour),
@@ -77,15 +84,61 @@ function outcome(event: StepDone, colour: boolean): string[] {
   }
 }
 
-function proofTable({ tables, sequences, dump }: StepResults['proof'], colour: boolean): string[] {
+function tablesAndRows({ tables, rows }: { readonly tables: number; readonly rows: number }): string {
+  return `${count(tables, 'table')}, ${count(rows, 'row')}`;
+}
+
+function tree({ files, directories, links }: Omit<StepResults['shop']['uploads'], 'bytes'>): string {
+  return `${count(files, 'file')}, ${count(directories, 'directory', 'directories')}, ${count(links, 'link')}`;
+}
+
+/** `stress` is for what counts. */
+function backupLines(
+  event: Extract<StepDone, { rows_uncommitted: number }>,
+  stress: (text: string) => string,
+): string[] {
+  return [
+    ...event.backups.map(({ source, bytes_read, bytes_added }) => {
+      const stored = stress(`${bytes(bytes_added)} stored`);
+      return `${source.padEnd(9)} ${bytes(bytes_read)} read, ${stored}`;
+    }),
+    `in ${duration(event.duration_ms)}; meanwhile ${count(event.rows_uncommitted, 'row')} went into sessions.db, ` +
+      'none of them committed',
+  ];
+}
+
+function restoreLines({ shop, sessions, uploads }: StepResults['restore']): string[] {
+  const took = ({ duration_ms }: { readonly duration_ms: number }): string => `in ${duration(duration_ms)}`;
+  const kept = ({ replaced }: { readonly replaced: string | null }): string[] =>
+    replaced === null ? [] : [`          the broken one is now ${replaced}`];
+  return [
+    `shop      ${tablesAndRows(shop)} ${took(shop)}`,
+    ...kept(shop),
+    `sessions  ${bytes(sessions.bytes)} ${took(sessions)}`,
+    ...kept(sessions),
+    `uploads   ${tree(uploads)} ${took(uploads)}`,
+  ];
+}
+
+function proofTable(proof: StepResults['proof'], colour: boolean): string[] {
   const { dim, green, red } = painter(colour);
+  const { tables, sequences, dump, sessions, uploads } = proof;
+  const tableLine = ({ name, rows, fingerprint, equal }: ProvenTable) => ({
+    cells: [name, rows.toLocaleString('en'), fingerprint],
+    equal,
+  });
+  const { schema, integrity } = sessions;
   const lines = [
-    ...tables.map(({ name, rows, fingerprint, equal }) => ({
-      cells: [name, rows.toLocaleString('en'), fingerprint],
-      equal,
-    })),
+    ...tables.map(tableLine),
     { cells: ['last values of sequences', String(sequences.count)], equal: sequences.equal },
     { cells: ['pg_dump --create', bytes(dump.bytes)], equal: dump.equal },
+    ...sessions.tables.map((table) => tableLine({ ...table, name: `sessions.db: ${table.name}` })),
+    { cells: ['sessions.db: definitions', '', schema.fingerprint], equal: schema.equal },
+    { cells: ['sessions.db: integrity_check', integrity.before], equal: integrity.equal },
+    {
+      cells: ['uploads: all that is in it', String(uploads.paths), uploads.fingerprint],
+      equal: uploads.equal,
+    },
   ];
   const header = ['before the disaster', 'rows', 'fingerprint'];
   const width = (column: number): number =>
@@ -105,7 +158,7 @@ export function demoEnding({ ok, comparisons, duration_ms, kept }: DemoResult, c
     ? bold(`What came back is what was there. The demo took ${duration(duration_ms)}.`)
     : comparisons
         .filter(({ equal }) => !equal)
-        .map((one) => red(`   ${difference(one)}`))
+        .map((one) => red(difference(one)))
         .join('\n');
   const left =
     kept === null
@@ -115,12 +168,12 @@ export function demoEnding({ ok, comparisons, duration_ms, kept }: DemoResult, c
 }
 
 function difference({ what, name, before, after }: Comparison): string {
-  return `${what} of ${name}: ${before ?? 'missing'} before, ${after ?? 'missing'} now`;
+  return `   ${what} of ${name}:\n     ${before ?? 'missing'} before\n     ${after ?? 'missing'} now`;
 }
 
 /** `1 table`, `150,000 rows`. */
-function count(number: number, word: string): string {
-  return `${number.toLocaleString('en')} ${word}${number === 1 ? '' : 's'}`;
+function count(number: number, word: string, plural = `${word}s`): string {
+  return `${number.toLocaleString('en')} ${number === 1 ? word : plural}`;
 }
 
 function painter(colour: boolean) {

@@ -187,12 +187,15 @@ export function createProgram(version: string, dispatch: Dispatch): Command {
   ]);
 
   verb(program, 'demo', 'show a backup, a disaster and the proof of restore', [
-    ['holdfast demo', 'with a throwaway PostgreSQL server'],
+    ['holdfast demo', 'with a throwaway PostgreSQL server, a SQLite database and a directory'],
     ['holdfast demo --keep', 'leaves everything for playing'],
-    ['holdfast demo --tamper', 'spoils one row of what came back: the proof fails, and so does the demo'],
+    [
+      'holdfast demo --tamper',
+      'spoils one row and one file of what came back: the proof fails, and so does the demo',
+    ],
   ])
     .option('--keep', 'keep the server and the repository')
-    .option('--tamper', 'change one row before the proof, which must notice');
+    .option('--tamper', 'change one row and one file before the proof, which must notice');
 
   const config = program
     .command('config')

@@ -50,18 +50,41 @@ test('a dump differs by any row and any statement', () => {
 });
 
 test('what is on one side only is unequal', () => {
-  const portrait = (tables: readonly string[]) => ({
-    tables: new Map(tables.map((name) => [name, { rows: 3, fingerprint: 'f' }])),
-    sequences: new Map([['a.s', '7']]),
-    dump: whole,
+  const portraits = (tables: readonly string[]) => ({
+    shop: {
+      tables: new Map(tables.map((name) => [name, { rows: 3, fingerprint: 'f' }])),
+      sequences: new Map([['a.s', '7']]),
+      dump: whole,
+    },
+    sessions: {
+      tables: new Map([['s', { rows: 2, fingerprint: 'e' }]]),
+      schema: 'd',
+      integrity: 'ok',
+      size: 4096,
+    },
+    uploads: {
+      paths: new Map(tables.map((name) => [name, 'file 0644'])),
+      contents: new Map(tables.map((name) => [name, 'c'])),
+      size: { files: tables.length, directories: 0, links: 0, bytes: 0 },
+    },
   });
   const unequal = (before: readonly string[], after: readonly string[]): string[] =>
-    compare(portrait(before), portrait(after))
+    compare(portraits(before), portraits(after))
       .filter(({ equal }) => !equal)
       .map(({ what, name, before: left, after: right }) => `${what} ${name}: ${left} ${right}`);
   assert.deepEqual(unequal(['a.b'], ['a.b']), []);
-  assert.deepEqual(unequal(['a.b', 'a.c'], ['a.b']), ['row count a.c: 3 null', 'fingerprint a.c: f null']);
-  assert.deepEqual(unequal([], ['a.b']), ['row count a.b: null 3', 'fingerprint a.b: null f']);
+  assert.deepEqual(unequal(['a.b', 'a.c'], ['a.b']), [
+    'row count a.c: 3 null',
+    'fingerprint a.c: f null',
+    'file tree a.c: file 0644 null',
+    'file content a.c: c null',
+  ]);
+  assert.deepEqual(unequal([], ['a.b']), [
+    'row count a.b: null 3',
+    'fingerprint a.b: null f',
+    'file tree a.b: null file 0644',
+    'file content a.b: null c',
+  ]);
 });
 
 test(

@@ -1,8 +1,19 @@
-import type { Portrait } from './portrait.ts';
+import type { Portraits } from './portraits.ts';
 
 /** One comparison of what was there with what came back. */
 export interface Comparison {
-  readonly what: 'pg_dump statements' | 'pg_dump rows' | 'row count' | 'fingerprint' | 'sequence';
+  readonly what:
+    | 'pg_dump statements'
+    | 'pg_dump rows'
+    | 'row count'
+    | 'fingerprint'
+    | 'sequence'
+    | 'sqlite rows'
+    | 'sqlite fingerprint'
+    | 'sqlite schema'
+    | 'sqlite integrity'
+    | 'file tree'
+    | 'file content';
   readonly name: string;
   readonly equal: boolean;
   /** Null where it is on one side only. */
@@ -10,15 +21,23 @@ export interface Comparison {
   readonly after: string | null;
 }
 
-export function compare(before: Portrait, after: Portrait): Comparison[] {
-  const each = (what: Comparison['what'], values: (portrait: Portrait) => Values): Comparison[] =>
+export function compare(before: Portraits, after: Portraits): Comparison[] {
+  const each = (what: Comparison['what'], values: (portraits: Portraits) => Values): Comparison[] =>
     compareValues(what, values(before), values(after));
   return [
-    ...each('pg_dump statements', ({ dump }) => new Map([['shop', dump.statements]])),
-    ...each('pg_dump rows', ({ dump }) => dump.rows),
-    ...each('row count', ({ tables }) => mapValues(tables, ({ rows }) => String(rows))),
-    ...each('fingerprint', ({ tables }) => mapValues(tables, ({ fingerprint }) => fingerprint)),
-    ...each('sequence', ({ sequences }) => sequences),
+    ...each('pg_dump statements', ({ shop }) => new Map([['shop', shop.dump.statements]])),
+    ...each('pg_dump rows', ({ shop }) => shop.dump.rows),
+    ...each('row count', ({ shop }) => mapValues(shop.tables, ({ rows }) => String(rows))),
+    ...each('fingerprint', ({ shop }) => mapValues(shop.tables, ({ fingerprint }) => fingerprint)),
+    ...each('sequence', ({ shop }) => shop.sequences),
+    ...each('sqlite rows', ({ sessions }) => mapValues(sessions.tables, ({ rows }) => String(rows))),
+    ...each('sqlite fingerprint', ({ sessions }) =>
+      mapValues(sessions.tables, ({ fingerprint }) => fingerprint),
+    ),
+    ...each('sqlite schema', ({ sessions }) => new Map([['sessions.db', sessions.schema]])),
+    ...each('sqlite integrity', ({ sessions }) => new Map([['sessions.db', sessions.integrity]])),
+    ...each('file tree', ({ uploads }) => uploads.paths),
+    ...each('file content', ({ uploads }) => uploads.contents),
   ];
 }
 

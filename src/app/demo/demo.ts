@@ -10,7 +10,7 @@ import type { DemoEvent } from './story.ts';
 export interface DemoOptions extends CommonOptions {
   /** Keep the server and the repository for playing. */
   readonly keep: boolean;
-  /** Change one row of what came back before it is compared: the proof must fail. */
+  /** Change one row and one byte of a file of what came back before it is compared: the proof must fail. */
   readonly tamper: boolean;
   /** Called as the story goes on. */
   readonly tell: (event: DemoEvent) => void;
@@ -18,8 +18,9 @@ export interface DemoOptions extends CommonOptions {
 
 export interface DemoResult extends Outcome {
   readonly comparisons: readonly Comparison[];
+  /** Of every source the first one, then of every source the second. */
   readonly backups: readonly BackupView[];
-  /** What the second backup stored, in percent of what the first one stored. */
+  /** What the second backups stored, in percent of what the first ones stored. */
   readonly second_backup_percent: number;
   readonly duration_ms: number;
   /** What is left for playing; null when everything was removed. */

@@ -28,14 +28,18 @@ export async function keepStage(stage: Stage): Promise<Kept> {
 }
 
 export function howToPlay({ directory, env_file, end }: Omit<Kept, 'readme'>): string {
-  return `The server still runs, and everything is in ${directory}.
+  return `The server still runs, and everything is in ${directory};
+what is backed up is in holdfast.yaml there.
 
 To play, in a shell:
    . ${shell(env_file)}
    psql "$DATABASE_URL"
+   holdfast backup
    holdfast list
-   holdfast info latest --entries
-   holdfast restore latest --to "$DATABASE_URL" --force
+   holdfast info latest:uploads --entries
+   holdfast restore latest:shop --to "$DATABASE_URL" --force
+   holdfast restore latest:sessions --to data/sessions.db --force
+   holdfast restore latest:uploads --to uploads --force
    holdfast verify --read-data
 
 To stop the server and remove it all:
@@ -47,7 +51,7 @@ function environment({ directory, variables }: Stage): string {
   const programs = join(import.meta.dirname, '..', '..', '..', 'bin');
   const lines = Object.entries(variables).map(([name, value]) => `export ${name}=${shell(value)}`);
   return `${lines.join('\n')}
-unset HOLDFAST_CONFIG
+unset HOLDFAST_CONFIG HOLDFAST_REPOSITORY
 export PATH=${shell(programs)}:"$PATH"
 cd ${shell(directory)}
 `;

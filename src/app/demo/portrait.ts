@@ -72,6 +72,6 @@ function readTable(name: string): string {
   return `SELECT '${name.replaceAll("'", "''")}', count(*), left(md5(${sum}::text), 16) FROM ${name} t`;
 }
 
-export function totalRows({ tables }: Inventory): number {
+export function totalRows({ tables }: Pick<Inventory, 'tables'>): number {
   return tables.values().reduce((sum, { rows }) => sum + rows, 0);
 }

@@ -43,5 +43,4 @@ export const disasterSql = [
 ] as const;
 
 /** One character in one row: the least that the proof must notice. */
-export const tamperSql =
-  "UPDATE crm.addresses SET city = city || '?' WHERE customer_id = 7 AND kind = 'billing';";
+export const tamperSql = "UPDATE crm.addresses SET city = city || '?' WHERE customer_id = 7;";

@@ -1,4 +1,4 @@
-import { chmod, mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { failure, reasonOf } from '../../kernel/errors/failure.ts';
@@ -17,6 +17,9 @@ export interface Stage extends AsyncDisposable {
   readonly tools: ClientTools;
   /** Of the database `shop`, without the password, which is in PGPASSWORD. */
   readonly url: string;
+  /** A SQLite database and a directory, which are not there yet. */
+  readonly sessions: string;
+  readonly uploads: string;
   /** What a user sets to play on; nothing else matters. */
   readonly variables: Readonly<Record<string, string>>;
   /** The machine as the commands of the demo see it: without the user's own settings and places. */
@@ -64,6 +67,8 @@ export async function setStage(context: AppContext): Promise<Stage> {
     server,
     tools,
     url: variables.DATABASE_URL,
+    sessions: join(directory, 'data', 'sessions.db'),
+    uploads: join(directory, 'uploads'),
     variables,
     machine: { ...machine, env: environment(machine, directory, variables), cwd: directory, home: directory },
     leave: () => {
@@ -108,13 +113,28 @@ async function startServer(
   }
 }
 
+const configuration = `# What the shop of the demo backs up, and where to. Paths are relative to this file.
+repository: backups
+sources:
+  shop:
+    type: postgres
+    url: "\${DATABASE_URL}"
+  sessions:
+    type: sqlite
+    paths: [data/sessions.db]
+  uploads:
+    type: files
+    paths: [uploads]
+`;
+
 async function furnish(directory: string, server: LocalServer) {
   const temp = join(directory, 'tmp');
   await mkdir(temp, { mode: 0o700 });
+  await mkdir(join(directory, 'data'), { mode: 0o700 });
+  await writeFile(join(directory, 'holdfast.yaml'), configuration);
   return {
     DATABASE_URL: `postgres://${server.superuser}@127.0.0.1:${server.port}/shop`,
     PGPASSWORD: server.password,
-    HOLDFAST_REPOSITORY: join(directory, 'backups'),
     HOLDFAST_TEMP_DIRECTORY: temp,
     XDG_CACHE_HOME: join(directory, 'cache'),
     XDG_CONFIG_HOME: join(directory, 'config'),

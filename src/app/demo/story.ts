@@ -1,37 +1,76 @@
 import type { BackupView } from '../backup-view.ts';
+import type { TreeSize } from './tree-portrait.ts';
+import type { UploadsDay } from './uploads.ts';
 
 /** What each step tells when it is done, in the order they are played. Sizes in bytes. */
 export interface StepResults {
-  readonly shop: { readonly tables: number; readonly rows: number; readonly size: number };
+  readonly shop: {
+    readonly tables: number;
+    readonly rows: number;
+    readonly size: number;
+    readonly sessions: { readonly tables: number; readonly rows: number; readonly size: number };
+    readonly uploads: TreeSize;
+  };
   readonly init: {
     readonly location: string;
     readonly key_file: string | null;
     readonly recovery_kit: string | null;
   };
-  readonly first_backup: { readonly backup: BackupView };
-  readonly business_day: { readonly orders: number; readonly rows_changed: number };
-  readonly second_backup: { readonly backup: BackupView; readonly percent_of_first: number };
+  readonly first_backup: BackedUp;
+  readonly business_day: {
+    readonly orders: number;
+    readonly rows_changed: number;
+    readonly sessions: { readonly rows_changed: number };
+    readonly uploads: UploadsDay;
+  };
+  readonly second_backup: BackedUp & { readonly percent_of_first: number };
   readonly disaster: {
     readonly tables_lost: number;
     readonly rows_lost: number;
     /** In tables that are still there, with other content. */
     readonly rows_overwritten: number;
+    readonly sessions: { readonly rows_lost: number };
+    readonly uploads: { readonly files_lost: number };
   };
   readonly restore: {
-    readonly tables: number;
-    readonly rows: number;
-    readonly bytes: number;
-    /** The name under which what was there before is kept. */
-    readonly replaced: string | null;
+    readonly shop: {
+      readonly tables: number;
+      readonly rows: number;
+      readonly bytes: number;
+      /** The name under which what was there before is kept. */
+      readonly replaced: string | null;
+      readonly duration_ms: number;
+    };
+    readonly sessions: {
+      readonly bytes: number;
+      /** The file in which what was there before is kept. */
+      readonly replaced: string | null;
+      readonly duration_ms: number;
+    };
+    readonly uploads: TreeSize & { readonly duration_ms: number };
   };
   readonly proof: {
     readonly tables: readonly ProvenTable[];
     readonly sequences: { readonly count: number; readonly equal: boolean };
     /** Of `pg_dump --create`: every statement, and the rows as a set. */
     readonly dump: { readonly bytes: number; readonly equal: boolean };
+    readonly sessions: {
+      readonly tables: readonly ProvenTable[];
+      readonly schema: { readonly fingerprint: string; readonly equal: boolean };
+      readonly integrity: { readonly before: string; readonly equal: boolean };
+    };
+    /** All paths with type, mode, time of modification, target and content. */
+    readonly uploads: { readonly paths: number; readonly fingerprint: string; readonly equal: boolean };
     readonly comparisons: number;
     readonly equal: number;
   };
+}
+
+export interface BackedUp {
+  /** One of each source. */
+  readonly backups: readonly BackupView[];
+  /** Written to the SQLite database while it was backed up, in a transaction that was taken back afterwards. */
+  readonly rows_uncommitted: number;
 }
 
 export type StepName = keyof StepResults;
@@ -57,10 +96,13 @@ export interface DemoStarted {
 export interface StepStarted {
   readonly type: 'step';
   readonly step: StepName;
-  /** What a user would type; null where nothing is typed. */
-  readonly command: string | null;
-  /** What happens in the database. */
-  readonly sql: readonly string[];
+  /** What a user would type; nothing where the shop just goes on. */
+  readonly typed: readonly Typed[];
+}
+
+export interface Typed {
+  readonly prompt: '$' | 'shop=#';
+  readonly text: string;
 }
 
 export type StepDone = {

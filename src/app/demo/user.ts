@@ -1,0 +1,90 @@
+import { basename } from 'node:path';
+import type { ErrorName } from '../../kernel/errors/catalogue.ts';
+import { failure, HoldfastError } from '../../kernel/errors/failure.ts';
+import { backup } from '../backup.ts';
+import type { BackupView } from '../backup-view.ts';
+import type { AppContext, CommonOptions } from '../compose.ts';
+import { init, type InitResult } from '../init.ts';
+import { isFiles, isPostgres, isSqlite, restore, type RestoreResult } from '../restore.ts';
+import type { Stage } from './stage.ts';
+import type { StepResults } from './story.ts';
+
+type Restored = StepResults['restore'];
+
+/** Whoever types the commands on the stage; each runs through the use case of that command. */
+export class User {
+  readonly #stage: Stage;
+  readonly #common: CommonOptions;
+  readonly #context: AppContext;
+
+  constructor(stage: Stage, common: CommonOptions, context: AppContext) {
+    this.#stage = stage;
+    this.#common = common;
+    this.#context = context;
+  }
+
+  async init(): Promise<InitResult> {
+    const seat = this.#seat();
+    // Where the key is kept is part of the story, and no warning.
+    return await init(this.#common, { ...seat, observer: { ...seat.observer, notice: () => {} } });
+  }
+
+  /** All sources. Throws the error of the first that fails or lacks something. */
+  async backUp(): Promise<readonly BackupView[]> {
+    const { backups, error, failed } = await backup({ ...this.#common, sources: [] }, this.#seat());
+    this.#context.signal.throwIfAborted();
+    const told = failed[0]?.error ?? error;
+    if (told === undefined) return backups;
+    const { name, message, hint } = told;
+    throw new HoldfastError(name as ErrorName, String(message), String(hint), {});
+  }
+
+  async restoreShop(to: string): Promise<Restored['shop']> {
+    const result = await this.#restore('latest:shop', to, true);
+    if (!isPostgres(result) || result.restored === null) throw withoutResult();
+    const { tables, rows, bytes, replaced } = result.restored;
+    return { tables, rows, bytes, replaced, duration_ms: result.duration_ms };
+  }
+
+  async restoreSessions(to: string): Promise<Restored['sessions']> {
+    const result = await this.#restore('latest:sessions', to, true);
+    const [database] = (isSqlite(result) ? result.restored?.databases : undefined) ?? [];
+    if (database === undefined) throw withoutResult();
+    const { bytes, replaced } = database;
+    const kept = replaced === null ? null : basename(replaced);
+    return { bytes, replaced: kept, duration_ms: result.duration_ms };
+  }
+
+  async restoreUploads(to: string): Promise<Restored['uploads']> {
+    const result = await this.#restore('latest:uploads', to, false);
+    if (!isFiles(result) || result.restored === null) throw withoutResult();
+    const { files, directories, links, bytes } = result.restored;
+    return { files, directories, links, bytes, duration_ms: result.duration_ms };
+  }
+
+  #restore(id: string, to: string, force: boolean): Promise<RestoreResult> {
+    return restore({ ...this.#common, id, to, force }, this.#seat());
+  }
+
+  /** Nobody is asked: the demo answers for itself. */
+  #seat(): AppContext {
+    const { observer, signal } = this.#context;
+    return {
+      machine: this.#stage.machine,
+      asker: null,
+      signal,
+      argv: ['demo'],
+      observer: {
+        colour: observer.colour,
+        event: () => {},
+        logLine: (text) => observer.logLine(text),
+        notice: (told) => observer.notice(told),
+        progress: (title) => observer.progress(title),
+      },
+    };
+  }
+}
+
+function withoutResult(): Error {
+  return failure('internal', { reason: 'a restore without a result' });
+}
