@@ -37,6 +37,9 @@ export interface FilesBackedUp {
 export interface InMemoryOptions {
   /** Of a backup before, which this one builds on. */
   readonly after?: FilesBackedUp;
+  /** When that was started; an hour from now unless given, so that nothing was changed shortly before. */
+  readonly startedAtMs?: number;
+  readonly memory?: MemoryBackup;
   readonly jobs?: number;
   readonly signal?: AbortSignal;
   /** Changes what the source is given. */
@@ -48,8 +51,9 @@ export async function backUpFiles(
   options: FilesBackupOptions,
   how: InMemoryOptions = {},
 ): Promise<FilesBackedUp> {
-  const memory = how.after?.memory ?? new MemoryBackup();
-  if (how.after !== undefined) memory.becomePrevious(how.after.metadata, Date.now() + anHourMs);
+  const memory = how.after?.memory ?? how.memory ?? new MemoryBackup();
+  if (how.after !== undefined)
+    memory.becomePrevious(how.after.metadata, how.startedAtMs ?? Date.now() + anHourMs);
   const readBefore = memory.bytesRead;
   const context = memory.backupContext({
     jobs: how.jobs ?? 2,

@@ -49,7 +49,11 @@ export async function backupFiles(
   const roots = findRoots(options.paths, options.oneFileSystem);
   await using helper = await startHelper(options.xattrs, signal);
   using links = new LinkTable(options.heldInMemory ?? heldInMemory);
-  await using previous = PreviousFiles.open(context, options.host, options.now());
+  await using previous = PreviousFiles.open(context, {
+    host: options.host,
+    nowMs: options.now(),
+    wantsXattrs: helper !== null,
+  });
   await using scanner = new Scanner(scanOptions(options, roots));
   return await new FilesBackup(options, context, roots, helper, links, previous).run(scanner);
 }

@@ -14,6 +14,7 @@ export interface DirectoryNames extends Disposable {
 }
 
 const entriesAtOnce = 256;
+const fewestSpilled = 64;
 
 /**
  * Lists a directory; `seen` tells which of `lookFor` are in it. Names for which there is no room are sorted in a temporary
@@ -30,7 +31,7 @@ export function listDirectory(path: Buffer, room: NameRoom, lookFor: ReadonlySet
       const name = entry.name as unknown as Buffer;
       if (name.length <= longestLookedFor && lookFor.has(name.toString())) seen.add(name.toString());
       names.push(name);
-      if (names.length >= room.left) {
+      if (names.length >= Math.max(room.left, fewestSpilled)) {
         spilled ??= new SpilledNames();
         spilled.add(names.splice(0));
       }

@@ -14,6 +14,13 @@ export interface Known {
   readonly xattrs: Xattrs | undefined;
 }
 
+export interface PreviousOptions {
+  readonly host: string;
+  readonly nowMs: number;
+  /** Whether this backup keeps extended attributes. */
+  readonly wantsXattrs: boolean;
+}
+
 /** Times are kept in steps, and a file may change twice within one: so near the start of a backup they prove nothing. */
 const marginMs = 2000;
 
@@ -24,25 +31,27 @@ export class PreviousFiles implements AsyncDisposable {
   readonly #entries: AsyncIterator<Entry, unknown>;
   readonly #edgeNs: bigint;
   readonly #nowNs: bigint;
+  readonly #wantsXattrs: boolean;
   readonly #knowsXattrs: boolean;
   #next: Entry | undefined;
   #ended = false;
 
-  private constructor(previous: PreviousBackup, nowMs: number, context: BackupContext) {
+  private constructor(previous: PreviousBackup, options: PreviousOptions, context: BackupContext) {
     this.#previous = previous;
     this.#context = context;
     this.#entries = previous.entries()[Symbol.asyncIterator]();
     this.#edgeNs = BigInt(Math.floor(previous.startedAtMs) - marginMs) * 1_000_000n;
-    this.#nowNs = BigInt(Math.ceil(nowMs) + marginMs) * 1_000_000n;
+    this.#nowNs = BigInt(Math.ceil(options.nowMs) + marginMs) * 1_000_000n;
+    this.#wantsXattrs = options.wantsXattrs;
     const { xattrs, unreadable_xattrs: unreadable } = previous.metadata;
     this.#knowsXattrs = xattrs === true && (unreadable === undefined || unreadable === 0);
   }
 
   /** Undefined when there is none, or it is of another machine: there inodes and times say nothing. */
-  static open(context: BackupContext, host: string, nowMs: number): PreviousFiles | undefined {
+  static open(context: BackupContext, options: PreviousOptions): PreviousFiles | undefined {
     const { previous } = context;
-    if (previous === null || previous.host !== host) return undefined;
-    return new PreviousFiles(previous, nowMs, context);
+    if (previous === null || previous.host !== options.host) return undefined;
+    return new PreviousFiles(previous, options, context);
   }
 
   /** What the backup before has of a file that was not touched since. Ask in the order of entries. */
@@ -57,13 +66,17 @@ export class PreviousFiles implements AsyncDisposable {
       meta['inode'] === file.inode &&
       meta['changed'] === undefined;
     if (!isSame || this.#isRacy(file)) return undefined;
-    const xattrs = this.#knowsXattrs ? ((meta['xattrs'] ?? {}) as Xattrs) : undefined;
-    return { stream, sparse: meta['sparse'] === true, xattrs };
+    return { stream, sparse: meta['sparse'] === true, xattrs: this.#xattrsOf(meta) };
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#ended = true;
     await this.#entries.return?.().catch(() => undefined);
+  }
+
+  #xattrsOf(meta: Entry['meta']): Xattrs | undefined {
+    if (!this.#wantsXattrs) return {};
+    return this.#knowsXattrs ? ((meta['xattrs'] ?? {}) as Xattrs) : undefined;
   }
 
   /** A time of modification after now was set by somebody, and says nothing about when. */

@@ -103,7 +103,7 @@ async function storeLarge(
   const { size, blocks } = stats;
   if (hasHoles(stats) && blocks * 1024n < size) return await storeSparse(file, Number(size), context);
   const grown = size * 2n > size + growthBytes ? size * 2n : size + growthBytes;
-  return await storeInPieces(file, Number(last ? grown : size + 1n), context);
+  return await storeInPieces(file, Number(size), Number(last ? grown : size + 1n), context);
 }
 
 function isSame(one: BigIntStats, other: BigIntStats): boolean {

@@ -1,4 +1,4 @@
-import { lstatSync, opendirSync, realpathSync, type BigIntStats } from 'node:fs';
+import { accessSync, type BigIntStats, constants, lstatSync, opendirSync, realpathSync } from 'node:fs';
 import { pathText } from '../../kernel/byte-path.ts';
 import { failure } from '../../kernel/errors/failure.ts';
 import { comparePaths, topPath } from './path-order.ts';
@@ -41,7 +41,8 @@ export function findRoots(paths: readonly string[], oneFileSystem: boolean): Roo
       const at = given.length === 1 && isDirectory ? topPath : name;
       found.push({ given: path, path: pathText(real), at, isDirectory, device: stats.dev });
     } catch (error) {
-      missing.push({ given: path, reason: (error as NodeJS.ErrnoException).code ?? 'unknown' });
+      const { code, message } = error as NodeJS.ErrnoException;
+      missing.push({ given: path, reason: code ?? message });
     }
   }
   const [first] = missing;
@@ -63,6 +64,8 @@ export function findRoots(paths: readonly string[], oneFileSystem: boolean): Roo
 function lookAt(path: Buffer): BigIntStats {
   const stats = lstatSync(path, { bigint: true });
   if (stats.isDirectory()) opendirSync(path).closeSync();
+  else if (stats.isFile()) accessSync(path, constants.R_OK);
+  else throw new Error('it is neither a directory nor a file');
   return stats;
 }
 

@@ -7,16 +7,26 @@ export const wholeBytes = 512 * 1024;
 const pieceBytes = 1024 * 1024;
 const zeros = Buffer.alloc(pieceBytes);
 
-/** Stores what is in an open file, cut by content, up to `limit` bytes. */
-export async function storeInPieces(file: number, limit: number, context: TaskContext): Promise<StreamRef> {
+/**
+ * Stores what is in an open file of `size` bytes, cut by content. Of one that has grown it takes what is there when it
+ * comes to the end, and at most `limit` bytes: one that grows as fast as it is read has no end.
+ */
+export async function storeInPieces(
+  file: number,
+  size: number,
+  limit: number,
+  context: TaskContext,
+): Promise<StreamRef> {
   const writer = context.openStream({ type: 'content', averageBytes: 1_048_576 });
   const buffer = Buffer.allocUnsafe(pieceBytes);
   for (let at = 0; at < limit;) {
     context.signal.throwIfAborted();
-    const length = readSync(file, buffer, 0, Math.min(pieceBytes, limit - at), at);
+    const wanted = Math.min(pieceBytes, limit - at);
+    const length = readSync(file, buffer, 0, wanted, at);
     if (length === 0) break;
     at += length;
     await writer.write(buffer.subarray(0, length));
+    if (length < wanted && at >= size) break;
   }
   return await writer.finish();
 }
