@@ -223,17 +223,18 @@ describe('in bash', { skip: missing('bash') }, () => {
   }
 
   it('leaves files to the shell, and values behind = as readline wants them', () => {
-    const [file, equals, directory, target, source, level] = complete([
+    const [file, equals, directory, target, files, source, level] = complete([
       'holdfast --config o',
       'holdfast --config=o',
       'holdfast --repo r',
       'holdfast restore latest --to r',
+      'holdfast import old.dump r',
       'holdfast list --source=',
       'holdfast list --log-level=w',
     ]);
     assert.deepEqual(
-      [file, equals, directory, target],
-      [['default'], ['default'], ['dirnames'], ['default']],
+      [file, equals, directory, target, files],
+      [['default'], ['default'], ['dirnames'], ['default'], ['default']],
     );
     assert.deepEqual([source, level], [['shop', 'blog'], ['warn']]);
   });

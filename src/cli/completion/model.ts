@@ -82,7 +82,7 @@ function valueOf(name: string, choices: readonly string[] | undefined, option: s
   if (choices !== undefined) return { kind: 'choices', choices };
   if (option === '--source' || name === 'source' || name === 'sources') return { kind: 'sources' };
   if (name === 'id' || name === 'ids') return { kind: 'backups' };
-  if (name === 'place' || name === 'directory') return { kind: 'directories' };
-  if (name === 'file' || name === 'target') return { kind: 'files' };
+  if (/^(place|director)/.test(name)) return { kind: 'directories' };
+  if (/^(file|path|target)/.test(name)) return { kind: 'files' };
   return { kind: 'free' };
 }
