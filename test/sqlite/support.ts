@@ -1,6 +1,8 @@
-import { execFileSync, spawnSync } from 'node:child_process';
+import assert from 'node:assert/strict';
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { createInterface } from 'node:readline';
 import { DatabaseSync } from 'node:sqlite';
 import { backupSqlite, type SqliteBackupOptions } from '../../src/sources/sqlite/backup.ts';
 import type { BackupOutcome } from '../../src/sources/port.ts';
@@ -136,4 +138,40 @@ export function names(directory: string): string[] {
   return readdirSync(directory)
     .toSorted()
     .map((name) => join(name));
+}
+
+export interface Writer extends Disposable {
+  /** Ends it; resolves with how many transactions it has committed. */
+  stop(): Promise<number>;
+}
+
+/** Another process that writes a database of {@link makeDatabase}, transaction after transaction. */
+export async function startWriter(file: string): Promise<Writer> {
+  const child = spawn(
+    process.execPath,
+    ['--disable-warning=ExperimentalWarning', join(import.meta.dirname, 'writer-process.ts'), file],
+    { stdio: ['pipe', 'pipe', 'inherit'] },
+  );
+  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
+  const first = await lines.next();
+  if (first.value !== 'ready') throw new Error(`the writer says ${String(first.value)}`);
+  return {
+    [Symbol.dispose]: () => void child.kill('SIGKILL'),
+    stop: async () => {
+      child.stdin.end();
+      const last = await lines.next();
+      return Number(last.value);
+    },
+  };
+}
+
+/** What must hold of such a database in every consistent state. */
+export function assertBalanced(file: string): void {
+  const database = new DatabaseSync(file, { readOnly: true });
+  try {
+    assert.equal(database.prepare('PRAGMA integrity_check').get()?.['integrity_check'], 'ok');
+    assert.equal(database.prepare('SELECT sum(amount) AS sum FROM accounts').get()?.['sum'], 0);
+  } finally {
+    database.close();
+  }
 }

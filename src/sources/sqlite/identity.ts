@@ -27,21 +27,24 @@ export function identified(stats: BigIntStats): FileIdentity {
   };
 }
 
+/**
+ * Whether nothing was written to these files in between. For logs and journals the ctime says nothing: when root reads a
+ * database, SQLite gives them to its owner, once more each time.
+ */
 export function sameIdentity(a: Identity, b: Identity): boolean {
-  return sameFile(a.main, b.main) && sameFile(a.wal, b.wal) && sameFile(a.journal, b.journal);
+  const sameMain = sameFile(a.main, b.main) && a.main.ctime === b.main.ctime;
+  return sameMain && sameFile(a.wal, b.wal) && sameFile(a.journal, b.journal);
 }
 
 function sameFile(a: FileIdentity | null, b: FileIdentity | null): boolean {
   if (a === null || b === null) return a === b;
-  return a.size === b.size && a.mtime === b.mtime && a.ctime === b.ctime && a.inode === b.inode;
+  return a.size === b.size && a.mtime === b.mtime && a.inode === b.inode;
 }
 
-/** Milliseconds since 1970 of the last change of anything about these files. */
-export function lastChangeMs(identity: Identity): number {
-  const instants = [identity.main, identity.wal, identity.journal].flatMap((file) =>
-    file === null ? [] : [BigInt(file.mtime), BigInt(file.ctime)],
-  );
-  return Math.max(...instants.map((ns) => Number(ns / 1_000_000n)));
+/** Milliseconds since 1970 of the last change of these files. */
+export function lastChangeMs({ main, wal, journal }: Identity): number {
+  const instants = [main.mtime, main.ctime, wal?.mtime ?? '0', journal?.mtime ?? '0'];
+  return Math.max(...instants.map((ns) => Number(BigInt(ns) / 1_000_000n)));
 }
 
 /** Whether the file system tells times finer than whole seconds: FAT and some others do not. */
