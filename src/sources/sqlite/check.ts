@@ -1,7 +1,68 @@
+import { access, constants, statfs } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { isFailure, type HoldfastError } from '../../kernel/errors/failure.ts';
+import { plural } from '../../kernel/plural.ts';
 import type { Finding } from '../port.ts';
 import type { SqliteBackupOptions } from './backup.ts';
+import { findDatabases, type Finds, type Found } from './find.ts';
+import { look } from './look.ts';
+import { readFailure } from './sqlite-errors.ts';
 
-/** Looks whether the databases could be backed up: for `doctor` and `--dry-run`. */
-export async function checkSqlite(_options: SqliteBackupOptions, _signal: AbortSignal): Promise<Finding[]> {
-  return [];
+/** Looks whether the databases could be backed up: for `doctor` and `--dry-run`. Opens none with SQLite. */
+export async function checkSqlite(options: SqliteBackupOptions, signal: AbortSignal): Promise<Finding[]> {
+  let finds: Finds;
+  try {
+    finds = await findDatabases(options, signal);
+  } catch (error) {
+    if (!isFailure(error)) throw error;
+    return [finding('databases', 'error', error)];
+  }
+  const findings: Finding[] = finds.failed.map(({ error }) => finding('databases', 'error', error));
+  findings.push(...finds.warnings.map((error) => finding('databases', 'warning', error)));
+  const readable: Found[] = [];
+  for (const found of finds.databases) {
+    signal.throwIfAborted();
+    const problem = await problemOf(found);
+    if (problem === null) readable.push(found);
+    else findings.push(finding('databases', 'error', problem));
+  }
+  const bytes = readable.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
+  if (readable.length > 0) {
+    const message = `${plural(readable.length, 'database')}, ${mebibytes(bytes)}`;
+    findings.push({ check: 'databases', level: 'ok', message });
+    findings.push(await roomFor(readable, options.temporaryDirectory));
+  }
+  return findings;
+}
+
+async function problemOf({ file, path }: Found): Promise<HoldfastError | null> {
+  try {
+    await access(dirname(file), constants.R_OK | constants.X_OK);
+    look(file);
+    return null;
+  } catch (error) {
+    const known = readFailure(path, error, 0);
+    if (!isFailure(known)) throw error;
+    return known;
+  }
+}
+
+/** A database in use is copied before it is read. */
+async function roomFor(databases: readonly Found[], directory: string): Promise<Finding> {
+  const needed = Math.max(...databases.map(({ sizeBytes }) => sizeBytes));
+  const { bavail, bsize } = await statfs(directory, { bigint: true });
+  const free = Number(bavail * bsize);
+  const check = 'temporary directory';
+  const message = `${directory} has ${mebibytes(free)} free; the largest database needs ${mebibytes(needed)} for a copy when it is in use`;
+  if (free > needed) return { check, level: 'ok', message };
+  const mend = 'free some space there, or set temp_directory to a directory with more';
+  return { check, level: 'error', message, mend, code: 'HF-5109' };
+}
+
+function finding(check: string, level: Finding['level'], error: HoldfastError): Finding {
+  return { check, level, message: error.message, mend: error.hint, code: error.code };
+}
+
+function mebibytes(bytes: number): string {
+  return `${Math.ceil(bytes / 1024 / 1024)} MiB`;
 }

@@ -2,6 +2,7 @@ import { lstat } from 'node:fs/promises';
 import { failure } from '../../kernel/errors/failure.ts';
 import { codes, openReadWrite, sqliteCode } from './connection.ts';
 import { holderOf } from './holder.ts';
+import { look } from './look.ts';
 import { besides } from './restore-plan.ts';
 
 /**
@@ -14,7 +15,8 @@ export async function retire(file: string): Promise<void> {
   // Where there is no /proc, or the process is another user's, only those who hold a lock are noticed.
   const holder = holderOf(file);
   if (holder !== null) throw inUse(file);
-  if (there.size === 0) return;
+  // SQLite would remove what it does not understand beside a file that is no database.
+  if (!isDatabase(file)) return;
   try {
     const database = openReadWrite(file);
     try {
@@ -39,6 +41,14 @@ export async function retire(file: string): Promise<void> {
   // Its log is gone now, unless somebody has opened it just then.
   const log = (await besides(file)).find((name) => name.endsWith('-wal'));
   if (log !== undefined) throw inUse(file);
+}
+
+function isDatabase(file: string): boolean {
+  try {
+    return look(file).header !== null;
+  } catch {
+    return false;
+  }
 }
 
 function inUse(file: string): Error {
