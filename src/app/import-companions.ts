@@ -11,7 +11,7 @@ const descriptionSchema = z.object({
   sha256: z.string().optional(),
   contents: z
     .object({
-      database: z.object({ name: z.string() }).optional(),
+      database: z.unknown().optional(),
       globals: z.string().optional(),
       passwords: z.boolean().optional(),
       path: z.string().optional(),

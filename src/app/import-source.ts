@@ -5,6 +5,7 @@ import { failure } from '../kernel/errors/failure.ts';
 import type { BackupSource } from '../operations/contract.ts';
 import { importTarFile } from '../sources/files/import.ts';
 import { importDumpFile } from '../sources/postgres-logical/import.ts';
+import { importScriptFile } from '../sources/postgres-logical/script-import.ts';
 import { importSqliteFile } from '../sources/sqlite/import.ts';
 import type { App } from './compose.ts';
 import { globalsBeside, type Description, type GlobalsFile } from './import-companions.ts';
@@ -96,8 +97,6 @@ export function sourceOf(app: App, file: ImportFile): BackupSource {
     };
     return { name, kind, backup: (context) => importSqliteFile(options, context) };
   }
-  throw failure('not_in_this_version', {
-    what: `import of ${file.format} files`,
-    suggestion: 'use .dump or .tar.gz',
-  });
+  const database = file.description?.contents?.database;
+  return { name, kind, backup: (context) => importScriptFile({ path, shown, gzip, database }, context) };
 }

@@ -55,7 +55,7 @@ export interface ResultOf<Plan extends AnyRestorePlan, Restored extends AnyResto
 }
 
 export function isPostgres(result: RestoreResult): result is ResultOf<RestorePlanSummary, RestoreSummary> {
-  return result.backup.kind === 'postgres';
+  return ['postgres', 'postgres-sql'].includes(result.backup.kind);
 }
 
 export function isSqlite(result: RestoreResult): result is ResultOf<SqliteRestoreSummary, SqliteRestored> {

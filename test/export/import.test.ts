@@ -220,4 +220,60 @@ describe('import', () => {
     const refused = await run('export', String(latest?.['id']), '--to', 'sq2', '--format', 'dump');
     assert.deepEqual([refused.code, /HF-4104/.test(refused.stderr)], [2, true]);
   });
+
+  it('of scripts: what export wrote restores to the same database, new or empty', async () => {
+    await ok('export', 'latest:every', '--to', 'scripts');
+    const file = `scripts/every-every-${await stamp('scripts')}.sql.gz`;
+    const backup = await imported(file);
+    assert.deepEqual([backup['source'], backup['kind']], ['every', 'postgres-sql']);
+    const id = String(backup['id']);
+    await ok('restore', id, '--to', server.url('of script'));
+    await assertSameDatabase('of script');
+    await server.psql('CREATE DATABASE there TEMPLATE template0');
+    // Large objects are written with a transaction of their own, so all of it cannot be one.
+    const refused = await run('restore', id, '--to', server.url('there'));
+    assert.deepEqual([refused.code, /--force/.test(refused.stderr)], [2, true], refused.stderr);
+    const { restored } = await ok('restore', id, '--to', server.url('there'), '--force');
+    assert.equal((restored as Json)['mode'], 'replace');
+    await assertSameDatabase('there');
+    assert.equal((await run('restore', id, '--to', server.url('there'))).code, 7);
+    const { files } = await ok('export', id, '--to', 'scripts-again');
+    await shell(`cmp <(gunzip -c ${String((files as Json[])[0]?.['path'])}) <(gunzip -c ${file})`, box.path);
+    const globals = await run('import', `scripts/every-globals-${await stamp('scripts')}.sql.gz`);
+    assert.deepEqual([globals.code, /HF-4115.*roles/.test(globals.stderr)], [4, true], globals.stderr);
+  });
+
+  it('of scripts: one that fails leaves nothing behind, and what reaches elsewhere is refused', async () => {
+    const databases = (): Promise<string> => server.psql('SELECT datname FROM pg_database ORDER BY 1');
+    const before = await databases();
+    await writeFile(
+      box.at('fails.sql'),
+      'CREATE TABLE a (i int);\nCOPY a FROM stdin;\n1\nx\n\\.\nSELECT 1;\n',
+    );
+    const { id } = await imported('fails.sql');
+    const failed = await run('restore', String(id), '--to', server.url('fails'));
+    assert.notEqual(failed.code, 0);
+    assert.match(failed.stderr, /invalid input syntax/);
+    assert.equal(await databases(), before);
+    await writeFile(box.at('works.sql'), 'CREATE TABLE a (i int);\n');
+    await server.psql('CREATE DATABASE half');
+    await server.psql('CREATE DATABASE filled');
+    const works = await imported('works.sql');
+    await ok('restore', String(works['id']), '--to', server.url('filled'));
+    assert.equal(await server.psql(`SELECT count(*) FROM pg_class WHERE relname = 'a'`, 'filled'), '1');
+    assert.notEqual((await run('restore', String(id), '--to', server.url('half'))).code, 0);
+    assert.equal(await server.psql(`SELECT count(*) FROM pg_class WHERE relname = 'a'`, 'half'), '0');
+    await shell(
+      'pg_dump -C every > create.sql; pg_dumpall > all.sql; pg_dump every | head -c 5000 > cut.sql; pg_dump every | head -n -8 > last.sql',
+      box.path,
+      clientEnv(server),
+    );
+    for (const [name, code] of [
+      ['create.sql', 'HF-4115'],
+      ['all.sql', 'HF-4115'],
+      ['cut.sql', 'HF-4114'],
+      ['last.sql', 'HF-4114'],
+    ] as const)
+      assert.match((await run('import', name)).stderr, new RegExp(code), name);
+  });
 });

@@ -3,6 +3,7 @@ import type { ExportKind } from './export-kind.ts';
 
 const kinds: Readonly<Record<string, () => Promise<ExportKind>>> = {
   postgres: async () => (await import('./export-postgres.ts')).exportPostgres,
+  'postgres-sql': async () => (await import('./postgres-sql.ts')).exportScript,
   sqlite: async () => (await import('./export-sqlite.ts')).exportSqlite,
   files: async () => (await import('./export-files.ts')).exportFiles,
 };

@@ -1,5 +1,5 @@
 import { failure } from '../../kernel/errors/failure.ts';
-import type { SourceKind, SourceType } from './kind.ts';
+import type { RestorableKind, SourceKind, SourceType } from './kind.ts';
 
 const kinds: { readonly [T in SourceType]: () => Promise<SourceKind<T>> } = {
   postgres: async () => (await import('./postgres.ts')).postgresKind,
@@ -13,10 +13,11 @@ export async function kindOf<T extends SourceType>(type: T): Promise<SourceKind<
 }
 
 /** The kind a manifest names. Throws `not_in_this_version` for one that this version does not have. */
-export async function kindNamed(name: string): Promise<SourceKind<SourceType>> {
+export async function kindNamed(name: string): Promise<RestorableKind> {
+  if (name === 'postgres-sql') return (await import('./postgres-sql.ts')).postgresSqlKind;
   if (!Object.hasOwn(kinds, name)) {
     const what = `restoring a backup of kind ${name}`;
     throw failure('not_in_this_version', { what, suggestion: 'install the newest Holdfast' });
   }
-  return (await kindOf(name as SourceType)) as SourceKind<SourceType>;
+  return await kindOf(name as SourceType);
 }

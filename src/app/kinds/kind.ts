@@ -34,6 +34,9 @@ export interface PlannedRestore {
   run(context: RestoreContext): Promise<AnyRestored>;
 }
 
+/** A kind of backups that can be restored, whether or not it can be taken of a source. */
+export type RestorableKind = Pick<SourceKind<SourceType>, 'planRestore'>;
+
 /** One kind of source, wired to the settings, the environment and the directories of this machine. */
 export interface SourceKind<T extends SourceType> {
   /** Prepares a source without touching it. Throws what is wrong with its settings. */

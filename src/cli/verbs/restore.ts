@@ -58,7 +58,11 @@ function sayPostgres(
   { backup, plan, restored, duration_ms: took }: ResultOf<RestorePlanSummary, RestoreSummary>,
 ): void {
   const what = `${plan.database} of backup ${backup.id.slice(0, 8)} to ${plan.target} at ${plan.server}, ${deeds[plan.mode]}`;
-  const amounts = `${plural(plan.tables.length, 'table')}, ${plural(plan.rows, 'row')}, ${bytes(plan.bytes)}`;
+  const parts =
+    backup.kind === 'postgres-sql'
+      ? `a script of ${plural(plan.objects, 'statement')}`
+      : plural(plan.tables.length, 'table');
+  const amounts = `${parts}, ${plural(plan.rows, 'row')}, ${bytes(plan.bytes)}`;
   if (restored === null) {
     face.say(`would restore ${what}: ${amounts}; nothing was changed\n`);
     if (plan.roles_to_create.length > 0)

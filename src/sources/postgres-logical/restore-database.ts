@@ -3,13 +3,18 @@ import { isAboutDatabase } from './archive/phases.ts';
 import type { ArchiveToc } from './archive/toc.ts';
 import { withDatabase, type ConnectionParameters } from './connection.ts';
 import type { DatabaseMetadata } from './metadata.ts';
+import type { ScriptDatabase } from './script-metadata.ts';
 import { quoteIdentifier, quoteLiteral } from './names.ts';
 import { mayActAs, missingRoles, missingTablespaces } from './restore-target.ts';
 import { openSession, type Session } from './session.ts';
 import { splitStatements, withDatabaseName } from './sql-statements.ts';
 
 /** Makes an empty database as the backed up one was made. Throws `postgres_restore_locale`, `postgres_restore_create`. */
-export async function createDatabase(session: Session, name: string, like: DatabaseMetadata): Promise<void> {
+export async function createDatabase(
+  session: Session,
+  name: string,
+  like: Omit<ScriptDatabase, 'owner'>,
+): Promise<void> {
   const clauses = [
     'TEMPLATE template0',
     `ENCODING ${quoteLiteral(like.encoding)}`,
