@@ -3,7 +3,7 @@ import { siblingModule } from '../../kernel/module-url.ts';
 import type { TaskModule } from '../../pipeline/task.ts';
 import { damagedEntries, writing } from './restore-failure.ts';
 import type { FileToFinish } from './restore-finish-task.ts';
-import { Flight } from './restore-flight.ts';
+import { allSettled, Flight } from './restore-flight.ts';
 import { writeLargeFile } from './restore-large.ts';
 import { locationOf, shownLocation } from './restore-location.ts';
 import { givenTo } from './restore-owner.ts';
@@ -107,7 +107,7 @@ export class ContentWriter {
     const { base, shown } = this.#staging;
     const levels = Map.groupBy(paths, (path) => path.split('/').length);
     for (const [, level] of [...levels].toSorted(([a], [b]) => a - b))
-      await Promise.all(
+      await allSettled(
         level.map((path) =>
           writing(shownLocation(shown, path), () => mkdir(locationOf(base, path), { mode: 0o700 })),
         ),

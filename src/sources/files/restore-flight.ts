@@ -34,3 +34,8 @@ export class Flight {
     }
   }
 }
+
+/** Resolves when all have, and rejects with the first that fails only when none is under way any more. */
+export async function allSettled(works: readonly Promise<unknown>[]): Promise<void> {
+  for (const result of await Promise.allSettled(works)) if (result.status === 'rejected') throw result.reason;
+}

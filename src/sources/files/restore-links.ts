@@ -1,5 +1,6 @@
 import { link, lstat } from 'node:fs/promises';
 import { damagedEntries, writing } from './restore-failure.ts';
+import { allSettled } from './restore-flight.ts';
 import { locationBytes, locationOf, shownLocation } from './restore-location.ts';
 import type { Staging } from './restore-staging.ts';
 import { parentOf } from './restore-walk.ts';
@@ -34,7 +35,7 @@ export class LinkWriter {
     this.#staging.context.signal.throwIfAborted();
     const { base, shown } = this.#staging;
     for (const { path, target } of names) await this.#checkTarget(path, target);
-    await Promise.all(
+    await allSettled(
       names.map(({ path, target }) =>
         writing(shownLocation(shown, path), () => link(locationOf(base, target), locationOf(base, path))),
       ),

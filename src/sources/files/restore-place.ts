@@ -26,15 +26,11 @@ export async function putInPlace(staging: string, { path, above }: Target): Prom
  */
 export async function swapIntoPlace(staging: string, target: Target, nowMs: number): Promise<string> {
   const replaced = (await replacedName(Buffer.from(target.path), nowMs)).toString();
-  if (await exchanged(staging, target.path)) {
-    try {
-      await rename(staging, replaced);
-    } catch {
-      // It is in place; only the name under which the old one is kept is another.
-      await flushPath(target.above);
-      return staging;
-    }
-  } else {
+  // First under the name that the other will have: whatever ends this between two steps, what was there is never found
+  // under the name of something that may be removed.
+  await rename(staging, replaced);
+  if (!(await exchanged(replaced, target.path))) {
+    await rename(replaced, staging);
     await rename(target.path, replaced);
     try {
       await rename(staging, target.path);
@@ -49,15 +45,12 @@ export async function swapIntoPlace(staging: string, target: Target, nowMs: numb
 
 async function exchanged(one: string, other: string): Promise<boolean> {
   const before = await lstat(one, { bigint: true });
-  // Not the signal of the restore: what has begun here is not stopped in the middle.
-  const helper = await PosixHelper.start(new AbortController().signal);
-  if (helper === null) return false;
   try {
-    await helper.exchange(Buffer.from(one), Buffer.from(other));
+    // Not the signal of the restore: what has begun here is not stopped in the middle.
+    await using helper = await PosixHelper.start(new AbortController().signal);
+    await helper?.exchange(Buffer.from(one), Buffer.from(other));
   } catch {
     // It was ended from outside, before or after.
-  } finally {
-    await helper[Symbol.asyncDispose]();
   }
   return (await lstat(one, { bigint: true })).ino !== before.ino;
 }

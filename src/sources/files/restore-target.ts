@@ -89,8 +89,11 @@ async function isEmpty(path: string, given: string): Promise<boolean> {
 
 async function whyFixed(path: string, above: string): Promise<string | null> {
   if (path === above) return 'it is the root of the file system';
-  if ((await stat(path)).dev !== (await stat(above)).dev || (await mountPoints()).has(path))
-    return 'something is mounted there';
+  const [own, parent] = [await stat(path), await stat(above)];
+  if (own.dev !== parent.dev || (await mountPoints()).has(path)) return 'something is mounted there';
+  const uid = process.geteuid?.() ?? 0;
+  const sticky = (parent.mode & 0o1000) !== 0;
+  if (sticky && uid !== 0 && uid !== own.uid && uid !== parent.uid) return 'only its owner may move it';
   const refused = await whyNotWritable(above);
   return refused === null ? null : `${above} cannot be written: ${refused}`;
 }
