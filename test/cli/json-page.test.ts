@@ -1,12 +1,13 @@
 import assert from 'node:assert/strict';
-import { readFile } from 'node:fs/promises';
+import { readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import type { Ran } from './program-runner.ts';
 import { shop } from './shop.ts';
 
 const page = new URL('../../docs/json.md', import.meta.url);
 /** What is in them is somebody else's to describe, or differs from one to the next. */
-const opaque = ['tags', 'metadata', 'meta', 'details', 'durations_ms', 'json_schema'];
+const opaque = ['tags', 'metadata', 'meta', 'details', 'durations_ms', 'json_schema', 'contents'];
 
 function* fieldsOf(value: unknown): Generator<string> {
   if (Array.isArray(value)) for (const item of value) yield* fieldsOf(item);
@@ -18,10 +19,15 @@ function* fieldsOf(value: unknown): Generator<string> {
   }
 }
 
+async function dumpsIn(directory: string): Promise<string[]> {
+  const names = await readdir(directory);
+  return names.filter((name) => name.endsWith('.dump')).map((name) => join(directory, name));
+}
+
 describe('docs/json.md', () => {
   it('names every field that results and events have', async () => {
     const text = await readFile(page, 'utf8');
-    const documented = new Set([...text.matchAll(/`([a-z_]+)`/g)].map(([, name]) => name));
+    const documented = new Set([...text.matchAll(/`([a-z_][a-z0-9_]*)`/g)].map(([, name]) => name));
     await using the = await shop();
     const secondKey = { HOLDFAST_NEW_PASSPHRASE: 'a second good one' };
     const unreachable = {
@@ -38,6 +44,9 @@ describe('docs/json.md', () => {
       await the.ok(['completion', 'bash', '--json']),
       await the.ok(['info', 'latest', '--json']),
       await the.ok(['restore', 'latest', '--to', the.server.url('copy'), '--json']),
+      await the.ok(['export', 'latest', '--to', the.box.at('exported'), '--format', 'dump', '--json']),
+      await the.ok(['import', ...(await dumpsIn(the.box.at('exported'))), '--json']),
+      await the.ok(['import', ...(await dumpsIn(the.box.at('exported'))), '--dry-run', '--json']),
       await the.ok(['verify', '--read-data', '--json']),
       await the.fails(['verify', 'feed', '--json'], 6, 'HF-3010'),
       await the.ok(['key', 'add', '--json'], secondKey),
