@@ -33,7 +33,25 @@ const tools: readonly Tool[] = [
     name: 'sqlite3',
     found: () => onPath('sqlite3'),
     packages: ['sqlite3'],
-    without: 'tests that check SQLite exports with sqlite3',
+    without: 'tests that compare SQLite databases with sqlite3',
+  },
+  {
+    name: 'rsync, getfattr and setfattr',
+    found: () => ['rsync', 'getfattr', 'setfattr'].every((tool) => onPath(tool)),
+    packages: ['rsync', 'attr'],
+    without: 'tests that compare restored files with other tools',
+  },
+  {
+    name: 'bsdtar',
+    found: () => onPath('bsdtar'),
+    packages: ['libarchive-tools'],
+    without: 'tests that open exports with bsdtar',
+  },
+  {
+    name: 'zsh, fish and bash-completion',
+    found: () => onPath('zsh') && onPath('fish') && existsSync('/usr/share/bash-completion/bash_completion'),
+    packages: ['zsh', 'fish', 'bash-completion'],
+    without: 'tests of completion in those shells',
   },
   { name: 'git', found: () => onPath('git'), packages: ['git'], without: 'the tests of the checkout itself' },
 ];

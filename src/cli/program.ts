@@ -15,7 +15,9 @@ export const examplesOf = new WeakMap<Command, readonly string[]>();
 /** All verbs and their options. Loads nothing but commander: what a verb does is loaded when it runs. */
 export function createProgram(version: string, dispatch: Dispatch): Command {
   const program = new Command('holdfast')
-    .description('Backups that prove they restore: PostgreSQL into one deduplicated, encrypted repository.')
+    .description(
+      'Backups that prove they restore: PostgreSQL, SQLite and files in one deduplicated, encrypted repository.',
+    )
     .version(version, '-V, --version', 'print the version')
     .enablePositionalOptions()
     .helpCommand('help [verb]', 'show the help of a verb')
@@ -56,17 +58,25 @@ export function createProgram(version: string, dispatch: Dispatch): Command {
     ['holdfast backup', 'every configured source, or DATABASE_URL'],
     ['holdfast backup shop blog', 'these sources only'],
     ['holdfast backup --from postgres://user@localhost/shop', 'a database that is not configured'],
+    ['holdfast backup --from sqlite:data/app.db', 'a SQLite database, while it is in use'],
+    ['holdfast backup --from files:/srv/uploads', 'a directory'],
     ['holdfast backup --tag release=1.4 --json', 'labelled, with events for a program'],
     ['holdfast backup --dry-run', 'look whether it would work'],
   ])
-    .option('--from <url>', 'back up this database instead of a configured source')
+    .option(
+      '--from <url>',
+      'back up this instead of a configured source: postgres://…, sqlite:FILE or files:DIRECTORY',
+    )
     .option('--tag <key=value>', 'label the backups; may be repeated', keyValue)
-    .option('--jobs <n>', 'how many tables to dump at once', positiveInteger)
-    .option('--dry-run', 'connect and check, store nothing');
+    .option('--jobs <n>', 'how many tables, databases or lots of files to read at once', positiveInteger)
+    .option('--dry-run', 'look whether it would work, store nothing');
 
-  const restore = verb(program, 'restore <id>', 'restore a backup into a new or empty database', [
+  const restore = verb(program, 'restore <id>', 'restore a backup: a database, SQLite files, a directory', [
     ['holdfast restore latest --to postgres://user@localhost/shop_restored', 'the newest backup'],
     ['holdfast restore latest:shop --to postgres://user@localhost/shop2', 'the newest of one source'],
+    ['holdfast restore latest:uploads --to ./uploads-restored', 'files, into a new directory'],
+    ['holdfast restore latest:uploads --to ./found --only path=2026/11', 'some of them'],
+    ['holdfast restore latest:app --to data/app.db --force', 'SQLite; the old one is kept beside it'],
     ['holdfast restore 3f9a --to postgres://user@localhost/shop2 --dry-run', 'say what would happen'],
     [
       'holdfast restore latest --to postgres://user@localhost/scratch --only table=public.orders',
@@ -77,14 +87,21 @@ export function createProgram(version: string, dispatch: Dispatch): Command {
       'put it in the place of what is there',
     ],
   ])
-    .requiredOption('--to <target>', 'where to: postgres://user@host/database; made when it does not exist')
-    .option('--only <what>', 'table=schema.name, schema=name or database=name; may be repeated', collect)
-    .option('--jobs <n>', 'how many tables to restore at once', positiveInteger)
+    .requiredOption(
+      '--to <target>',
+      'where to: postgres://user@host/database, a directory or a file; made when not there',
+    )
+    .option(
+      '--only <what>',
+      'table=schema.name, schema=name, database=name or path=…; may be repeated',
+      collect,
+    )
+    .option('--jobs <n>', 'how many tables or lots of files to restore at once', positiveInteger)
     .option('--no-owner', 'everything belongs to the user who restores')
     .option('--no-privileges', 'leave grants out')
     .option('--no-check', 'do not compare what is restored with the backup')
     .option('--globals', 'also create the roles of the backup that are missing')
-    .option('--force', 'put the restored database in the place of an existing one')
+    .option('--force', 'put it in the place of what is there, which is kept under another name')
     .option('--dry-run', 'say what would happen, change nothing');
   for (const flag of [
     '--at <time>',

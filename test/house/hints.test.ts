@@ -12,8 +12,8 @@ const variables = new Set(['HOLDFAST_CONFIG', ...allSettings.map(({ env }) => en
 
 /** Commands of other programs, up to what ends them in a sentence: their flags are their own affair. */
 const otherPrograms = /\b(?:psql|pg_dump|pg_isready|npm|apt|apt-get|dnf|brew|openssl|chmod|ulimit) [^,;()]*/g;
-/** What PostgreSQL itself calls so. */
-const ofPostgres = /^(?:pg_\w+|max_connections)$/;
+/** What PostgreSQL and SQLite themselves call so. */
+const ofOthers = /^(?:pg_\w+|max_connections|sqlcipher_export|journal_mode|integrity_check)$/;
 
 const hints = Object.values(catalogue).map(({ code, hint }) => ({
   code,
@@ -63,7 +63,7 @@ test('every command in a hint exists, and has the flags it is shown with', () =>
 test('every setting and every variable in a hint exists', () => {
   const unknown = hints.flatMap(({ code, text }) =>
     all(text, /\b(?:[a-z]+(?:_[a-z]+)+|HOLDFAST_[A-Z_]+)\b/g)
-      .filter((name) => !settings.has(name) && !variables.has(name) && !ofPostgres.test(name))
+      .filter((name) => !settings.has(name) && !variables.has(name) && !ofOthers.test(name))
       .map((name) => `${code} ${name}`),
   );
   assert.deepEqual(unknown, []);
