@@ -116,15 +116,15 @@ async function writeSparse(file: string): Promise<void> {
 }
 
 /**
- * Gives whatever was just written times of modification from `from` on, in quarters of seconds: every file system and
- * every number keeps them exactly. What has such a time already keeps it.
+ * Gives whatever was just written times of modification from `from` on, in halves of seconds: these stay exact where a
+ * restore can set times only as floating-point numbers. What has such a time already keeps it.
  */
 async function settle(root: string, from: number): Promise<void> {
   const below = await readdir(root, { recursive: true });
   let next = from;
   for (const path of ['.', ...below.toSorted()].map((name) => join(root, name))) {
     const { mtimeNs } = await lstat(path, { bigint: true });
-    next += 3.25;
-    if (mtimeNs % 250_000_000n !== 0n) await lutimes(path, next, next);
+    next += 3.5;
+    if (mtimeNs % 500_000_000n !== 0n) await lutimes(path, next, next);
   }
 }
