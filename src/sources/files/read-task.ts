@@ -2,6 +2,7 @@ import { closeSync, constants, fstatSync, openSync, readSync, type BigIntStats }
 import type { StreamRef } from '../../contract/stream.ts';
 import { pathBytes } from '../../kernel/byte-path.ts';
 import type { TaskContext, TaskModule } from '../../pipeline/task.ts';
+import { Buffers } from './buffers.ts';
 import { storeInPieces, storeSparse, wholeBytes } from './store-file.ts';
 import { hasHoles } from './stats.ts';
 
@@ -40,6 +41,7 @@ export const readTask: TaskModule<ReadInput, ReadResult[]> = {
 /** A file that changes while it is read is read so often. */
 const attempts = 3;
 const groupBytes = 2 * 1024 * 1024;
+const groupBuffers = new Buffers(groupBytes);
 /** How far beyond its size a file is followed that grows while it is read, at least. */
 const growthBytes = 64n * 1024n * 1024n;
 
@@ -151,8 +153,9 @@ interface Waiting {
 /** Gathers small files and stores them together. While one lot is stored, the next is read into another buffer. */
 class Group {
   readonly #context: TaskContext;
-  #buffer: Buffer = Buffer.allocUnsafe(groupBytes);
-  #spare: Buffer | undefined = Buffer.allocUnsafe(groupBytes);
+  #buffer = groupBuffers.take();
+  /** Not while what is in it is stored. */
+  #spare: Buffer | undefined = groupBuffers.take();
   #fill = 0;
   #waiting: Waiting[] = [];
   #storing: Promise<void> = Promise.resolve();
@@ -183,6 +186,8 @@ class Group {
   async finish(): Promise<void> {
     await this.#store();
     await this.#storing;
+    groupBuffers.giveBack(this.#buffer);
+    if (this.#spare !== undefined) groupBuffers.giveBack(this.#spare);
   }
 
   async #store(): Promise<void> {
@@ -191,7 +196,7 @@ class Group {
     const buffer = this.#buffer;
     this.#waiting = [];
     this.#fill = 0;
-    this.#buffer = this.#spare ?? Buffer.allocUnsafe(groupBytes);
+    this.#buffer = this.#spare ?? groupBuffers.take();
     this.#spare = undefined;
     this.#storing = this.#storeAll(waiting).then(() => void (this.#spare = buffer));
     this.#storing.catch(() => undefined); // Thrown when it is waited for.

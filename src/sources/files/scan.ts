@@ -61,7 +61,7 @@ export interface ScanBatch {
   readonly notes: readonly ScanNote[];
 }
 
-const batchSize = 512;
+const batchSize = 1024;
 const cacheTag = 'CACHEDIR.TAG';
 
 /** Goes through the trees, directories before what is in them, and that in the order of the bytes of its names. */

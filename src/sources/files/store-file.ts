@@ -1,10 +1,12 @@
 import { readSync } from 'node:fs';
 import type { StreamRef } from '../../contract/stream.ts';
 import type { TaskContext } from '../../pipeline/task.ts';
+import { Buffers } from './buffers.ts';
 
 /** A file of at most so many bytes is one chunk. */
 export const wholeBytes = 512 * 1024;
 const pieceBytes = 1024 * 1024;
+const pieceBuffers = new Buffers(pieceBytes);
 const zeros = Buffer.alloc(pieceBytes);
 
 /**
@@ -18,7 +20,7 @@ export async function storeInPieces(
   context: TaskContext,
 ): Promise<StreamRef> {
   const writer = context.openStream({ type: 'content', averageBytes: 1_048_576 });
-  const buffer = Buffer.allocUnsafe(pieceBytes);
+  const buffer = pieceBuffers.take();
   for (let at = 0; at < limit;) {
     context.signal.throwIfAborted();
     const wanted = Math.min(pieceBytes, limit - at);
@@ -28,6 +30,7 @@ export async function storeInPieces(
     await writer.write(buffer.subarray(0, length));
     if (length < wanted && at >= size) break;
   }
+  pieceBuffers.giveBack(buffer);
   return await writer.finish();
 }
 

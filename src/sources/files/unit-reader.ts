@@ -6,7 +6,7 @@ import { readTask, type ReadResult } from './read-task.ts';
 import { placeOf, type Slot, type Unit } from './units.ts';
 
 /** One task reads so many files or bytes, and at least one file. */
-const filesInTask = 256;
+const filesInTask = 512;
 const bytesInTask = 8 * 1024 * 1024;
 
 /** Has the files of units read by tasks, a few at once, and extended attributes by the helper. */
