@@ -2,8 +2,9 @@ import { promisify } from 'node:util';
 import { gzip } from 'node:zlib';
 
 const compress = promisify(gzip);
-const memberBytes = 2 * 1_048_576;
+const memberBytes = 1_048_576;
 const level = 6;
+const chunkSize = 131_072;
 
 /**
  * Compresses what it is given, several pieces at once, each to a gzip member of its own: every tool reads several
@@ -17,7 +18,7 @@ export class GzipWriter {
   #members = 0;
   readonly #running: Promise<Buffer>[] = [];
 
-  /** At most `atOnce` pieces of 2 MiB are compressed at the same time, in threads of Node's own. */
+  /** At most `atOnce` pieces of 1 MiB are compressed at the same time, in threads of Node's own. */
   constructor(atOnce: number, out: (bytes: Uint8Array) => Promise<void>) {
     this.#out = out;
     this.#atOnce = atOnce;
@@ -40,7 +41,7 @@ export class GzipWriter {
   }
 
   async #member(): Promise<void> {
-    const member = compress(this.#buffer.subarray(0, this.#filled), { level });
+    const member = compress(this.#buffer.subarray(0, this.#filled), { level, chunkSize });
     // Whoever awaits it is told; until then nobody may be there to hear.
     member.catch(() => undefined);
     this.#running.push(member);

@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict';
-import { mkdir, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { tarEnd, tarHeader, type TarMember } from '../../src/sources/files/tar-writer.ts';
 import { comparePaths } from '../../src/sources/files/path-order.ts';
+import { importTarFile } from '../../src/sources/files/import.ts';
+import { MemoryBackup } from '../../testing/memory-backup.ts';
 import { tempDirectory, type TempDirectory } from '../../testing/temp.ts';
 import { failing } from '../postgres/support.ts';
 import { describeTree, exported, imported, makeTree } from './tar-trees.ts';
@@ -21,14 +23,14 @@ const base: TarMember = {
 
 describe('tar files', () => {
   let directory: TempDirectory;
-  let before1: string;
+  let described: string;
   const at = (...names: string[]): string => join(directory.path, ...names);
 
   before(async () => {
     directory = await tempDirectory();
     await makeTree(directory.path, 'tree');
-    before1 = await describeTree(at('tree'));
-    assert.match(before1, /user\.note|holes/);
+    described = await describeTree(at('tree'));
+    assert.match(described, /user\.note|holes/);
   });
   after(() => directory[Symbol.asyncDispose]());
 
@@ -47,7 +49,7 @@ describe('tar files', () => {
       assert.deepEqual(paths, paths.toSorted(comparePaths), 'entries have their order');
       await writeFile(at('out.tar'), await exported(backup));
       await shell(`rm -rf out; mkdir out; tar -C out ${all} --numeric-owner -xpf out.tar`, directory.path);
-      assert.equal(await describeTree(at('out')), before1);
+      assert.equal(await describeTree(at('out')), described);
     });
   }
 
@@ -66,7 +68,8 @@ describe('tar files', () => {
   it('of other formats are read as far as these go', async () => {
     for (const format of ['gnu', 'oldgnu', 'ustar', 'v7']) {
       const names = format === 'ustar' || format === 'v7' ? 'plain empty big link' : '.';
-      await shell(`tar --format=${format} -C tree -czf in.tgz ${names} 2>/dev/null || true`, directory.path);
+      const options = `--format=${format} --exclude=./holes --exclude=./allholes`;
+      await shell(`tar ${options} -C tree -czf in.tgz ${names} 2>/dev/null || true`, directory.path);
       const backup = await imported(at('in.tgz'), true, directory.path);
       assert.equal(
         backup.memory.content('big').toString(),
@@ -159,5 +162,21 @@ describe('tar files', () => {
       memory.entries.map(({ path }) => path),
       ['.'],
     );
+  });
+
+  it('whose reading is stopped leave nothing behind, nor does one that is refused', async () => {
+    await mkdir(at('temporary'));
+    await shell('tar -C tree -cf in.tar big random plain', directory.path);
+    const controller = new AbortController();
+    const memory = new MemoryBackup();
+    memory.interrupt = () => controller.abort(new Error('stopped'));
+    const options = { path: at('in.tar'), gzip: false, shown: 'in.tar', temporaryDirectory: at('temporary') };
+    await assert.rejects(
+      importTarFile(options, memory.backupContext({ signal: controller.signal })),
+      /stopped/,
+    );
+    await shell('head -c 100000 in.tar > cut.tar', directory.path);
+    await assert.rejects(imported(at('cut.tar'), false, at('temporary')), failing('import_damaged'));
+    assert.deepEqual(await readdir(at('temporary')), []);
   });
 });
