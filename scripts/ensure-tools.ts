@@ -36,9 +36,10 @@ const tools: readonly Tool[] = [
     without: 'tests that compare SQLite databases with sqlite3',
   },
   {
-    name: 'rsync, getfattr and setfattr',
-    found: () => ['rsync', 'getfattr', 'setfattr'].every((tool) => onPath(tool)),
-    packages: ['rsync', 'attr'],
+    name: 'rsync, getfattr, getfacl and setcap',
+    found: () =>
+      ['rsync', 'getfattr', 'getfacl'].every((tool) => onPath(tool)) && onPath('setcap', ['/usr/sbin']),
+    packages: ['rsync', 'attr', 'acl', 'libcap2-bin'],
     without: 'tests that compare restored files with other tools',
   },
   {

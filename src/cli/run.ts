@@ -91,7 +91,7 @@ function ifInterrupted(verb: string, globals: boolean): string {
   const again = 'run the same command again';
   if (verb !== 'restore') return again;
   const roles = globals ? ' (roles that --globals made stay)' : '';
-  return `the target is as it was, and the temporary database is removed${roles}; ${again}`;
+  return `the target is as it was, and what was restored beside it is removed${roles}; ${again}`;
 }
 
 /** For a command line that does not parse: whoever asked for JSON gets JSON. */

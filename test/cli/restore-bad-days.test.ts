@@ -96,7 +96,7 @@ describe('a restore on a bad day', () => {
       const ran = await running.done;
       await letGo();
       assert.equal(ran.code, 130, ran.stderr);
-      assert.match(ran.stderr, /hint: the target is as it was, and the temporary database is removed/);
+      assert.match(ran.stderr, /hint: the target is as it was, and what was restored beside it is removed/);
       assert.equal(((ran.lines().at(-1) ?? {})['error'] as Json)['code'], 'HF-1003');
       assert.deepEqual(children.filter(isAlive), []);
       assert.equal(await databaseNames(), databases);
