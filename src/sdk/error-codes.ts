@@ -157,6 +157,7 @@ export const errorCodes = {
   sqlite_orphan: 'HF-5117',
   sqlite_in_use: 'HF-5118',
   sqlite_restored_damaged: 'HF-5119',
+  sqlite_no_temporary: 'HF-5120',
   posix_helper_failed: 'HF-5201',
   files_paths_missing: 'HF-5202',
   files_paths_overlap: 'HF-5203',

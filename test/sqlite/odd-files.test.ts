@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import {
   appendFileSync,
@@ -401,4 +402,82 @@ test('names that begin with file: and like things mean files', async () => {
   const outcome = await backUp(memory, where.temporary, [file]);
   await restore(memory, outcome, where.restored);
   assert.equal(integrity(where.restored), 'ok');
+});
+
+test('a log of another database that does not show is left out when the database is whole without it only', async () => {
+  await using where = await place();
+  const other = join(where.data, 'other.db');
+  const file = join(where.data, 'a.db');
+  makeDatabase(other, { journal: 'wal', rows: 4000 }).close();
+  // Changes of a few pages of another database, which make nonsense in this one.
+  crashed(other, join(where.data, 'x.db'), (database) =>
+    database.exec('DELETE FROM notes WHERE id % 97 = 0'),
+  );
+  rmSync(other);
+  makeDatabase(file, { journal: 'wal', rows: 300 }).close();
+  copyFileSync(join(where.data, 'x.db-wal'), `${file}-wal`);
+  const memory = new MemoryBackup();
+  const outcome = await backUp(memory, where.temporary, [file]);
+  assert.match(outcome.warnings.join(), /HF-5115: .*a\.db-wal .*with it, the database is damaged/);
+  assert.equal(outcome.incomplete, undefined);
+  await restore(memory, outcome, where.restored);
+  const restored = new DatabaseSync(where.restored);
+  assert.equal(restored.prepare('SELECT count(*) AS n FROM notes').get()?.['n'], 300);
+  restored.close();
+});
+
+test('a database that this process has open keeps its locks, in every journal mode', async () => {
+  for (const journal of ['delete', 'wal'] as const) {
+    await using where = await place();
+    const file = join(where.data, 'a.db');
+    const database = makeDatabase(file, { journal });
+    database.exec('BEGIN IMMEDIATE; DELETE FROM notes WHERE id < 10');
+    const memory = new MemoryBackup();
+    await backUp(memory, where.temporary, [file]);
+    // Another process finds it locked as before.
+    assert.match(lockedFor(file), /locked/, journal);
+    database.exec('COMMIT');
+    database.close();
+    assert.equal(lockedFor(file), '');
+  }
+});
+
+/** What another process hears that wants to write. */
+function lockedFor(file: string): string {
+  const script = `const { DatabaseSync } = require('node:sqlite');
+    try { new DatabaseSync(process.argv[1]).exec('BEGIN IMMEDIATE; COMMIT'); } catch (error) { console.log(error.message); }`;
+  const options = { encoding: 'utf8' as const };
+  return execFileSync(
+    process.execPath,
+    ['--disable-warning=ExperimentalWarning', '-e', script, file],
+    options,
+  );
+}
+
+test('a log in a directory that may not be written, for others than root', async (context) => {
+  if (process.getuid?.() === 0) return context.skip('root may write everywhere');
+  await using where = await place();
+  const original = join(where.temporary, 'live.db');
+  makeDatabase(original, { journal: 'wal', rows: 100 }).close();
+  const file = join(where.data, 'a.db');
+  crashed(original, file, (database) => addNotes(database, 101, 400));
+  rmSync(original);
+  writeFileSync(`${file}-shm`, '');
+  chmodSync(where.data, 0o555);
+  const memory = new MemoryBackup();
+  const outcome = await backUp(memory, where.temporary, [file]);
+  chmodSync(where.data, 0o755);
+  await restore(memory, outcome, where.restored);
+  const restored = new DatabaseSync(where.restored);
+  assert.equal(restored.prepare('SELECT count(*) AS n FROM notes').get()?.['n'], 400);
+  restored.close();
+});
+
+test('where no copy can be made the backup is refused', async () => {
+  await using where = await place();
+  const file = join(where.data, 'a.db');
+  makeDatabase(file).close();
+  const notes = join(where.data, 'notes');
+  writeFileSync(notes, '');
+  await assert.rejects(backUp(new MemoryBackup(), join(notes, 'tmp'), [file]), { code: 'HF-5120' });
 });

@@ -171,4 +171,13 @@ export const sqliteErrors = defineErrors({
     explain:
       'Every page is as it was when the backup was taken, and PRAGMA integrity_check finds damage: the database was damaged already, in a way that the check at backup time does not look for (indexes, with check: quick). Nothing was put in place.',
   },
+  sqlite_no_temporary: {
+    code: 'HF-5120',
+    kind: 'refused',
+    retryable: false,
+    message: 'no copy of a database can be made in {directory}: {reason}',
+    hint: 'set temp_directory to a directory that you may write, with room for the largest database',
+    explain:
+      'A database in use is copied by SQLite to a file of its own before it is stored. Nothing was read yet.',
+  },
 });

@@ -1,7 +1,7 @@
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pathText } from '../../kernel/byte-path.ts';
-import { asFailure, type HoldfastError } from '../../kernel/errors/failure.ts';
+import { asFailure, failure, reasonOf, type HoldfastError } from '../../kernel/errors/failure.ts';
 import { plural } from '../../kernel/plural.ts';
 import { Semaphore } from '../../kernel/queue.ts';
 import type { BackupContext, BackupOutcome } from '../port.ts';
@@ -78,7 +78,7 @@ async function backUpAll(
   const waiting = databases.filter((_, index) => kept[index] === null);
   context.progress.total(waiting.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0));
   const temporary = join(options.temporaryDirectory, `holdfast-sqlite-${options.randomHex(8)}`);
-  await mkdir(temporary, { mode: 0o700 });
+  await makeTemporary(options.temporaryDirectory, temporary);
   try {
     const places = new Semaphore(context.jobs);
     return await allOf(
@@ -105,6 +105,15 @@ async function backUpAll(
   }
 }
 
+async function makeTemporary(parent: string, directory: string): Promise<void> {
+  try {
+    await mkdir(parent, { recursive: true });
+    await mkdir(directory, { mode: 0o700 });
+  } catch (error) {
+    throw failure('sqlite_no_temporary', { directory: parent, reason: reasonOf(error) }, { cause: error });
+  }
+}
+
 /** Everything has come to its end before this settles: nothing writes into a directory that is removed. */
 async function allOf<T>(promises: readonly Promise<T>[]): Promise<T[]> {
   await Promise.allSettled(promises);
@@ -118,9 +127,9 @@ async function backUpOne(job: Parameters<typeof backUpDatabase>[0], context: Bac
     return { found, done: await backUpDatabase(job, context), error: null, isUnchanged: false };
   } catch (error) {
     context.signal.throwIfAborted();
-    const failure = asFailure(error);
-    if (!failure.code.startsWith('HF-51')) throw error;
-    return { found, done: null, error: failure, isUnchanged: false };
+    const known = asFailure(error);
+    if (!known.code.startsWith('HF-51')) throw error;
+    return { found, done: null, error: known, isUnchanged: false };
   }
 }
 

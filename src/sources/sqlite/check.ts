@@ -5,6 +5,7 @@ import { plural } from '../../kernel/plural.ts';
 import type { Finding } from '../port.ts';
 import type { SqliteBackupOptions } from './backup.ts';
 import { findDatabases, type Finds, type Found } from './find.ts';
+import { isOpenHere } from './holder.ts';
 import { look } from './look.ts';
 import { readFailure } from './sqlite-errors.ts';
 
@@ -38,7 +39,7 @@ export async function checkSqlite(options: SqliteBackupOptions, signal: AbortSig
 async function problemOf({ file, path }: Found): Promise<HoldfastError | null> {
   try {
     await access(dirname(file), constants.R_OK | constants.X_OK);
-    look(file);
+    if (!isOpenHere(file)) look(file);
     return null;
   } catch (error) {
     const known = readFailure(path, error, 0);

@@ -18,6 +18,16 @@ export function holderOf(file: string): string | null {
   return null;
 }
 
+/**
+ * Whether this process has a file open already: a program that uses Holdfast as a library may have its own database open.
+ * Opening and closing the file once more would then let go of the locks that its connection holds: POSIX locks belong to
+ * a process and a file, whoever closes it. SQLite keeps account of that for its connections, and nobody else can.
+ */
+export function isOpenHere(file: string): boolean {
+  const stats = statSync(file, { bigint: true, throwIfNoEntry: false });
+  return stats !== undefined && hasOpen('self', stats.dev, stats.ino);
+}
+
 function hasOpen(pid: string, dev: bigint, ino: bigint): boolean {
   try {
     return readdirSync(`/proc/${pid}/fd`).some((fd) => {

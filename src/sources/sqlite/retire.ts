@@ -1,7 +1,7 @@
 import { lstat } from 'node:fs/promises';
 import { failure } from '../../kernel/errors/failure.ts';
 import { codes, openReadWrite, sqliteCode } from './connection.ts';
-import { holderOf } from './holder.ts';
+import { holderOf, isOpenHere } from './holder.ts';
 import { look } from './look.ts';
 import { besides } from './restore-plan.ts';
 
@@ -14,7 +14,7 @@ export async function retire(file: string): Promise<void> {
   if (there === null) return;
   // Where there is no /proc, or the process is another user's, only those who hold a lock are noticed.
   const holder = holderOf(file);
-  if (holder !== null) throw inUse(file);
+  if (holder !== null || isOpenHere(file)) throw inUse(file);
   // SQLite would remove what it does not understand beside a file that is no database.
   if (!isDatabase(file)) return;
   try {
@@ -53,5 +53,6 @@ function isDatabase(file: string): boolean {
 
 function inUse(file: string): Error {
   const holder = holderOf(file);
-  return failure('sqlite_in_use', { file, holder: holder === null ? '' : ` by ${holder}` });
+  const named = holder ?? (isOpenHere(file) ? 'this process itself' : null);
+  return failure('sqlite_in_use', { file, holder: named === null ? '' : ` by ${named}` });
 }

@@ -13,6 +13,7 @@ import {
   type Patience,
 } from './connection.ts';
 import type { Header } from './header.ts';
+import { isOpenHere } from './holder.ts';
 import { identityOf, sameIdentity } from './identity.ts';
 import { firstBytes, look, type Look } from './look.ts';
 import type { DatabaseMeta, Identity } from './metadata.ts';
@@ -52,6 +53,8 @@ export const takeModule: TaskModule<TakeInput, Taken> = {
 /** SQLite spares a page or two; a file system more. */
 const spareBytes = 1024 * 1024;
 const pauseMs = 50;
+/** What is said of a log that the database is only whole without. */
+const spoils = 'with it, the database is damaged';
 
 /**
  * Sees to it that there is a file with one consistent state of a database: the database itself if it lies still, or a
@@ -88,6 +91,7 @@ class Take {
     const stillDeadlineMs = Math.max(deadlineMs, performance.now() + 5000);
     for (;;) {
       signal.throwIfAborted();
+      if (isOpenHere(this.#input.file)) return await this.#throughSqlite();
       const taken = await this.#once(look(this.#input.file));
       if (taken !== null) return taken;
       if (performance.now() >= stillDeadlineMs) throw failure('sqlite_changing', { file: this.#input.file });
@@ -100,14 +104,20 @@ class Take {
     if (seen.isEmpty) return this.#empty(seen);
     if (seen.header === null || seen.hasJournal) return await this.#snapshotOrRollback(seen);
     if (seen.foreignWal !== null) return await this.#copyAlone(seen, seen.foreignWal);
-    if (this.#input.withoutWal && seen.hasWal)
-      return await this.#copyAlone(seen, 'with it, the database is damaged');
+    if (this.#input.withoutWal && seen.hasWal) return await this.#copyAlone(seen, spoils);
     if (seen.header.journal === 'rollback') {
       return (await this.#still(seen, seen.header)) ?? (await this.#snapshotOrRollback(seen));
     }
     if (seen.hasWalFiles) return await this.#snapshotOrWal(seen, seen.header);
     if (seen.hasWal) return await this.#recoverWal(seen);
     return (await this.#still(seen, seen.header)) ?? (await this.#copyWhole());
+  }
+
+  /** Without opening the file otherwise. */
+  async #throughSqlite(): Promise<Taken> {
+    const identity = identityOf(this.#input.file);
+    if (identity.main.size === 0) return this.#taken('empty', { identity, read: null });
+    return await this.#snapshot({ identity }, headerThroughSqlite(this.#input.file));
   }
 
   #empty({ identity }: Look): Taken {
@@ -156,7 +166,10 @@ class Take {
     return seen.hasWal ? await this.#recoverWal(seen) : await this.#copyWhole();
   }
 
-  async #snapshot({ identity }: Look, header: Pick<Header, 'journal' | 'pageBytes'>): Promise<Taken> {
+  async #snapshot(
+    { identity }: Pick<Look, 'identity'>,
+    header: Pick<Header, 'journal' | 'pageBytes'>,
+  ): Promise<Taken> {
     this.#checkRoom(identity);
     this.#clear();
     await copySnapshot(this.#input.file, header, this.#input.copy, this.#patience);
@@ -164,10 +177,16 @@ class Take {
   }
 
   /** A log that a crash has left: its transactions belong to the database. */
-  async #recoverWal(_seen: Look): Promise<Taken | null> {
+  async #recoverWal(seen: Look): Promise<Taken | null> {
     const identity = await this.#copy(['-wal']);
     if (identity === null) return null;
-    this.#settle((database) => database.prepare('PRAGMA wal_checkpoint(TRUNCATE)').get());
+    try {
+      this.#settle((database) => database.prepare('PRAGMA wal_checkpoint(TRUNCATE)').get());
+    } catch (error) {
+      const code = sqliteCode(error);
+      if (code !== codes.corrupt && code !== codes.notADatabase) throw error;
+      return await this.#copyAlone(seen, spoils);
+    }
     return this.#taken('recovered', { identity, usedLeftWal: true });
   }
 
@@ -234,6 +253,18 @@ class Take {
       usedLeftWal: given.usedLeftWal ?? false,
       warnings: (given.warnings ?? []).map(({ code, message }) => ({ code, message })),
     };
+  }
+}
+
+/** By a connection that has not begun to read, which waits for nobody. */
+function headerThroughSqlite(file: string): Pick<Header, 'journal' | 'pageBytes'> {
+  const database = openReadOnly(file);
+  try {
+    const pageBytes = Number(database.prepare('PRAGMA page_size').get()?.['page_size'] ?? 4096);
+    const mode = database.prepare('PRAGMA journal_mode').get()?.['journal_mode'];
+    return { pageBytes, journal: mode === 'wal' ? 'wal' : 'rollback' };
+  } finally {
+    database.close();
   }
 }
 
