@@ -142,7 +142,6 @@ class RootScan {
   #isExcluded(level: Level, within: string, stats: BigIntStats): boolean {
     if (this.#exclude?.match(within) === true || level.ignored?.match(within) === true) return true;
     if (stats.isDirectory()) return false;
-    if (this.#options.oneFileSystem && stats.dev !== level.device) return true;
     return this.#include?.match(within) === false;
   }
 
