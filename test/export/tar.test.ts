@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { mkdir, readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
@@ -20,6 +21,12 @@ const base: TarMember = {
   mtime: 0n,
   size: 0,
 };
+
+/** False when it is there, else a line saying why the test is skipped; with `CI` set it has to be there. */
+function withoutBsdtar(): string | false {
+  if ((process.env['CI'] ?? '') !== '') return false;
+  return spawnSync('bsdtar', ['--version']).status === 0 ? false : 'skipped: there is no bsdtar here';
+}
 
 describe('tar files', () => {
   let directory: TempDirectory;
@@ -52,6 +59,29 @@ describe('tar files', () => {
       assert.equal(await describeTree(at('out')), described);
     });
   }
+
+  const skip = withoutBsdtar();
+  it('are opened by bsdtar, and those of bsdtar are read', { skip }, async () => {
+    // Fractions of seconds before 1970 mean something else to bsdtar than to GNU tar and to us; and bsdtar sets the time
+    // of the place itself before it writes into it, with its own files, too.
+    const alike = (tree: string): Promise<string> =>
+      shell(
+        `touch -r tree ${tree}; touch -r tree/plain/file ${tree}/plain/-dash; touch -d 2020-02-02Z ${tree}/plain ${tree}`,
+        directory.path,
+      );
+    await shell('cp -a tree tree-bsd', directory.path);
+    await alike('tree-bsd');
+    const wanted = await describeTree(at('tree-bsd'));
+    await shell('bsdtar --format=pax --xattrs -C tree-bsd -cf in.tar .', directory.path);
+    const backup = await imported(at('in.tar'), false, directory.path);
+    assert.deepEqual(backup.warnings, []);
+    await writeFile(at('out.tar'), await exported(backup));
+    for (const tar of ['bsdtar', `tar ${all}`]) {
+      await shell(`rm -rf out; mkdir out; ${tar} -C out --numeric-owner -xpf out.tar`, directory.path);
+      await alike('out');
+      assert.equal(await describeTree(at('out')), wanted, tar);
+    }
+  });
 
   it('keep holes as holes', async () => {
     await shell(`tar --format=posix --sparse -C tree -cf in.tar holes allholes mixed`, directory.path);
