@@ -15,7 +15,16 @@ type State =
   | 'rows';
 
 const identifier = /[A-Za-z0-9_$\u0080-\u00FF]/;
+const wordRun = /[A-Za-z0-9_$\u0080-\u00FF]+/y;
+/** White space, commas and operators that begin nothing. */
+const idleRun = /[^A-Za-z0-9_$\u0080-\u00FF'"\-/*\\;()]+/y;
 const longestKept = 200;
+
+/** Where a run of such characters ends that begins at `at`; `at` itself when none does. */
+function runEnd(run: RegExp, text: string, at: number): number {
+  run.lastIndex = at;
+  return run.test(text) ? run.lastIndex : at;
+}
 
 /**
  * Reads a script for psql as psql does: statements, quoted texts, comments, rows after COPY, and psql's own commands,
@@ -59,8 +68,7 @@ export class ScriptScanner {
   #step(text: string, at: number): number {
     switch (this.#state) {
       case 'plain':
-        this.#plain(text.charAt(at));
-        return at + 1;
+        return this.#plain(text, at);
       case 'string':
         return this.#until(text, at, "'");
       case 'identifier':
@@ -87,14 +95,36 @@ export class ScriptScanner {
     }
   }
 
-  #plain(character: string): void {
-    const isWord = identifier.test(character);
-    if (character === '$' && !identifier.test(this.#last)) return this.#enter('dollar tag');
-    if (isWord) {
-      if (this.#word.length < longestKept) this.#word += character;
-    } else {
-      this.#endWord();
+  /** Takes as much as means nothing by itself, or else one character. */
+  #plain(text: string, at: number): number {
+    const character = text.charAt(at);
+    if (character === '$' && !identifier.test(this.#last)) {
+      this.#enter('dollar tag');
+      return at + 1;
     }
+    const wordEnd = runEnd(wordRun, text, at);
+    if (wordEnd > at) {
+      this.#word += text.slice(at, Math.min(wordEnd, at + longestKept - this.#word.length));
+      this.#pass(text, at, wordEnd);
+      return wordEnd;
+    }
+    this.#endWord();
+    const idleEnd = runEnd(idleRun, text, at);
+    if (idleEnd > at) {
+      this.#pass(text, at, idleEnd);
+      return idleEnd;
+    }
+    this.#special(character);
+    return at + 1;
+  }
+
+  /** Remembers the last two characters of what was passed over. */
+  #pass(text: string, at: number, end: number): void {
+    this.#before = end - at > 1 ? text.charAt(end - 2) : this.#last;
+    this.#last = text.charAt(end - 1);
+  }
+
+  #special(character: string): void {
     const pair = this.#last + character;
     if (character === "'") {
       const isEscape = /e/i.test(this.#last) && !identifier.test(this.#before);
