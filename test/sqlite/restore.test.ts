@@ -142,7 +142,7 @@ test('a log without its database stands in the way, and with force goes aside', 
     leftIn(target).filter((name) => !name.includes('replaced')),
     [],
   );
-  assert.equal(readFileSync(`${databases[0]?.replaced}-wal`, 'utf8'), 'the log of another database');
+  assert.equal(readFileSync(databases[0]?.replaced ?? '', 'utf8'), 'the log of another database');
   assert.equal(notes(file), 300);
 });
 

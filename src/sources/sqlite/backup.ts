@@ -74,6 +74,8 @@ async function backUpAll(
   context: BackupContext,
 ): Promise<readonly Result[]> {
   const earlier = await earlierDatabases(context);
+  // A database that was moved is known again by its entry: pages are compared by what is in them.
+  const byPath = new Map([...earlier.values()].map((one) => [one.entry.path, one]));
   const kept = await keepUnchanged(databases, earlier, options, context);
   const waiting = databases.filter((_, index) => kept[index] === null);
   context.progress.total(waiting.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0));
@@ -86,11 +88,12 @@ async function backUpAll(
         const done = kept[index] ?? null;
         if (done !== null) return { found, done, error: null, isUnchanged: true };
         using _place = await places.acquire(context.signal);
+        const path = entryPath(directory, found.path);
         return await backUpOne(
           {
             found,
-            path: entryPath(directory, found.path),
-            earlier: earlier.get(pathText(Buffer.from(found.path))) ?? null,
+            path,
+            earlier: earlier.get(pathText(Buffer.from(found.path))) ?? byPath.get(path) ?? null,
             directory: join(temporary, String(index)),
             check: options.check,
             lockWaitMs: options.lockWaitMs,

@@ -1,6 +1,6 @@
-import { chmod, chown, link, lstat, mkdir, open, rename, rm, unlink, utimes } from 'node:fs/promises';
+import { chmod, chown, link, lstat, mkdir, open, rename, rm, rmdir, unlink, utimes } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import { failure } from '../../kernel/errors/failure.ts';
+import { failure, reasonOf } from '../../kernel/errors/failure.ts';
 import { besides, type PlannedDatabase } from './restore-plan.ts';
 import type { SqliteRestoreOptions } from './restore-options.ts';
 import { retire } from './retire.ts';
@@ -30,11 +30,10 @@ export class Placing implements AsyncDisposable {
   async stage(database: PlannedDatabase): Promise<{ readonly file: string; readonly hashes: string }> {
     const directory = dirname(database.file);
     const first = await writing(directory, async () => await mkdir(directory, { recursive: true }));
-    if (first !== undefined) this.#madeDirectories.push(first);
-    const base = join(
-      directory,
-      `${basename(database.file)}.holdfast-restoring-${this.#options.randomHex(8)}`,
-    );
+    if (first !== undefined) this.#madeDirectories.push(...directoriesBetween(first, directory));
+    // Of a long name the beginning, for file systems take no names of more than 255 bytes.
+    const name = Buffer.from(basename(database.file)).toString('utf8', 0, 180);
+    const base = join(directory, `${name}.holdfast-restoring-${this.#options.randomHex(8)}`);
     const staged = { database, file: base, hashes: `${base}-hashes` };
     this.#staged.set(database.file, staged);
     return staged;
@@ -46,10 +45,9 @@ export class Placing implements AsyncDisposable {
     if (staged === undefined) throw new Error('nothing is staged');
     await rm(staged.hashes, { force: true });
     await writing(staged.file, async () => {
-      const isOwner = process.geteuid?.() === meta.uid;
       if (this.#options.owner && process.geteuid?.() === 0) await chown(staged.file, meta.uid, meta.gid);
       // Of setuid and the like a database has no need.
-      await chmod(staged.file, meta.mode & (isOwner || process.geteuid?.() === 0 ? 0o777 : 0o755));
+      await chmod(staged.file, meta.mode & 0o777);
       const time = Number(BigInt(meta.mtime) / 1_000_000n) / 1000;
       await utimes(staged.file, time, time);
     });
@@ -68,10 +66,12 @@ export class Placing implements AsyncDisposable {
         const kept = await this.#place(one, stamp, undos);
         if (kept !== null) replaced.set(one.database.file, kept);
       }
-      for (const directory of new Set(staged.map(({ file }) => dirname(file))))
-        await syncDirectory(directory);
+      const changed = [...staged.map(({ file }) => file), ...this.#madeDirectories].map((path) =>
+        dirname(path),
+      );
+      for (const directory of new Set(changed)) await syncDirectory(directory);
     } catch (error) {
-      await takeBack(undos);
+      await takeBack(undos, error);
       throw error;
     }
     this.#isDone = true;
@@ -83,8 +83,8 @@ export class Placing implements AsyncDisposable {
       for (const one of [file, hashes]) await rm(one, { force: true });
     }
     if (this.#isDone) return;
-    for (const directory of this.#madeDirectories.toReversed())
-      await rm(directory, { recursive: true, force: true });
+    // Not if somebody has put something there.
+    for (const directory of this.#madeDirectories.toReversed()) await rmdir(directory).catch(() => {});
   }
 
   async #place({ database, file: staged }: Staged, stamp: string, undos: Undo[]): Promise<string | null> {
@@ -98,12 +98,7 @@ export class Placing implements AsyncDisposable {
     }
     const kept = await freeName(`${file}.holdfast-replaced-${stamp}`);
     return await writing(file, async () => {
-      // What lies beside the old one goes with it, and never stays beside the new one.
-      for (const beside of await besides(file)) {
-        const to = kept + beside.slice(file.length);
-        await rename(beside, to);
-        undos.push(async () => await rename(to, beside));
-      }
+      const aside = await moveBesides(file, kept, undos);
       if (await linked(file, kept)) {
         undos.push(async () => {
           await rename(kept, file);
@@ -118,14 +113,38 @@ export class Placing implements AsyncDisposable {
       const [intruder] = await besides(file);
       if (intruder !== undefined)
         throw failure('sqlite_in_use', { file, holder: `: ${intruder} has just appeared` });
-      return kept;
+      return (await exists(kept)) ? kept : (aside[0] ?? kept);
     });
   }
 }
 
-/** Each is tried, whatever becomes of the others. */
-async function takeBack(undos: readonly Undo[]): Promise<void> {
-  for (const undo of undos.toReversed()) await undo().catch(() => {});
+/** Each is tried, whatever becomes of the others. Throws when one cannot be done, saying which. */
+async function takeBack(undos: readonly Undo[], because: unknown): Promise<void> {
+  const outcomes: string[] = [];
+  for (const undo of undos.toReversed())
+    await undo().catch((error: unknown) => void outcomes.push(reasonOf(error)));
+  if (outcomes.length === 0) return;
+  const reason = `${reasonOf(because)}; and what was done could not be taken back: ${outcomes.join('; ')}`;
+  const mend =
+    'rename by hand what the message names: the old database is under the name with holdfast-replaced';
+  throw failure('restore_write_failed', { path: 'the target', reason, mend }, { cause: because });
+}
+
+/** Both and what is between, the outer ones first. */
+function directoriesBetween(outer: string, inner: string): string[] {
+  return inner === outer ? [outer] : [...directoriesBetween(outer, dirname(inner)), inner];
+}
+
+/** What lies beside the old one goes with it, and never stays beside the new one. */
+async function moveBesides(file: string, kept: string, undos: Undo[]): Promise<string[]> {
+  const moved: string[] = [];
+  for (const beside of await besides(file)) {
+    const to = kept + beside.slice(file.length);
+    await rename(beside, to);
+    undos.push(async () => await rename(to, beside));
+    moved.push(to);
+  }
+  return moved;
 }
 
 /** Gives a file another name, which must be free. */
@@ -136,8 +155,8 @@ async function takeName(from: string, to: string): Promise<void> {
     const { code } = error as NodeJS.ErrnoException;
     if (code === 'EEXIST')
       throw failure('restore_target_exists', { target: to, detail: '' }, { cause: error });
-    // File systems without hard links.
-    if (code !== 'EPERM' && code !== 'ENOTSUP' && code !== 'EMLINK' && code !== 'ENOSYS') throw error;
+    if (!lacksLinks(code)) throw error;
+    if (await exists(to)) throw failure('restore_target_exists', { target: to, detail: '' });
     await rename(from, to);
     return;
   }
@@ -152,10 +171,16 @@ async function linked(file: string, kept: string): Promise<boolean> {
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     if (code === 'ENOENT') return false;
-    if (code !== 'EPERM' && code !== 'ENOTSUP' && code !== 'EMLINK' && code !== 'ENOSYS') throw error;
+    if (!lacksLinks(code)) throw error;
     await rename(file, kept);
     return true;
   }
+}
+
+function lacksLinks(code: string | undefined): boolean {
+  return (
+    code === 'EPERM' || code === 'ENOTSUP' || code === 'EOPNOTSUPP' || code === 'EMLINK' || code === 'ENOSYS'
+  );
 }
 
 async function freeName(wanted: string): Promise<string> {
