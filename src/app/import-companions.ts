@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { readFile } from 'node:fs/promises';
-import { basename, dirname, join } from 'node:path';
+import { basename, dirname, join, resolve } from 'node:path';
 import { z } from 'zod';
 import { failure, reasonOf } from '../kernel/errors/failure.ts';
 import type { Progress } from '../sources/port.ts';
@@ -106,6 +106,21 @@ export async function globalsBeside(
     return { path: other, shown: other, passwords: found.contents.passwords ?? false, description: found };
   }
   return undefined;
+}
+
+/** The files themselves, each once: not what describes one of the others, nor the roles that come along with one. */
+export async function withoutCompanions(files: readonly string[], cwd: string): Promise<readonly string[]> {
+  const byPath = new Map(files.map((file) => [resolve(cwd, file), file]));
+  const isCompanion = async (path: string): Promise<boolean> => {
+    const of = /^(.+)\.(?:sha256|meta\.json)$/s.exec(path)?.[1];
+    if (of !== undefined) return byPath.has(of);
+    const description = await descriptionOf(path);
+    if (description?.contents?.globals === undefined) return false;
+    return description.exported_with?.some((name) => byPath.has(join(dirname(path), name))) ?? false;
+  };
+  const kept: string[] = [];
+  for (const [path, file] of byPath) if (!(await isCompanion(path))) kept.push(file);
+  return kept;
 }
 
 async function readIfThere(path: string): Promise<string | undefined> {

@@ -1,5 +1,5 @@
 import { isUtf8 } from 'node:buffer';
-import { open } from 'node:fs/promises';
+import { open, stat } from 'node:fs/promises';
 import { failure, isFailure, reasonOf } from '../kernel/errors/failure.ts';
 import { parseHeader } from '../sources/files/tar-header.ts';
 import { blockBytes } from '../sources/files/tar-format.ts';
@@ -79,8 +79,11 @@ function isScript(bytes: Buffer): boolean {
 
 async function firstBytes(path: string, shown: string): Promise<Buffer> {
   try {
+    const stats = await stat(path);
+    if (stats.isDirectory()) throw new Error('it is a directory');
+    // It is read more than once.
+    if (!stats.isFile()) throw new Error('it is no ordinary file; write what comes out of it to one first');
     await using handle = await open(path, 'r');
-    if ((await handle.stat()).isDirectory()) throw new Error('it is a directory');
     const buffer = Buffer.alloc(lookBytes);
     const { bytesRead } = await handle.read(buffer, 0, lookBytes, 0);
     return buffer.subarray(0, bytesRead);

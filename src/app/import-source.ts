@@ -50,7 +50,7 @@ export async function examine(
   return {
     ...file,
     ...recognised,
-    source: options.source ?? backup?.source ?? nameFrom(path),
+    source: options.source ?? (isSourceName(backup?.source) ? backup.source : nameFrom(path)),
     kind: kinds[recognised.format],
     tags: {
       ...backup?.tags,
@@ -61,6 +61,11 @@ export async function examine(
     },
     globals: recognised.format === 'dump' ? await globalsBeside(path, description) : undefined,
   };
+}
+
+/** As the configuration takes them: a description can say anything. */
+export function isSourceName(name: string | undefined): name is string {
+  return name !== undefined && /^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$/.test(name);
 }
 
 /** `shop` for `shop-20261120T150000Z.sql.gz` and for `/srv/shop.dump`. */

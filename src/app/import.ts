@@ -13,8 +13,8 @@ import {
   type Outcome,
 } from './compose.ts';
 import { gitInfo } from './git.ts';
-import { checkSum, descriptionOf } from './import-companions.ts';
-import { examine, sourceOf } from './import-source.ts';
+import { checkSum, descriptionOf, withoutCompanions } from './import-companions.ts';
+import { examine, isSourceName, sourceOf } from './import-source.ts';
 import type { TaskProgress } from './observer.ts';
 import { holdfastVersion } from './version.ts';
 
@@ -70,7 +70,8 @@ export async function importFiles(options: ImportOptions, context: AppContext): 
       holdfast_version: holdfastVersion(),
       git: await gitInfo(app.machine.cwd, app.signal),
     };
-    return await all({ app, repository, options, origin });
+    const files = await withoutCompanions(options.files, app.machine.cwd);
+    return await all({ app, repository, options: { ...options, files }, origin });
   });
 }
 
@@ -80,7 +81,7 @@ async function all(parts: Parts): Promise<ImportResult> {
   const backups: BackupView[] = [];
   const failed: { file: string; error: Record<string, unknown> }[] = [];
   const notMade: string[] = [];
-  for (const file of new Set(options.files)) {
+  for (const file of options.files) {
     try {
       app.signal.throwIfAborted();
       const done = await one(parts, file);
@@ -153,7 +154,7 @@ function overall(
   { files }: ImportOptions,
 ): Record<string, unknown> | undefined {
   const [first] = failed;
-  const total = new Set(files).size;
+  const total = files.length;
   if (first === undefined) return undefined;
   if (failed.length === total) return first.error;
   const names = failed.map(({ file }) => file).join(', ');
@@ -161,7 +162,7 @@ function overall(
 }
 
 function checkSourceName(name: string | undefined): void {
-  if (name === undefined || /^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$/.test(name)) return;
+  if (name === undefined || isSourceName(name)) return;
   throw failure('usage', {
     reason: `--source ${name} is no name of a source`,
     suggestion: 'use letters, digits, - and _, at most 63 of them',

@@ -74,6 +74,13 @@ describe('import', () => {
     assert.ok(Number((restored as Json)['checked']) > 10);
     await assertSameDatabase('again');
     await ok('verify', String(backup['id']), '--read-data');
+    const everything = (await readdir(box.at('exported'))).map((name) => `exported/${name}`);
+    const { plan } = await ok('import', '--dry-run', ...everything);
+    assert.deepEqual(
+      (plan as Json[]).map((one) => [String(one['format']), Boolean(one['checked'])]),
+      [['dump', true]],
+      'what lies beside it is no file to import',
+    );
   });
 
   async function stamp(directory: string): Promise<string> {
@@ -143,13 +150,14 @@ describe('import', () => {
     await writeFile(box.at('empty'), '');
     await writeFile(box.at('noise'), Buffer.from([1, 2, 3, 0, 255]));
     await shell(
-      'echo hello > f; tar -cf good.tar f; xz -k good.tar 2>/dev/null || printf "\\3757zXZ\\0" > good.tar.xz',
+      'mkfifo pipe; echo hello > f; tar -cf good.tar f; xz -k good.tar 2>/dev/null || printf "\\3757zXZ\\0" > good.tar.xz',
       box.path,
     );
     for (const [file, code, exit] of [
       ['empty', 'HF-4112', 4],
       ['noise', 'HF-4112', 4],
       ['good.tar.xz', 'HF-4115', 4],
+      ['pipe', 'HF-4111', 6],
       ['missing', 'HF-4111', 6],
       ['.', 'HF-4111', 6],
     ] as const) {
