@@ -1,7 +1,7 @@
-import { mkdir, rm } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pathText } from '../../kernel/byte-path.ts';
-import { asFailure, failure, reasonOf, type HoldfastError } from '../../kernel/errors/failure.ts';
+import { asFailure, type HoldfastError } from '../../kernel/errors/failure.ts';
 import { plural } from '../../kernel/plural.ts';
 import { Semaphore } from '../../kernel/queue.ts';
 import type { BackupContext, BackupOutcome } from '../port.ts';
@@ -11,6 +11,7 @@ import { findDatabases, type Found } from './find.ts';
 import { keepUnchanged } from './keep.ts';
 import type { SqliteMetadata } from './metadata.ts';
 import { earlierDatabases } from './previous.ts';
+import { makeTemporary } from './temporary.ts';
 
 export interface SqliteBackupOptions {
   /** Absolute paths and patterns. */
@@ -79,8 +80,7 @@ async function backUpAll(
   const kept = await keepUnchanged(databases, earlier, options, context);
   const waiting = databases.filter((_, index) => kept[index] === null);
   context.progress.total(waiting.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0));
-  const temporary = join(options.temporaryDirectory, `holdfast-sqlite-${options.randomHex(8)}`);
-  await makeTemporary(options.temporaryDirectory, temporary);
+  const temporary = await makeTemporary(options.temporaryDirectory, options.randomHex(8), options.now());
   try {
     const places = new Semaphore(context.jobs);
     return await allOf(
@@ -105,15 +105,6 @@ async function backUpAll(
     );
   } finally {
     await rm(temporary, { recursive: true, force: true });
-  }
-}
-
-async function makeTemporary(parent: string, directory: string): Promise<void> {
-  try {
-    await mkdir(parent, { recursive: true });
-    await mkdir(directory, { mode: 0o700 });
-  } catch (error) {
-    throw failure('sqlite_no_temporary', { directory: parent, reason: reasonOf(error) }, { cause: error });
   }
 }
 
