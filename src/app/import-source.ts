@@ -47,10 +47,11 @@ export async function examine(
     });
   }
   const { backup } = description ?? {};
+  const described = isSourceName(backup?.source ?? '') ? backup?.source : undefined;
   return {
     ...file,
     ...recognised,
-    source: options.source ?? (isSourceName(backup?.source) ? backup.source : nameFrom(path)),
+    source: options.source ?? described ?? nameFrom(path),
     kind: kinds[recognised.format],
     tags: {
       ...backup?.tags,
@@ -64,8 +65,8 @@ export async function examine(
 }
 
 /** As the configuration takes them: a description can say anything. */
-export function isSourceName(name: string | undefined): name is string {
-  return name !== undefined && /^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$/.test(name);
+export function isSourceName(name: string): boolean {
+  return /^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$/.test(name);
 }
 
 /** `shop` for `shop-20261120T150000Z.sql.gz` and for `/srv/shop.dump`. */
