@@ -1,10 +1,11 @@
-import { realpath, stat } from 'node:fs/promises';
+import { realpath, rm, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { pathText } from '../../kernel/byte-path.ts';
 import type { BackupContext, BackupOutcome } from '../port.ts';
 import { backUpDatabase } from './backup-database.ts';
 import type { SqliteMetadata } from './metadata.ts';
 import { earlierDatabases } from './previous.ts';
+import { makeTemporary } from './temporary.ts';
 
 export interface SqliteImportOptions {
   /** Absolute. */
@@ -29,17 +30,18 @@ export async function importSqliteFile(
   const { size } = await stat(path);
   context.progress.total(size);
   const earlier = [...(await earlierDatabases(context)).values()].find(({ entry }) => entry.path === name);
-  const done = await backUpDatabase(
-    {
-      found: { path, file: await realpath(path), sizeBytes: size },
-      path: name,
-      earlier: earlier ?? null,
-      directory: join(temporaryDirectory, `holdfast-sqlite-${randomHex(8)}`),
-      check: 'full',
-      lockWaitMs,
-      now,
-    },
-    context,
+  const temporary = await makeTemporary(temporaryDirectory, randomHex(8), now());
+  const job = {
+    found: { path, file: await realpath(path), sizeBytes: size },
+    path: name,
+    earlier: earlier ?? null,
+    directory: join(temporary, 'copy'),
+    check: 'full',
+    lockWaitMs,
+    now,
+  } as const;
+  const done = await backUpDatabase(job, context).finally(() =>
+    rm(temporary, { recursive: true, force: true }),
   );
   for (const entry of done.entries) await context.addEntry(entry);
   const metadata: SqliteMetadata = {
