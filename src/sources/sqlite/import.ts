@@ -40,9 +40,7 @@ export async function importSqliteFile(
     lockWaitMs,
     now,
   } as const;
-  const done = await backUpDatabase(job, context).finally(() =>
-    rm(temporary, { recursive: true, force: true }),
-  );
+  const done = await removing(temporary, () => backUpDatabase(job, context));
   for (const entry of done.entries) await context.addEntry(entry);
   const metadata: SqliteMetadata = {
     schema: 1,
@@ -55,6 +53,14 @@ export async function importSqliteFile(
   };
   const incomplete = done.flaw === null ? {} : { incomplete: `${name} ${done.flaw}` };
   return { metadata, warnings: done.warnings, ...incomplete };
+}
+
+async function removing<T>(directory: string, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } finally {
+    await rm(directory, { recursive: true, force: true });
+  }
 }
 
 /** Anybody can write a description: a path in it that leads elsewhere counts for nothing. */
