@@ -5,6 +5,7 @@ import { failure, reasonOf } from '../kernel/errors/failure.ts';
 import type { RepositoryId } from '../kernel/ids.ts';
 import { blobIdBytes, type BlobLocation, type BlobType } from '../pipeline/blob.ts';
 import { footerEntryBytes, recordHeaderBytes, writeEntry } from '../pipeline/pack-format.ts';
+import { ClaimedIds } from './claimed-ids.ts';
 import { blobsOf, type IndexedPack } from './index-object.ts';
 
 /** A blob and the pack it lies in. */
@@ -33,11 +34,15 @@ export class IndexCache implements Disposable {
   readonly #path: string;
   readonly #database: DatabaseSync;
   readonly #statements: ReturnType<typeof prepare>;
+  #claimed: ClaimedIds;
+  /** Blobs that follow each other mostly lie in one pack. */
+  #lastDepended: number | undefined;
 
   private constructor(path: string, database: DatabaseSync) {
     this.#path = path;
     this.#database = database;
     this.#statements = prepare(database);
+    this.#claimed = new ClaimedIds(this.#statements.claim, this.#statements.isClaimed);
   }
 
   /** Whether an error says that the file of a cache is damaged, so that it must be made anew. */
@@ -199,8 +204,8 @@ export class IndexCache implements Disposable {
       for (let index = 0; index < wanted.length; index += 1) {
         const id = ids.subarray(index * blobIdBytes, (index + 1) * blobIdBytes);
         const found = this.#statements.presentPack.get(id);
-        if (found === undefined) wanted[index] = Number(this.#statements.claim.run(id).changes);
-        else this.#statements.depend.run(Number(found['pack']));
+        if (found === undefined) wanted[index] = this.#claimed.add(id) ? 1 : 0;
+        else this.#depend(Number(found['pack']));
       }
     });
     return wanted;
@@ -215,7 +220,7 @@ export class IndexCache implements Disposable {
         const found = this.#statements.presentPack.get(id);
         if (found === undefined) continue;
         answers[index] = 1;
-        this.#statements.depend.run(Number(found['pack']));
+        this.#depend(Number(found['pack']));
       }
     });
     return answers;
@@ -224,6 +229,8 @@ export class IndexCache implements Disposable {
   /** Forgets what earlier sessions of this connection claimed. */
   beginSession(): void {
     this.#coded(() => this.#database.exec('DELETE FROM temp.claimed; DELETE FROM temp.depended'));
+    this.#claimed = new ClaimedIds(this.#statements.claim, this.#statements.isClaimed);
+    this.#lastDepended = undefined;
   }
 
   /** Packs this session relies on (found, not stored by it) that the last listing did not show. */
@@ -287,6 +294,12 @@ export class IndexCache implements Disposable {
     this.#database.close();
   }
 
+  #depend(pack: number): void {
+    if (pack === this.#lastDepended) return;
+    this.#statements.depend.run(pack);
+    this.#lastDepended = pack;
+  }
+
   #addPack(pack: IndexedPack): void {
     const id = Buffer.from(pack.id, 'hex');
     if (this.#statements.addPack.run(id, pack.salt, pack.sizeBytes).changes === 0) return;
@@ -342,6 +355,7 @@ function prepare(
   | 'markDamaged'
   | 'clearDamage'
   | 'claim'
+  | 'isClaimed'
   | 'depend'
   | 'missingDependencies'
   | 'visit'
@@ -378,6 +392,7 @@ function prepare(
     markDamaged: database.prepare('INSERT OR IGNORE INTO damaged SELECT ?, number FROM packs WHERE id = ?'),
     clearDamage: database.prepare('DELETE FROM damaged WHERE pack = (SELECT number FROM packs WHERE id = ?)'),
     claim: database.prepare('INSERT OR IGNORE INTO temp.claimed VALUES (?)'),
+    isClaimed: database.prepare('SELECT 1 FROM temp.claimed WHERE id = ?'),
     depend: database.prepare('INSERT OR IGNORE INTO temp.depended VALUES (?)'),
     visit: database.prepare('INSERT OR IGNORE INTO temp.visited VALUES (?)'),
     need: database.prepare('INSERT OR IGNORE INTO temp.needed VALUES (?)'),
