@@ -37,13 +37,37 @@ export class Compressor {
   /** The returned data may be `raw` itself. Throws a plain `Error` when a sample does not unpack to what it was. */
   compress(raw: Uint8Array): Compressed {
     const { codec, level } = this.#compression;
-    if (codec === 'none' || raw.length < 64) return { codec: codecs.none, data: raw };
+    if (codec === 'none' || raw.length < 64 || isNoise(raw)) return { codec: codecs.none, data: raw };
     const data = codec === 'zstd' ? zstd(raw, level) : gzipSync(raw, { level });
     if (data.length > raw.length * worthwhile) return { codec: codecs.none, data: raw };
     this.#count += 1;
     if (this.#count % proofInterval === 1) prove(codecs[codec], data, raw);
     return { codec: codecs[codec], data };
   }
+}
+
+/** Larger blobs are worth the try; for small ones setting up a compressor costs more than looking at a sample. */
+const noiseBytes = 131_072;
+const samples = 1024;
+const counts = new Uint16Array(256);
+
+/**
+ * Whether a small blob is surely not worth compressing: a sample of its bytes is spread as evenly as chance would. The
+ * sum of the squares of their counts is about n + n²/256 for noise, and below 1.15 times the second term only where each
+ * byte holds more than 7.8 bits, which leaves less to save than {@link worthwhile} asks for.
+ */
+function isNoise(raw: Uint8Array): boolean {
+  if (raw.length > noiseBytes || raw.length < samples) return false;
+  const step = Math.floor(raw.length / samples);
+  counts.fill(0);
+  let squares = 0;
+  for (let index = 0; index < samples; index += 1) {
+    const byte = raw[index * step] ?? 0;
+    const count = (counts[byte] ?? 0) + 1;
+    counts[byte] = count;
+    squares += 2 * count - 1;
+  }
+  return squares < samples + (1.15 * samples * samples) / 256;
 }
 
 function zstd(raw: Uint8Array, level: number): Uint8Array {

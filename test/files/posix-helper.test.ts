@@ -3,6 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { lstatSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { tellsErrors } from '../../src/sources/files/restore-flush.ts';
 import { PosixHelper } from '../../src/sources/files/posix-helper.ts';
 import { tempDirectory } from '../../testing/temp.ts';
 
@@ -114,6 +115,22 @@ test('exchanges two names in one step', async (context) => {
   assert.equal(readFileSync(one, 'utf8'), '2');
   assert.equal(readFileSync(join(other, 'inside'), 'utf8'), '1');
   assert.equal(await helper.exchange(Buffer.from(one), Buffer.from(`${one}x`)), 'ENOENT');
+});
+
+test('flushes a whole file system', async (context) => {
+  await using helper = await startHelper(context);
+  if (helper === undefined) return;
+  await using directory = await tempDirectory();
+  assert.equal(await helper.openFileSystem(Buffer.from(join(directory.path, 'missing'))), 'ENOENT');
+  assert.equal(await helper.openFileSystem(Buffer.from(directory.path)), null);
+  writeFileSync(join(directory.path, 'file'), 'x');
+  assert.equal(await helper.flushFileSystem(), null);
+});
+
+test('relies on flushing a whole file system only where the kernel tells of errors', () => {
+  for (const kernel of ['5.8.0', '5.10.0-28-amd64', '6.1.0', '10.0']) assert.equal(tellsErrors(kernel), true);
+  for (const kernel of ['5.7.19', '4.18.0-553.el8', '2.6.32', 'none'])
+    assert.equal(tellsErrors(kernel), false);
 });
 
 test('names of any bytes, thousands of them, in overlapping calls that are answered each', async (context) => {

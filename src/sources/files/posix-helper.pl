@@ -1,13 +1,13 @@
-# Does what Node cannot: extended attributes, times to the nanosecond, and the exchange of two names, by raw system
-# calls. Frames come by standard input and are answered in their order on standard output: four bytes of length (the
+# Does what Node cannot: extended attributes, times to the nanosecond, the exchange of two names, and flushing a whole
+# file system, by raw system calls. Frames come by standard input and are answered in their order on standard output: four bytes of length (the
 # highest first), then that many bytes. It ends when its input does.
 use strict;
 use warnings;
 use Config;
 
 my %numbers = (
-  x86_64 => { lsetxattr => 189, lgetxattr => 192, llistxattr => 195, utimensat => 280, renameat2 => 316 },
-  aarch64 => { lsetxattr => 6, lgetxattr => 9, llistxattr => 12, utimensat => 88, renameat2 => 276 },
+  x86_64 => { lsetxattr => 189, lgetxattr => 192, llistxattr => 195, utimensat => 280, syncfs => 306, renameat2 => 316 },
+  aarch64 => { lsetxattr => 6, lgetxattr => 9, llistxattr => 12, utimensat => 88, syncfs => 267, renameat2 => 276 },
 );
 my $AT_FDCWD = -100;
 my $AT_SYMLINK_NOFOLLOW = 0x100;
@@ -37,11 +37,14 @@ answer('holdfast posix helper 1');
 while (defined(my $head = take(4))) {
   my $request = take(unpack 'N', $head);
   last if !defined $request;
-  my ($what, @rest) = unpack 'a (N/a)*', $request;
+  my $what = substr $request, 0, 1;
+  my @rest = length $request > 1 ? unpack 'x (N/a)*', $request : ();
   if    ($what eq 'x') { answer(join '', map { xattrs($_) } @rest) }
   elsif ($what eq 's') { answer(set_xattrs(@rest)) }
   elsif ($what eq 't') { answer(set_times(@rest)) }
   elsif ($what eq 'e') { answer(exchange(@rest)) }
+  elsif ($what eq 'o') { answer(open_file_system(@rest)) }
+  elsif ($what eq 'f') { answer(flush_file_system()) }
   else                 { exit 5 }
 }
 
@@ -97,6 +100,20 @@ sub set_times {
 sub exchange {
   my ($one, $other) = @_;
   my $result = syscall($call->{renameat2}, $AT_FDCWD, $one, $AT_FDCWD, $other, $RENAME_EXCHANGE);
+  return pack('N', $result == -1 ? $! + 0 : 0);
+}
+
+my $file_system;
+
+# Keeps a directory open: what goes wrong with writing from now on, flushing will tell. An errno.
+sub open_file_system {
+  my ($path) = @_;
+  return pack('N', sysopen($file_system, $path, 0) ? 0 : $! + 0);
+}
+
+# Waits until all that was written to the file system of that directory is durable. An errno.
+sub flush_file_system {
+  my $result = syscall($call->{syncfs}, fileno $file_system);
   return pack('N', $result == -1 ? $! + 0 : 0);
 }
 

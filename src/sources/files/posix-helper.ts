@@ -28,8 +28,8 @@ const greeting = 'holdfast posix helper 1';
 const pathsInRequest = 512;
 
 /**
- * What neither Node nor a small program on every machine does: extended attributes, times to the nanosecond, and two
- * names exchanged in one step. A process of perl, which every Debian has, makes the system calls. Calls may overlap;
+ * What neither Node nor a small program on every machine does: extended attributes, times to the nanosecond, two names
+ * exchanged in one step, a file system flushed. A process of perl, which every Debian has, makes the system calls. Calls may overlap;
  * they are answered in their order. What fails for one path is the name of its errno, `ENOENT` say; a helper that
  * died rejects with `posix_helper_failed`, an abort with the signal's reason.
  */
@@ -119,6 +119,19 @@ export class PosixHelper implements AsyncDisposable {
   /** Gives each of two paths what the other was, in one step. Null, or an errno: `EINVAL` where the file system cannot. */
   async exchange(one: Uint8Array, other: Uint8Array): Promise<string | null> {
     return readErrors(await this.#ask('e', [one, other]))[0] ?? null;
+  }
+
+  /** Prepares `flushFileSystem` for the file system of a directory. Null, or an errno. */
+  async openFileSystem(directory: Uint8Array): Promise<string | null> {
+    return readErrors(await this.#ask('o', [directory]))[0] ?? null;
+  }
+
+  /**
+   * Makes everything durable that was written to that file system since. Null, or the errno of what could not be: Linux
+   * tells from 5.8 on (syncfs(2)).
+   */
+  async flushFileSystem(): Promise<string | null> {
+    return readErrors(await this.#ask('f', []))[0] ?? null;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -115,7 +115,7 @@ export class ContentWriter {
   }
 
   async #write(files: readonly FileStep[], links: readonly SymlinkStep[]): Promise<void> {
-    const { base, shown, check, context } = this.#staging;
+    const { base, shown, check, flush, context } = this.#staging;
     const contents = await context.readTogether(files.map(({ stream }) => stream));
     this.#stop.signal.throwIfAborted();
     files.forEach(({ path, stream }, index) => {
@@ -127,6 +127,7 @@ export class ContentWriter {
       base,
       shown,
       check,
+      flush,
       files: files.map((step) => ({
         ...restoredFile(step, this.#staging.owners),
         sizeBytes: step.stream.size_bytes,
@@ -153,7 +154,7 @@ export class ContentWriter {
     links: readonly SymlinkStep[],
     notGiven: ReadonlySet<string>,
   ): Promise<void> {
-    const { base, shown, exact, owners, context } = this.#staging;
+    const { base, shown, flush, exact, owners, context } = this.#staging;
     const withXattrs = files.filter(hasXattrs);
     await Promise.all([...withXattrs, ...links].map(({ path, meta }) => exact.xattrs(path, meta.xattrs)));
     if (withXattrs.length > 0) {
@@ -162,7 +163,7 @@ export class ContentWriter {
         given: !notGiven.has(step.path),
         content: null,
       }));
-      await context.run(finishTask, { base, shown, files: unfinished });
+      await context.run(finishTask, { base, shown, flush, files: unfinished });
     }
     for (const { path, meta } of [...files, ...links]) await exact.time(path, meta.mtime);
   }

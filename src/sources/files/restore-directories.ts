@@ -30,7 +30,7 @@ export class DirectorySealer {
   }
 
   async flush(): Promise<void> {
-    const { base, shown, exact, owners, context } = this.#staging;
+    const { base, shown, flush, exact, owners, context } = this.#staging;
     const steps = this.#directories;
     this.#directories = [];
     context.signal.throwIfAborted();
@@ -45,7 +45,7 @@ export class DirectorySealer {
       timeIsSet: exact.sets(meta.mtime),
       ...givenTo(meta, owners, false),
     }));
-    const { notGiven } = await context.run(sealTask, { base, shown, directories });
+    const { notGiven } = await context.run(sealTask, { base, shown, flush, directories });
     this.#done.notGiven += notGiven.length;
   }
 }

@@ -15,12 +15,15 @@ export interface FileToFinish extends Restored {
 }
 
 export interface FinishInput {
+  /** Each is made durable here; otherwise somebody does it for all of them. */
+  readonly flush: boolean;
   readonly base: string;
   readonly shown: string;
   readonly files: readonly FileToFinish[];
 }
 
 export interface SealInput {
+  readonly flush: boolean;
   readonly base: string;
   readonly shown: string;
   /** Each after everything that is in it. */
@@ -40,7 +43,7 @@ const flush = promisify(fsync);
 const readPiece = promisify(read);
 const pieceBytes = 1024 * 1024;
 
-/** Reads files back that were written elsewhere, gives them their rights and time, and makes them durable. */
+/** Reads files back that were written elsewhere, gives them their rights and time, and makes them durable if that is asked. */
 export async function finishFiles(input: FinishInput, context: TaskContext): Promise<null> {
   for (const file of input.files) {
     context.signal.throwIfAborted();
@@ -50,7 +53,7 @@ export async function finishFiles(input: FinishInput, context: TaskContext): Pro
       try {
         if (file.content !== null) await compare(fd, file.content, shown, context.signal);
         finish(fd, file, file.given);
-        await flush(fd);
+        if (input.flush) await flush(fd);
       } finally {
         closeSync(fd);
       }
@@ -102,7 +105,7 @@ export async function sealDirectories(input: SealInput, context: TaskContext): P
       });
     }
     await writing(input.shown, async () => {
-      for (const fd of open) await flushDirectory(fd);
+      if (input.flush) for (const fd of open) await flushDirectory(fd);
     });
   } finally {
     for (const fd of open) closeSync(fd);

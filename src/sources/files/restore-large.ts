@@ -18,7 +18,7 @@ export async function writeLargeFile(
   stop: AbortSignal,
 ): Promise<void> {
   const { path, meta, stream } = step;
-  const { base, shown, owners, exact, context } = staging;
+  const { base, shown, flush, owners, exact, context } = staging;
   const file = restoredFile(step, owners);
   let sum = 0;
   let given = true;
@@ -31,7 +31,7 @@ export async function writeLargeFile(
   await exact.xattrs(path, meta.xattrs);
   const content = staging.check ? { sizeBytes: stream.size_bytes, crc32: sum } : null;
   const files: FileToFinish[] = [{ ...file, given, content }];
-  await context.run(finishTask, { base, shown, files }, { signal: stop });
+  await context.run(finishTask, { base, shown, flush, files }, { signal: stop });
   if (staging.check) done.checked += 1;
   await exact.time(path, meta.mtime);
 }

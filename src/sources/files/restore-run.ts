@@ -9,6 +9,7 @@ import { Destinations } from './restore-destination.ts';
 import { DirectorySealer } from './restore-directories.ts';
 import { Exact } from './restore-exact.ts';
 import { writing } from './restore-failure.ts';
+import { Flusher } from './restore-flush.ts';
 import { LinkWriter } from './restore-links.ts';
 import { entryPath, locationBytes, shownLocation } from './restore-location.ts';
 import { Mover, putInPlace, swapIntoPlace } from './restore-place.ts';
@@ -33,18 +34,27 @@ export class FilesRun {
   readonly #work: FilesRestoreWork;
   readonly #context: RestoreContext;
   readonly #staging: Staging;
+  readonly #flusher: Flusher;
   readonly #done: Done = { checked: 0, notGiven: 0 };
   readonly #warnings: string[] = [];
   /** Paths that were chosen themselves, for what is put into a target: the only list that is kept. */
   readonly #tops: string[] = [];
   #root: DirectoryStep | undefined;
 
-  constructor(work: FilesRestoreWork, context: RestoreContext, helper: PosixHelper | null, base: string) {
+  constructor(
+    work: FilesRestoreWork,
+    context: RestoreContext,
+    helper: PosixHelper | null,
+    base: string,
+    flusher: Flusher,
+  ) {
     const { target, options, owners } = work;
     this.#work = work;
     this.#context = context;
     const exact = new Exact(helper, base);
-    this.#staging = { base, shown: target.path, owners, check: options.check, exact, context };
+    this.#flusher = flusher;
+    const { check } = options;
+    this.#staging = { base, shown: target.path, owners, check, flush: !flusher.flushesAll, exact, context };
   }
 
   async run(): Promise<RunResult> {
@@ -54,6 +64,9 @@ export class FilesRun {
     if (this.#work.hardlinks > 0) await this.#linkNames();
     progress.phase('finishing directories');
     await this.#sealDirectories();
+    signal.throwIfAborted();
+    progress.phase('making it durable');
+    await this.#flusher.flush(this.#work.target.path);
     signal.throwIfAborted();
     progress.phase('putting it in place');
     const replaced = await writing(this.#work.target.path, () => this.#place());
@@ -175,7 +188,7 @@ export class FilesRun {
     const { path } = this.#work.target;
     try {
       const exact = this.#staging.exact.at(path);
-      const sealer = new DirectorySealer({ ...this.#staging, base: path, exact }, this.#done);
+      const sealer = new DirectorySealer({ ...this.#staging, base: path, exact, flush: true }, this.#done);
       await sealer.add(root);
       await sealer.flush();
     } catch (error) {
@@ -213,7 +226,8 @@ export async function runWork(work: FilesRestoreWork, context: RestoreContext): 
   const made = await lstat(base, { bigint: true });
   const helper = await PosixHelper.start(context.signal).catch(() => null);
   try {
-    return await new FilesRun(work, context, helper, base).run();
+    const flusher = await Flusher.open(helper, base);
+    return await new FilesRun(work, context, helper, base, flusher).run();
   } catch (error) {
     context.log.debug('the restore is undone', { reason: isFailure(error) ? error.code : reasonOf(error) });
     await removeStaging(base, made.ino, firstMade).catch((problem: unknown) =>

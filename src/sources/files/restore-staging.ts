@@ -15,6 +15,8 @@ export interface Staging {
   readonly shown: string;
   readonly owners: Owners;
   readonly check: boolean;
+  /** Files and directories are made durable one by one; otherwise all at once in the end. */
+  readonly flush: boolean;
   readonly exact: Exact;
   readonly context: RestoreContext;
 }

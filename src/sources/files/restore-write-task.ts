@@ -49,6 +49,8 @@ export interface WriteInput {
   /** The files' content, one after another. */
   readonly bytes: Uint8Array;
   readonly check: boolean;
+  /** Files are made durable here; otherwise somebody does it for all of them. */
+  readonly flush: boolean;
 }
 
 export interface WriteOutput {
@@ -61,7 +63,7 @@ const filesAtOnce = 64;
 const flush = promisify(fsync);
 const newFile = constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW | constants.O_RDWR;
 
-/** Writes small files and symbolic links, durable and with all they are but exact times and extended attributes. */
+/** Writes small files and symbolic links with all they are but exact times and extended attributes. */
 export async function writeFiles(input: WriteInput, context: TaskContext): Promise<WriteOutput> {
   const notGiven: string[] = [];
   for (const link of input.links) if (!makeLink(link, input)) notGiven.push(link.path);
@@ -84,10 +86,11 @@ export async function writeFiles(input: WriteInput, context: TaskContext): Promi
         });
         context.progress(file.sizeBytes);
       }
-      await flushAll(
-        open.filter(({ file }) => !file.unfinished),
-        input,
-      );
+      if (input.flush)
+        await flushAll(
+          open.filter(({ file }) => !file.unfinished),
+          input,
+        );
     } finally {
       for (const { fd } of open) closeSync(fd);
     }
