@@ -1,5 +1,5 @@
 import type { Entry } from '../src/contract/stream.ts';
-import { backupFiles, type FilesBackupOptions } from '../src/sources/files/backup.ts';
+import { backupFiles, type FilesBackupOptions } from '../src/sources/files/backup/backup.ts';
 import { filesMetadataSchema, type FilesMetadata } from '../src/sources/files/metadata.ts';
 import type { BackupContext, BackupOutcome } from '../src/sources/port.ts';
 import { MemoryBackup } from './memory-backup.ts';

@@ -3,7 +3,7 @@ import { stat } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { failure } from '../kernel/errors/failure.ts';
 import type { BackupSource } from '../operations/contract.ts';
-import { importTarFile } from '../sources/files/import.ts';
+import { importTarFile } from '../sources/files/tar/import.ts';
 import { importDumpFile } from '../sources/postgres-logical/import.ts';
 import { importScriptFile } from '../sources/postgres-logical/script-import.ts';
 import { importSqliteFile } from '../sources/sqlite/import.ts';

@@ -2,7 +2,7 @@ import type { Manifest } from '../contract/manifest.ts';
 import { failure, isFailure } from '../kernel/errors/failure.ts';
 import { restoreBackup, restoreContext } from '../operations/restore.ts';
 import type { Repository } from '../repository/repository.ts';
-import type { FilesRestored, FilesRestoreSummary } from '../sources/files/restore.ts';
+import type { FilesRestored, FilesRestoreSummary } from '../sources/files/restore/restore.ts';
 import type { Progress, RestoreContext } from '../sources/port.ts';
 import type { RestorePlanSummary } from '../sources/postgres-logical/restore-options.ts';
 import type { RestoreSummary } from '../sources/postgres-logical/restore.ts';

@@ -1,7 +1,7 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { importTarFile } from '../../src/sources/files/import.ts';
-import { planFilesExport } from '../../src/sources/files/export.ts';
+import { importTarFile } from '../../src/sources/files/tar/import.ts';
+import { planFilesExport } from '../../src/sources/files/tar/export.ts';
 import { MemoryBackup } from '../../testing/memory-backup.ts';
 import { shell } from './support.ts';
 

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { checkFiles } from '../../src/sources/files/check.ts';
+import { checkFiles } from '../../src/sources/files/backup/check.ts';
 import { filesOptions } from '../../testing/files-backup.ts';
 import { tempDirectory } from '../../testing/temp.ts';
 

@@ -4,8 +4,8 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { Patterns } from '../../src/sources/files/patterns.ts';
-import { scan } from '../../src/sources/files/scan.ts';
+import { Patterns } from '../../src/sources/files/backup/patterns.ts';
+import { scan } from '../../src/sources/files/backup/scan.ts';
 import { backUpFiles, filesOptions, pathsOf } from '../../testing/files-backup.ts';
 import { tempDirectory } from '../../testing/temp.ts';
 

@@ -19,7 +19,7 @@ import { silentLogger } from '../../src/kernel/log.ts';
 import type { BackupSource } from '../../src/operations/contract.ts';
 import { verifyRepository } from '../../src/operations/verify.ts';
 import type { Repository } from '../../src/repository/repository.ts';
-import { backupFiles, type FilesBackupOptions } from '../../src/sources/files/backup.ts';
+import { backupFiles, type FilesBackupOptions } from '../../src/sources/files/backup/backup.ts';
 import { filesMetadataSchema } from '../../src/sources/files/metadata.ts';
 import { MemoryStorage } from '../../src/storage/memory/memory-storage.ts';
 import { crashAtMutation } from '../../src/storage/wrap/fault-plan.ts';

@@ -3,7 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { lstatSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { tellsErrors } from '../../src/sources/files/restore-flush.ts';
+import { tellsErrors } from '../../src/sources/files/restore/flush.ts';
 import { PosixHelper } from '../../src/sources/files/posix-helper.ts';
 import { tempDirectory } from '../../testing/temp.ts';
 

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { failure } from '../../src/kernel/errors/failure.ts';
 import type { RestoreContext } from '../../src/sources/port.ts';
-import { dataRanges } from '../../src/sources/files/restore-sparse.ts';
+import { dataRanges } from '../../src/sources/files/restore/sparse.ts';
 import type { MemoryBackup } from '../../testing/memory-backup.ts';
 import { tempDirectory } from '../../testing/temp.ts';
 import {
@@ -16,7 +16,7 @@ import {
   snapshot,
   writtenBackup,
 } from './restore-support.ts';
-import { planFilesRestore, runFilesRestore } from '../../src/sources/files/restore.ts';
+import { planFilesRestore, runFilesRestore } from '../../src/sources/files/restore/restore.ts';
 
 const large = Buffer.alloc(5_000_000, 'large');
 

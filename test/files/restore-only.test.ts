@@ -12,8 +12,8 @@ import {
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { planFilesRestore, runFilesRestore } from '../../src/sources/files/restore.ts';
-import { isPattern, pathPattern } from '../../src/sources/files/restore-glob.ts';
+import { planFilesRestore, runFilesRestore } from '../../src/sources/files/restore/restore.ts';
+import { isPattern, pathPattern } from '../../src/sources/files/restore/glob.ts';
 import { tempDirectory } from '../../testing/temp.ts';
 import { metadata, optionsFor, refused, restoreTo, run, snapshot, writtenBackup } from './restore-support.ts';
 

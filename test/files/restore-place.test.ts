@@ -12,7 +12,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { planFilesRestore } from '../../src/sources/files/restore.ts';
+import { planFilesRestore } from '../../src/sources/files/restore/restore.ts';
 import { PosixHelper } from '../../src/sources/files/posix-helper.ts';
 import { tempDirectory } from '../../testing/temp.ts';
 import { mountSmall } from '../storage/small-mount.ts';

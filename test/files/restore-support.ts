@@ -8,8 +8,12 @@ import { isFailure } from '../../src/kernel/errors/failure.ts';
 import { entryKinds, type FilesMetadata } from '../../src/sources/files/metadata.ts';
 import { PosixHelper } from '../../src/sources/files/posix-helper.ts';
 import type { RestoreContext } from '../../src/sources/port.ts';
-import type { FilesRestoreOptions } from '../../src/sources/files/restore-options.ts';
-import { type FilesRestored, planFilesRestore, runFilesRestore } from '../../src/sources/files/restore.ts';
+import type { FilesRestoreOptions } from '../../src/sources/files/restore/options.ts';
+import {
+  type FilesRestored,
+  planFilesRestore,
+  runFilesRestore,
+} from '../../src/sources/files/restore/restore.ts';
 import { MemoryBackup } from '../../testing/memory-backup.ts';
 
 export const run = promisify(execFile);

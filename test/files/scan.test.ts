@@ -6,7 +6,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { pathText } from '../../src/kernel/byte-path.ts';
 import { comparePaths } from '../../src/sources/files/path-order.ts';
-import { scan } from '../../src/sources/files/scan.ts';
+import { scan } from '../../src/sources/files/backup/scan.ts';
 import { filesOptions } from '../../testing/files-backup.ts';
 import { tempDirectory } from '../../testing/temp.ts';
 
@@ -67,7 +67,7 @@ test('what is mounted below is not entered when that is wished', async (context)
   // A mount of its own for nobody else: it is gone with the process.
   const script = `mount -t tmpfs none mounted && touch mounted/inside && exec "$@"`;
   const program = `
-    import { scan } from ${JSON.stringify(import.meta.resolve('../../src/sources/files/scan.ts'))};
+    import { scan } from ${JSON.stringify(import.meta.resolve('../../src/sources/files/backup/scan.ts'))};
     const options = ${JSON.stringify({ ...filesOptions([]), namesInMemory: 1000 })};
     const roots = [{ path: ${JSON.stringify(directory.path)}, at: '.' }];
     const paths = (oneFileSystem) =>

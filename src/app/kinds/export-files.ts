@@ -1,4 +1,4 @@
-import { planFilesExport } from '../../sources/files/export.ts';
+import { planFilesExport } from '../../sources/files/tar/export.ts';
 import { refuseFormat, type ExportKind } from './export-kind.ts';
 import { onlyPaths } from './path-target.ts';
 

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
-import { backupFiles, type FilesBackupOptions } from '../../sources/files/backup.ts';
-import { checkFiles } from '../../sources/files/check.ts';
-import { planFilesRestore, runFilesRestore } from '../../sources/files/restore.ts';
+import { backupFiles, type FilesBackupOptions } from '../../sources/files/backup/backup.ts';
+import { checkFiles } from '../../sources/files/backup/check.ts';
+import { planFilesRestore, runFilesRestore } from '../../sources/files/restore/restore.ts';
 import type { App } from '../compose.ts';
 import type { ConfigOf, SourceKind } from './kind.ts';
 import { onlyPaths, pathTarget } from './path-target.ts';

@@ -3,7 +3,7 @@ import type { Manifest } from '../../contract/manifest.ts';
 import type { Entry } from '../../contract/stream.ts';
 import type { BackupSource } from '../../operations/contract.ts';
 import type { Finding, RestoreContext } from '../../sources/port.ts';
-import type { FilesRestored, FilesRestoreSummary } from '../../sources/files/restore.ts';
+import type { FilesRestored, FilesRestoreSummary } from '../../sources/files/restore/restore.ts';
 import type { RestorePlanSummary } from '../../sources/postgres-logical/restore-options.ts';
 import type { RestoreSummary } from '../../sources/postgres-logical/restore.ts';
 import type { SqliteRestored, SqliteRestoreSummary } from '../../sources/sqlite/restore.ts';

@@ -6,7 +6,7 @@ import {
   type RestoreResult,
   type ResultOf,
 } from '../../app/restore.ts';
-import type { FilesRestored, FilesRestoreSummary } from '../../sources/files/restore.ts';
+import type { FilesRestored, FilesRestoreSummary } from '../../sources/files/restore/restore.ts';
 import type { RestorePlanSummary } from '../../sources/postgres-logical/restore-options.ts';
 import type { RestoreSummary } from '../../sources/postgres-logical/restore.ts';
 import type { SqliteRestored, SqliteRestoreSummary } from '../../sources/sqlite/restore.ts';

@@ -67,6 +67,7 @@ export const coreErrors = defineErrors({
     retryable: false,
     message: 'Holdfast needs Node.js 24.7 or newer, and this is {version}',
     hint: 'install it from https://nodejs.org and run the same program with it',
-    explain: 'The package was loaded by a version of Node.js that lacks what it is built on. Nothing was done.',
+    explain:
+      'The package was loaded by a version of Node.js that lacks what it is built on. Nothing was done.',
   },
 });

@@ -1,0 +1,193 @@
+import { constants } from 'node:fs';
+import { access, readdir, readFile, realpath, stat, statfs } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+import { failure } from '../../../kernel/errors/failure.ts';
+import { inWords } from './failure.ts';
+import { isThere } from './remove.ts';
+
+/** Where a restore goes, as it was found. */
+export interface Target {
+  /** Absolute, without symbolic links. */
+  readonly path: string;
+  readonly found: 'nothing' | 'empty' | 'full';
+  /** The nearest directory above that is there. */
+  readonly above: string;
+  /** Why no other directory can take its place; null when one can. */
+  readonly fixed: string | null;
+}
+
+const restoringMark = '.holdfast-restoring-';
+const replacedMark = '.holdfast-replaced-';
+/** Names have at most 255 bytes. */
+const nameBytes = 255 - 64;
+
+/** Looks at the target. Throws `restore_target_unusable` for what can never be one. */
+export async function examineTarget(given: string): Promise<Target> {
+  try {
+    return await examined(given);
+  } catch (error) {
+    const told = inWords(error);
+    throw told === null
+      ? error
+      : failure('restore_target_unusable', { target: given, ...told }, { cause: error });
+  }
+}
+
+async function examined(given: string): Promise<Target> {
+  const path = await resolved(given);
+  const info = await stat(path).catch(() => undefined);
+  if (info === undefined) {
+    if (await isThere(path))
+      throw unusable(given, 'it is a symbolic link to nothing', 'remove it, or restore to another place');
+    return await newTarget(given, path);
+  }
+  if (!info.isDirectory())
+    throw unusable(given, 'it is no directory', 'name a directory, which need not be there yet');
+  const above = dirname(path);
+  const found = (await isEmpty(path, given)) ? 'empty' : 'full';
+  return { path, found, above, fixed: await whyFixed(path, above) };
+}
+
+async function newTarget(given: string, path: string): Promise<Target> {
+  let above = dirname(path);
+  while (!(await isThere(above))) above = dirname(above);
+  const info = await stat(above);
+  if (!info.isDirectory())
+    throw unusable(
+      given,
+      `${above} is no directory`,
+      'name a place in a directory, which need not be there yet',
+    );
+  const refused = await whyNotWritable(above);
+  if (refused !== null)
+    throw unusable(
+      given,
+      `${above} cannot be written: ${refused}`,
+      `restore to another place, or as a user who may write to ${above}`,
+    );
+  return { path, found: 'nothing', above, fixed: null };
+}
+
+/** The path without symbolic links, as far as it is there. */
+async function resolved(path: string): Promise<string> {
+  try {
+    return await realpath(path);
+  } catch {
+    const above = dirname(path);
+    return above === path ? path : join(await resolved(above), basename(path));
+  }
+}
+
+async function isEmpty(path: string, given: string): Promise<boolean> {
+  try {
+    return (await readdir(path)).length === 0;
+  } catch (error) {
+    const { code = '' } = error as NodeJS.ErrnoException;
+    throw unusable(given, `it cannot be read (${code})`, 'restore as a user who may, or to another place');
+  }
+}
+
+async function whyFixed(path: string, above: string): Promise<string | null> {
+  if (path === above) return 'it is the root of the file system';
+  const [own, parent] = [await stat(path), await stat(above)];
+  if (own.dev !== parent.dev || (await mountPoints()).has(path)) return 'something is mounted there';
+  const uid = process.geteuid?.() ?? 0;
+  const sticky = (parent.mode & 0o1000) !== 0;
+  if (sticky && uid !== 0 && uid !== own.uid && uid !== parent.uid) return 'only its owner may move it';
+  const refused = await whyNotWritable(above);
+  return refused === null ? null : `${above} cannot be written: ${refused}`;
+}
+
+/** Also of what is mounted from the same file system, which `stat` does not show. */
+async function mountPoints(): Promise<ReadonlySet<string>> {
+  const text = await readFile('/proc/self/mountinfo', 'utf8').catch(() => '');
+  const points = text.split('\n').map((line) => line.split(' ')[4] ?? '');
+  return new Set(
+    points.map((point) =>
+      point.replaceAll(/\\([0-7]{3})/g, (_, octal: string) =>
+        String.fromCodePoint(Number.parseInt(octal, 8)),
+      ),
+    ),
+  );
+}
+
+async function whyNotWritable(directory: string): Promise<string | null> {
+  try {
+    await access(directory, constants.W_OK | constants.X_OK);
+    return null;
+  } catch (error) {
+    const { code = '' } = error as NodeJS.ErrnoException;
+    return code === 'EROFS' ? 'its file system is read-only' : 'permission denied';
+  }
+}
+
+/** A directory into which things are moved has to be writable itself. */
+export async function checkWritable({ path }: Target, given: string): Promise<void> {
+  const refused = await whyNotWritable(path);
+  if (refused !== null)
+    throw unusable(given, refused, `restore to another place, or as a user who may write to ${path}`);
+}
+
+/** Throws `restore_target_unusable` when the file system there has clearly too little room. */
+export async function checkRoom(
+  { path, found, above }: Target,
+  given: string,
+  needs: { readonly bytes: number; readonly inodes: number },
+): Promise<void> {
+  const { bavail, bfree, bsize, files, ffree } = await statfs(found === 'nothing' ? above : path);
+  const free = (process.geteuid?.() === 0 ? bfree : bavail) * bsize;
+  const mend = 'free some space there, restore to another disk, or only a part with --only';
+  if (needs.bytes > free)
+    throw unusable(given, `${needs.bytes} bytes are needed there, and ${free} are free`, mend);
+  if (files > 0 && needs.inodes > ffree)
+    throw unusable(
+      given,
+      `its file system has room for ${ffree} more files, and ${needs.inodes} are needed`,
+      mend,
+    );
+}
+
+export function unusable(target: string, reason: string, mend: string): Error {
+  return failure('restore_target_unusable', { target, reason, mend });
+}
+
+/** Where things are put until all are there. */
+export function stagingBeside({ path }: Target, token: string): string {
+  return join(dirname(path), `${shortName(Buffer.from(basename(path))).toString()}${restoringMark}${token}`);
+}
+
+export function stagingWithin({ path }: Target, token: string): string {
+  return join(path, `${restoringMark}${token}`);
+}
+
+/** A name beside `path` that is not taken yet, for what was there. `nowMs`: milliseconds since 1970. */
+export async function replacedName(path: Buffer, nowMs: number): Promise<Buffer> {
+  const time = new Date(nowMs).toISOString().replaceAll(/[-:]|\.\d+/g, '');
+  const slash = path.lastIndexOf('/') + 1;
+  const beginning = Buffer.concat([path.subarray(0, slash), shortName(path.subarray(slash))]);
+  for (let count = 1; ; count += 1) {
+    const ending = `${replacedMark}${time}${count === 1 ? '' : `-${count}`}`;
+    const name = Buffer.concat([beginning, Buffer.from(ending)]);
+    if (!(await isThere(name))) return name;
+  }
+}
+
+/** Cut between characters, where it would become too long with what is added. */
+function shortName(name: Buffer): Buffer {
+  let end = Math.min(name.length, nameBytes);
+  while (end < name.length && end > 0 && ((name[end] ?? 0) & 0xc0) === 0x80) end -= 1;
+  return name.subarray(0, end);
+}
+
+/** What restores to this target have left that were killed. */
+export async function remains({ path, found, above }: Target): Promise<string[]> {
+  const beside = dirname(path);
+  const marked = `${shortName(Buffer.from(basename(path))).toString()}${restoringMark}`;
+  const outside = beside === above ? await namesIn(beside, marked) : [];
+  return [...outside, ...(found === 'full' ? await namesIn(path, restoringMark) : [])];
+}
+
+async function namesIn(directory: string, beginning: string): Promise<string[]> {
+  const names = await readdir(directory).catch(() => []);
+  return names.filter((name) => name.startsWith(beginning)).map((name) => join(directory, name));
+}
