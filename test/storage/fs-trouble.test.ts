@@ -59,7 +59,11 @@ test('another user is told who owns the directory and what to type', async (t) =
     denied['message'] ?? '',
     /belongs to root \(uid 0\) with mode 0700, and Holdfast runs as \S+ \(uid 65534\)/,
   );
-  assert.equal(denied['hint'], `run: sudo chown -R nobody '${directory}', or name another place with --repo`);
+  assert.equal(
+    denied['hint'],
+    'run it as the owner: sudo -u root holdfast …; or, only if the repository is to belong to nobody from now on: ' +
+      `sudo chown -R nobody '${directory}', or name another place with --repo`,
+  );
 
   await using missing = new WriterProcess(join(place.path, 'not-yet/there'), { uid: nobody });
   const notMade = (await missing.next()) as Record<string, string>;
@@ -69,6 +73,23 @@ test('another user is told who owns the directory and what to type', async (t) =
     /no permission to create in .*: .* belongs to root \(uid 0\) with mode 0755/,
   );
   assert.match(notMade['hint'] ?? '', /^run: sudo install -d -m 700 -o nobody \S+not-yet\/there,/);
+});
+
+test('a folder that another user left in our repository is ours to take back', async (t) => {
+  if (!isRoot) return t.skip('needs root, to run a process as another user');
+  await using place = await temporaryDirectory();
+  await chmod(place.path, 0o777);
+  const directory = join(place.path, 'r');
+  await using writer = new WriterProcess(directory, { uid: nobody });
+  assert.equal(await writer.next(), 'ready');
+  await mkdir(join(directory, 'a'), { mode: 0o700 });
+  writer.tell({ list: '' });
+  const answer = (await writer.next()) as Record<string, string>;
+  assert.equal(answer['failed'], 'storage_denied', JSON.stringify(answer));
+  assert.equal(
+    answer['hint'],
+    `take back what another user left in it: sudo chown -R nobody ${directory}, or name another place with --repo`,
+  );
 });
 
 test('an unreadable folder fails a listing instead of shortening it', async () => {

@@ -32,8 +32,10 @@ export const storageErrors = defineErrors({
     message: 'no permission to {action} in {location}: {reason}',
     hint: '{mend}',
     explain:
-      'The user Holdfast runs as lacks a permission there. The hint names who owns the place, who Holdfast runs as ' +
-      'and the command that mends it. What could not be written was not written in part.',
+      'The user Holdfast runs as lacks a permission there. The message names who owns the place and who Holdfast runs ' +
+      'as, the hint what mends it. Most often the command was only run as the wrong user: then run it as the owner. ' +
+      'Giving the place to another user (`chown`) is for when the repository is to belong to that user: its owner ' +
+      'cannot back up to it any more. What could not be written was not written in part.',
   },
   storage_full: {
     code: 'HF-2005',

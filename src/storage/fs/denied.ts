@@ -23,11 +23,18 @@ export async function explainDenied(path: string, root: string): Promise<Denied>
   const mode = (at.mode & 0o7777).toString(8).padStart(4, '0');
   const owner = `${at.path} belongs to ${name(at.uid)} (uid ${at.uid}) with mode ${mode}`;
   const reason = `${owner}, and Holdfast runs as ${name(me)} (uid ${me})`;
-  return { reason, mend: `${mendFor(at, root, me, name(me))}, or name another place with --repo` };
+  const mend = await mendFor(at, root, me, name);
+  return { reason, mend: `${mend}, or name another place with --repo` };
 }
 
-function mendFor(at: Visible, root: string, me: number, myName: string): string {
-  const user = myName.startsWith('#') ? myName.slice(1) : myName;
+async function mendFor(
+  at: Visible,
+  root: string,
+  me: number,
+  name: (uid: number) => string,
+): Promise<string> {
+  // chown takes a bare number, sudo one with # before it.
+  const user = name(me).replace('#', '');
   if (me === 0) {
     return `root itself is refused: look for an NFS export with root_squash or an immutable flag (lsattr -d ${quote(at.path)})`;
   }
@@ -35,7 +42,12 @@ function mendFor(at: Visible, root: string, me: number, myName: string): string 
   const rootIsMissing =
     at.isDirectory && root.startsWith(at.path === '/' ? '/' : `${at.path}/`) && root !== at.path;
   if (rootIsMissing) return `run: sudo install -d -m 700 -o ${user} ${quote(root)}`;
-  return `run: sudo chown -R ${user} ${quote(root)}`;
+  // The folder that refused us may be inside the repository; whose the repository is tells who is to run.
+  const owner = (await nearestVisible(root))?.uid ?? at.uid;
+  const give = `sudo chown -R ${user} ${quote(root)}`;
+  if (owner === me) return `take back what another user left in it: ${give}`;
+  // Giving it away locks its owner's backups out: it is not the first thing to type.
+  return `run it as the owner: sudo -u ${name(owner).replace('#', String.raw`\#`)} holdfast …; or, only if the repository is to belong to ${user} from now on: ${give}`;
 }
 
 interface Visible {
