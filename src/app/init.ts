@@ -157,7 +157,11 @@ async function resultOf(
     passphrase: found?.source ?? null,
     key_file: found?.source === 'key file' ? (found.detail ?? null) : null,
     recovery_kit: kitWanted
-      ? await writeRecoveryKit(app, { info, location, found }, options.recoveryKit)
+      ? await writeRecoveryKit(
+          app,
+          { info, location, found, sources: app.config.sources },
+          options.recoveryKit,
+        )
       : null,
   };
 }

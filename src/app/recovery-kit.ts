@@ -1,5 +1,6 @@
 import { mkdir, open } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
+import type { SourceConfig } from '../contract/config-source.ts';
 import { failure, reasonOf } from '../kernel/errors/failure.ts';
 import type { RepositoryInfo } from '../repository/model.ts';
 import type { App } from './compose.ts';
@@ -11,6 +12,8 @@ export interface RecoveryFacts {
   readonly location: string;
   /** Where the passphrase came from; undefined without encryption. */
   readonly found: FoundPassphrase | undefined;
+  /** Those of the configuration, by name. */
+  readonly sources: Readonly<Record<string, SourceConfig>>;
 }
 
 /**
@@ -57,6 +60,7 @@ export async function writeRecoveryKit(
 /** The page itself. It never holds a passphrase. */
 export function recoveryKit(facts: RecoveryFacts, madeBy: string, madeAt: Date): string {
   const { info, location } = facts;
+  const configured = Object.keys(facts.sources).length > 0;
   return `# Recovery kit of a Holdfast repository
 
 Print this page, or keep it where it outlives the machine that makes the backups. It holds no secret.
@@ -87,18 +91,21 @@ Passphrase of this repository (write it down by hand, or say where it is kept):
 ## Restore on this machine
 
     holdfast list --repo '${location}'
-    holdfast verify latest --read-data --repo '${location}'
-    holdfast restore latest --to postgres://user@host/new_database --repo '${location}'
+    holdfast verify --read-data --repo '${location}'
 
-The target is made when it does not exist, and a database that holds something is not touched without \`--force\`.
+The first lists the backups, the second reads and checks all of them. Then${configured ? ', for each source that was configured when this page was made' : ', for each kind of backup (`list` names the sources)'}:
+
+${restoreLines(facts).join('\n')}
+
+What is to be restored to is made when it does not exist; what is there already is not touched without \`--force\`.
 
 ## Restore without this machine
 
-1. Take any machine with npm and the PostgreSQL client tools (Debian: \`apt install postgresql-client\`).
+1. Take any machine with npm${needsTools(facts) ? ' and the PostgreSQL client tools (Debian: `apt install postgresql-client`)' : ''}.
 2. Put your copy of Holdfast there. In a checkout: \`npm ci\`, then \`bin/holdfast\`; any Node.js from 20 on will do, for \`npm ci\` brings the one it runs on. From a package file: \`npm install --global ./${packageFile()}\`, with Node.js 24.7 or newer. A newer version will do: every version reads what older ones wrote.
 3. Bring the place, or a copy of it, to where that machine can read it.
 4. ${giving(facts)}
-5. Run the three commands above with the path of the copy.
+5. Run the commands above with the path of the copy.
 
 ## Restore without Holdfast
 
@@ -106,8 +113,43 @@ The format is public: \`docs/format.md\` in the package and in the source tells 
 
 ## Check it before you need it
 
-Once a quarter: \`holdfast verify --read-data\`, and a real \`holdfast restore latest --to …\` into a new database. A backup that was never restored is a hope.
+Once a quarter: \`holdfast verify --read-data\`, and a real \`holdfast restore\` of each source into a new place. A backup that was never restored is a hope.
 `;
+}
+
+/** What restores the newest backup of each source: `latest` alone may be one of any kind. */
+function restoreLines({ sources, location }: RecoveryFacts): string[] {
+  const named = Object.entries(sources);
+  const lines =
+    named.length === 0
+      ? [
+          'latest:DATABASE_SOURCE --to postgres://USER@HOST/NEW_DATABASE',
+          'latest:SQLITE_SOURCE --to ./sqlite-restored/',
+          'latest:FILES_SOURCE --to ./files-restored',
+        ]
+      : named.flatMap(([name, config]) => wordsFor(name, config));
+  return lines.map((words) => `    holdfast restore ${words} --repo '${location}'`);
+}
+
+function wordsFor(name: string, config: SourceConfig): string[] {
+  switch (config.type) {
+    case 'sqlite':
+      return [`latest:${name} --to ./${name}-restored/`];
+    case 'files':
+      return [`latest:${name} --to ./${name}-restored`];
+    case 'postgres': {
+      const to = '--to postgres://USER@HOST/NEW_DATABASE';
+      // A backup of several databases restores one of them at a time.
+      const databases = config.databases?.includes('*') === true ? ['DATABASE'] : (config.databases ?? []);
+      if (databases.length < 2 && !databases.includes('DATABASE')) return [`latest:${name} ${to}`];
+      return databases.map((database) => `latest:${name} --only 'database=${database}' ${to}`);
+    }
+  }
+}
+
+function needsTools({ sources }: RecoveryFacts): boolean {
+  const all = Object.values(sources);
+  return all.length === 0 || all.some(({ type }) => type === 'postgres');
 }
 
 function packageFile(): string {

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { readdir, readFile } from 'node:fs/promises';
+import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { describe, it } from 'node:test';
 import { withApp, type Outcome } from '../../src/app/compose.ts';
 import { createIn, init } from '../../src/app/init.ts';
@@ -71,5 +71,53 @@ describe('init of a repository that is there', () => {
     // A name in a public registry could be anybody's: what is installed must be a file that was kept.
     assert.match(kit, /npm install --global \.\/holdfast-\d+\.\d+\.\d+\S*\.tgz/);
     assert.doesNotMatch(kit, /holdfast@|npm install --global holdfast/);
+  });
+
+  it('has a line that restores each source, of its kind', async () => {
+    await using test = await testMachine();
+    const kitOf = async (name: string): Promise<string> => {
+      await init({ repo: 'r', recoveryKit: name }, contextOf(test));
+      return await readFile(test.at(name), 'utf8');
+    };
+    const linesOf = (kit: string): string[] =>
+      kit.split('\n').flatMap((line) => /^ {4}holdfast (?!list)(.*) --repo '.*\/r'$/.exec(line)?.[1] ?? []);
+    assert.deepEqual(linesOf(await kitOf('none.md')), [
+      'verify --read-data',
+      'restore latest:DATABASE_SOURCE --to postgres://USER@HOST/NEW_DATABASE',
+      'restore latest:SQLITE_SOURCE --to ./sqlite-restored/',
+      'restore latest:FILES_SOURCE --to ./files-restored',
+    ]);
+    await writeFile(
+      test.at('holdfast.yaml'),
+      `sources:
+  uploads: { type: files, paths: [./uploads] }
+  sessions: { type: sqlite, paths: [./sessions.db] }
+`,
+    );
+    const without = await kitOf('two.md');
+    assert.deepEqual(linesOf(without), [
+      'verify --read-data',
+      'restore latest:uploads --to ./uploads-restored',
+      'restore latest:sessions --to ./sessions-restored/',
+    ]);
+    assert.doesNotMatch(without, /postgres/i);
+    await writeFile(
+      test.at('holdfast.yaml'),
+      `sources:
+  shop: { type: postgres, url: postgres://u@h/shop }
+  both: { type: postgres, url: postgres://u@h/x, databases: [one, the other] }
+  every: { type: postgres, url: postgres://u@h/x, databases: ['*'] }
+`,
+    );
+    const to = '--to postgres://USER@HOST/NEW_DATABASE';
+    const withTools = await kitOf('three.md');
+    assert.deepEqual(linesOf(withTools), [
+      'verify --read-data',
+      `restore latest:shop ${to}`,
+      `restore latest:both --only 'database=one' ${to}`,
+      `restore latest:both --only 'database=the other' ${to}`,
+      `restore latest:every --only 'database=DATABASE' ${to}`,
+    ]);
+    assert.match(withTools, /postgresql-client/);
   });
 });
