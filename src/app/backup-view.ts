@@ -8,6 +8,8 @@ export interface BackupView {
   readonly started_at: string;
   readonly finished_at: string;
   readonly duration_ms: number;
+  /** Of everything in it, whether read or taken over from the backup before. */
+  readonly bytes: number;
   readonly bytes_read: number;
   readonly bytes_added: number;
   readonly bytes_new: number;
@@ -33,6 +35,7 @@ export function backupView(manifest: Manifest): BackupView {
     started_at: manifest.started_at,
     finished_at: manifest.finished_at,
     duration_ms: Date.parse(manifest.finished_at) - Date.parse(manifest.started_at),
+    bytes: stats.bytes ?? stats.bytes_read,
     bytes_read: stats.bytes_read,
     bytes_added: stats.bytes_added,
     bytes_new: stats.bytes_new,

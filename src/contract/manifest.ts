@@ -14,6 +14,8 @@ export const gitInfoSchema = z.strictObject({
 export const statsSchema = z.strictObject({
   /** Bytes read from the source, before anything was done to them. */
   bytes_read: count,
+  /** Bytes of everything in it, whether read or taken over from the backup before; absent in the oldest backups. */
+  bytes: count.optional(),
   /** Bytes of packs this backup added to the repository. */
   bytes_added: count,
   /** Chunks cut, and how many of them were new. */

@@ -70,6 +70,7 @@ export async function backupSource(
     origin: options.origin,
     stats: {
       bytes_read: bytesRead,
+      bytes: counts.bytes,
       bytes_added: counts.bytesAdded,
       chunks: counts.chunks,
       chunks_new: counts.chunksNew,

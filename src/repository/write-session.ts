@@ -32,6 +32,8 @@ export interface SessionParts extends SessionOptions {
 
 /** What a session stored so far. */
 export interface SessionCounts extends SinkCounts {
+  /** Sizes of all streams of the backup's entries together. */
+  bytes: number;
   /** Bytes of objects added to the repository. */
   bytesAdded: number;
 }
@@ -163,7 +165,14 @@ export class WriteSession implements AsyncDisposable {
   }
 
   #total(all: readonly SinkCounts[]): SessionCounts {
-    const total: SessionCounts = { chunks: 0, chunksNew: 0, bytesNew: 0, bytesAdded: this.#bytesAdded };
+    const { bytes } = this.#entries;
+    const total: SessionCounts = {
+      chunks: 0,
+      chunksNew: 0,
+      bytesNew: 0,
+      bytes,
+      bytesAdded: this.#bytesAdded,
+    };
     for (const counts of all) {
       total.chunks += counts.chunks;
       total.chunksNew += counts.chunksNew;
@@ -175,6 +184,8 @@ export class WriteSession implements AsyncDisposable {
 
 /** Writes the list of entries as newline-delimited JSON, one after another whoever calls. */
 class EntryWriter {
+  /** Sizes of the streams of all entries so far. */
+  bytes = 0;
   readonly #stream: StreamWriter;
   #count = 0;
   #last: Promise<void> = Promise.resolve();
@@ -185,6 +196,7 @@ class EntryWriter {
 
   add(entry: Entry): Promise<void> {
     this.#count += 1;
+    this.bytes += entry.stream?.size_bytes ?? 0;
     const line = Buffer.from(`${JSON.stringify(entry)}\n`);
     const written = this.#last.then(() => this.#stream.write(line));
     this.#last = written.catch(() => {}); // Whoever added it is told; `finish` fails as well, for the stream is broken.

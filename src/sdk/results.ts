@@ -40,6 +40,8 @@ export interface Backup {
   readonly finished_at: string;
   readonly duration_ms: number;
   /** Read from the source. */
+  /** Of everything in it, whether read or taken over from the backup before. */
+  readonly bytes: number;
   readonly bytes_read: number;
   /** Written to the repository for it, compressed and encrypted. */
   readonly bytes_added: number;

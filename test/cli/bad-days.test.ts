@@ -36,7 +36,9 @@ describe('bad input and bad days', () => {
     };
     const { stderr } = await the.fails(['backup', '--quiet'], 6, 'HF-5004', { env });
     assert.deepEqual(
-      [...stderr.matchAll(/error\[HF-5004\]: (\w+)/g)].map(([, source]) => source).toSorted(),
+      [...stderr.matchAll(/error\[HF-5004\]: (\w+)/g)]
+        .map(([, source = '']) => source)
+        .toSorted((a, b) => a.localeCompare(b)),
       ['one', 'two'],
     );
   });

@@ -56,7 +56,7 @@ describe('several sources in one run', () => {
       assert.match(ran.stderr, new RegExp(`^error\\[HF-\\d{4}\\]: ${name}: `, 'm'));
     assert.equal(events(ran, 'error').length, 2);
     const listed = (await box.run(['list', '--json'], { env })).json();
-    assert.deepEqual(named(listed['backups']).toSorted(), ['data', 'half', 'one', 'two']);
+    assert.deepEqual(new Set(named(listed['backups'])), new Set(['one', 'data', 'two', 'half']));
     const table = await box.run(['list'], { env });
     assert.match(table.stdout, / half .* incomplete\n/);
   });

@@ -31,8 +31,13 @@ function render(face: Face, result: BackupResult): void {
 }
 
 function line(view: BackupView): string {
-  const ratio = view.bytes_new > 0 ? `, dedup ${(view.bytes_read / view.bytes_new).toFixed(1)}x` : '';
-  const amounts = `${bytes(view.bytes_read)} read, ${bytes(view.bytes_added)} stored${ratio}`;
+  const ratio = view.bytes_new > 0 ? `, dedup ${(view.bytes / view.bytes_new).toFixed(1)}x` : '';
+  // What is taken over from the backup before is not read.
+  const read =
+    view.bytes_read < view.bytes
+      ? `${bytes(view.bytes)}, ${bytes(view.bytes_read)} of it read`
+      : `${bytes(view.bytes_read)} read`;
+  const amounts = `${read}, ${bytes(view.bytes_added)} stored${ratio}`;
   const mark = view.incomplete === null ? '' : ', INCOMPLETE';
   return `backup ${view.id.slice(0, 8)} of ${view.source}: ${amounts}, in ${duration(view.duration_ms)}${mark}\n`;
 }

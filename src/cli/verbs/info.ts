@@ -2,6 +2,7 @@ import { info, type EntryView, type InfoResult } from '../../app/info.ts';
 import type { Face } from '../face.ts';
 import { plural } from '../../kernel/plural.ts';
 import { bytes, duration, instant } from '../format.ts';
+import { filesFacts } from '../files-facts.ts';
 import { postgresFacts } from '../postgres-facts.ts';
 import { commonOptions } from './common.ts';
 import type { Handler } from './handler.ts';
@@ -29,6 +30,7 @@ function render(face: Face, { backup }: InfoResult): void {
     ['id', backup.id],
     ['source', `${backup.source} (${backup.kind})`],
     ['started', `${instant(backup.started_at)}, took ${duration(backup.duration_ms)}`],
+    ['size', bytes(backup.bytes)],
     ['read', `${bytes(backup.bytes_read)} in ${plural(backup.chunks, 'chunk')}`],
     ['stored', `${bytes(backup.bytes_added)}, ${plural(backup.chunks_new, 'new chunk')}`],
     ['by', `${backup.user}@${backup.host}, holdfast ${backup.holdfast_version}`],
@@ -43,7 +45,7 @@ function render(face: Face, { backup }: InfoResult): void {
     ...Object.entries(backup.tags).map(([key, value]): [string, string] => ['tag', `${key}=${value}`]),
     ...(backup.incomplete === null ? [] : [['incomplete', backup.incomplete] as [string, string]]),
     ...backup.warnings.map((warning): [string, string] => ['warning', warning]),
-    ...(postgresFacts(backup.metadata) ?? plainFacts(backup.metadata)),
+    ...(postgresFacts(backup.metadata) ?? filesFacts(backup.metadata) ?? plainFacts(backup.metadata)),
     ['entries', String(backup.entries)],
   ];
   const width = Math.max(...rows.map(([key]) => key.length));

@@ -35,7 +35,7 @@ function render(face: Face, { backups, repository, unreadable }: ListResult): vo
     instant(view.started_at),
     view.source,
     view.kind,
-    bytes(view.bytes_read),
+    bytes(view.bytes),
     bytes(view.bytes_added),
     duration(view.duration_ms),
     [
@@ -43,6 +43,6 @@ function render(face: Face, { backups, repository, unreadable }: ListResult): vo
       ...Object.entries(view.tags).map(([key, value]) => `${key}=${value}`),
     ].join(' '),
   ]);
-  face.product(table(['ID', 'STARTED', 'SOURCE', 'KIND', 'READ', 'STORED', 'TOOK', 'TAGS'], rows, [4, 5, 6]));
+  face.product(table(['ID', 'STARTED', 'SOURCE', 'KIND', 'SIZE', 'STORED', 'TOOK', 'TAGS'], rows, [4, 5, 6]));
   face.say(`${plural(backups.length, 'backup')} in ${repository.location}\n`);
 }

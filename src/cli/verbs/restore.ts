@@ -88,8 +88,7 @@ function saySqlite(
   }
   const examined = restored.checked > 0 ? ', examined and whole' : '';
   face.say(`restored ${what}: ${bytes(plan.bytes)}${examined}, in ${duration(took)}\n`);
-  for (const { file, replaced } of restored.databases)
-    if (replaced !== null) face.say(`what was at ${file} is kept as ${replaced}\n`);
+  for (const { file, replaced } of restored.databases) if (replaced !== null) tellKept(face, file, replaced);
 }
 
 const places = {
@@ -112,6 +111,10 @@ function sayFiles(
   }
   const compared = restored.checked > 0 ? `, ${plural(restored.checked, 'file')} read back and equal` : '';
   face.say(`restored ${what}${compared}, in ${duration(took)}\n`);
-  if (restored.replaced !== null)
-    face.say(`what was at ${restored.target} is kept as ${restored.replaced}\n`);
+  if (restored.replaced !== null) tellKept(face, restored.target, restored.replaced);
+}
+
+/** Somebody has to look after it: it takes room. */
+function tellKept(face: Face, place: string, kept: string): void {
+  face.notice({ level: 'warning', message: `what was at ${place} is kept as ${kept}` });
 }

@@ -83,7 +83,7 @@ async function readOpen(file: number, group: Group, context: TaskContext, store:
     const content = whole ? await group.read(file, Number(before.size)) : undefined;
     const stream = whole ? undefined : await storeLarge(file, before, last, context);
     const length = content?.length ?? stream?.size_bytes ?? 0;
-    context.progress(length);
+    if (content !== undefined) context.progress(length);
     const changed = !isSame(before, fstatSync(file, { bigint: true })) || BigInt(length) !== before.size;
     if (changed && !last) continue;
     const read = { what: 'read', stats: readStats(before), sparse: hasHoles(before), changed } as const;

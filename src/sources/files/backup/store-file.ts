@@ -27,6 +27,7 @@ export async function storeInPieces(
     const length = readSync(file, buffer, 0, wanted, at);
     if (length === 0) break;
     at += length;
+    context.progress(length);
     await writer.write(buffer.subarray(0, length));
     if (length < wanted && at >= size) break;
   }
@@ -43,6 +44,7 @@ export async function storeSparse(file: number, size: number, context: TaskConte
     context.signal.throwIfAborted();
     const block = readBlock(file, buffer.subarray(0, Math.min(pieceBytes, size - at)), at);
     if (block.length === 0) break;
+    context.progress(block.length);
     const isZero = block.length === pieceBytes && block.equals(zeros);
     const id = isZero ? (zeroId ??= await map.blob(zeros)) : await map.blob(block);
     await map.extent({ id, offset: 0, length: block.length });
