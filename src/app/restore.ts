@@ -152,7 +152,8 @@ function refuseNonsense({ to, only = [] }: RestoreOptions): void {
       suggestion: 'a database is postgres://user@host:5432/database, anything else a directory or file',
     });
   }
-  const unknown = only.find((text) => !/^(?:table|schema|database|path)=./s.test(text));
+  // A name alone may be meant as a path or a table: the kind of the backup tells.
+  const unknown = only.find((text) => !/^(?:(?:table|schema|database|path)=.|[^=]+$)/s.test(text));
   if (unknown === undefined) return;
   throw failure('usage', {
     reason: `--only does not know ${unknown}`,

@@ -14,7 +14,7 @@ export const exportPostgres: ExportKind = async (app, manifest, wish, context) =
   }
   const config = app.config.sources[manifest.source.name];
   const toolsDirectory = config?.type === 'postgres' ? config.client_bin : undefined;
-  const { selectors, database } = parseOnly(wish.only);
+  const { selectors, database } = parseOnly(wish.only, manifest);
   return await planPostgresExport(
     { format, database, only: selectors, toolsDirectory, env: app.env },
     context,

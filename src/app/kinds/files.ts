@@ -15,11 +15,11 @@ export const filesKind: SourceKind<'files'> = {
 
   check: (app, _name, config) => checkFiles(optionsOf(app, config), app.signal),
 
-  async planRestore(app, _manifest, wish, context) {
-    const { path } = pathTarget(wish, app.machine.cwd, 'files');
+  async planRestore(app, manifest, wish, context) {
+    const { path } = pathTarget(wish, app.machine.cwd, manifest);
     const options = {
       target: path,
-      only: onlyPaths(wish.only, 'files'),
+      only: onlyPaths(wish.only, manifest),
       force: wish.force,
       check: wish.check,
       owner: wish.owner,

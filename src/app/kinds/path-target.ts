@@ -2,6 +2,7 @@ import { homedir } from 'node:os';
 import { isAbsolute, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { failure } from '../../kernel/errors/failure.ts';
+import { describeBackup, titleOf, type Described } from './describe.ts';
 import type { RestoreWish } from './kind.ts';
 
 /** A place in the file system that `--to` names. */
@@ -16,17 +17,20 @@ export interface PathTarget {
  * Reads `--to` of a restore into files: a path, `~/…` or `file:///…`. Throws `usage` for what is none, and for options
  * that mean something for databases on a server only.
  */
-export function pathTarget(wish: RestoreWish, cwd: string, kind: string): PathTarget {
+export function pathTarget(wish: RestoreWish, cwd: string, manifest: Described): PathTarget {
   if (/^file:\/\//i.test(wish.to)) return { path: fileURLToPath(wish.to), directory: wish.to.endsWith('/') };
   if (wish.to === '' || /^[a-z][a-z0-9+.-]*:/i.test(wish.to)) {
+    const isDatabase = /^postgres(?:ql)?:/i.test(wish.to);
+    const named = isDatabase ? 'names a database' : wish.to === '' ? 'is empty' : 'is not a path';
+    const other = isDatabase ? '; the backup of a database is named by its source: latest:SOURCE' : '';
     throw failure('usage', {
-      reason: `--to ${wish.to === '' ? 'is empty' : 'is not a path'}`,
-      suggestion: `a backup of ${kind} goes to a directory: --to ./restored`,
+      reason: `${describeBackup(manifest)}, and --to ${named}`,
+      suggestion: `a backup of ${titleOf(manifest)} goes to a directory: --to ./restored${other}`,
     });
   }
   if (wish.globals || !wish.privileges) {
     throw failure('usage', {
-      reason: `${wish.globals ? '--globals' : '--no-privileges'} has no meaning for a backup of ${kind}`,
+      reason: `${wish.globals ? '--globals' : '--no-privileges'} has no meaning here: ${describeBackup(manifest)}`,
       suggestion: 'leave it out',
     });
   }
@@ -35,13 +39,14 @@ export function pathTarget(wish: RestoreWish, cwd: string, kind: string): PathTa
 }
 
 /** Reads `--only path=…`. Throws `usage` for anything else. */
-export function onlyPaths(only: readonly string[], kind: string): string[] {
+export function onlyPaths(only: readonly string[], manifest: Described): string[] {
   return only.map((text) => {
     const path = text.startsWith('path=') ? text.slice('path='.length) : '';
     if (path !== '') return path;
+    const meant = text === '' || text.includes('=') ? '' : `did you mean path=${text}? `;
     throw failure('usage', {
-      reason: `--only does not know ${text} in a backup of ${kind}`,
-      suggestion: 'write --only path=…, with a path that holdfast info ID --entries lists',
+      reason: `--only does not know ${text}: ${describeBackup(manifest)}`,
+      suggestion: `${meant}Write --only path=…, with a path that holdfast info ID --entries lists`,
     });
   });
 }

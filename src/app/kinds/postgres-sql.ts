@@ -13,6 +13,7 @@ import { restoreTarget } from './postgres-target.ts';
 /** Scripts for psql that were imported. */
 export const postgresSqlKind: RestorableKind = {
   async planRestore(app, manifest, wish, context) {
+    const target = restoreTarget(wish.to, app.env, manifest);
     const odd =
       wish.only.length > 0
         ? '--only'
@@ -24,7 +25,6 @@ export const postgresSqlKind: RestorableKind = {
               ? '--no-privileges'
               : undefined;
     if (odd !== undefined) throw refused(odd);
-    const target = restoreTarget(wish.to, app.env);
     if (target.password !== undefined) app.secrets.push(target.password);
     const config = app.config.sources[manifest.source.name];
     const toolsDirectory = config?.type === 'postgres' ? config.client_bin : undefined;

@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import type { Manifest } from '../../contract/manifest.ts';
 import { backupPostgres } from '../../sources/postgres-logical/backup.ts';
 import { checkPostgres } from '../../sources/postgres-logical/check.ts';
 import type { PostgresRestoreOptions } from '../../sources/postgres-logical/restore-options.ts';
@@ -36,7 +37,7 @@ export const postgresKind: SourceKind<'postgres'> = {
   async planRestore(app, manifest, wish, context) {
     const config = app.config.sources[manifest.source.name];
     const toolsDirectory = config?.type === 'postgres' ? config.client_bin : undefined;
-    const plan = await planRestore({ ...optionsOf(app, wish), toolsDirectory }, context);
+    const plan = await planRestore({ ...optionsOf(app, manifest, wish), toolsDirectory }, context);
     const nowNs = (): bigint => app.machine.clock.monotonicNs();
     return {
       summary: plan.summary,
@@ -46,10 +47,10 @@ export const postgresKind: SourceKind<'postgres'> = {
   },
 };
 
-function optionsOf(app: App, wish: RestoreWish): PostgresRestoreOptions {
-  const target = restoreTarget(wish.to, app.env);
+function optionsOf(app: App, manifest: Manifest, wish: RestoreWish): PostgresRestoreOptions {
+  const target = restoreTarget(wish.to, app.env, manifest);
   if (target.password !== undefined) app.secrets.push(target.password);
-  const { selectors, database } = parseOnly(wish.only);
+  const { selectors, database } = parseOnly(wish.only, manifest);
   return {
     target,
     database,

@@ -15,12 +15,12 @@ export const sqliteKind: SourceKind<'sqlite'> = {
 
   check: (app, _name, config) => checkSqlite(optionsOf(app, config), app.signal),
 
-  async planRestore(app, _manifest, wish, context) {
-    const { path, directory } = pathTarget(wish, app.machine.cwd, 'SQLite');
+  async planRestore(app, manifest, wish, context) {
+    const { path, directory } = pathTarget(wish, app.machine.cwd, manifest);
     const options = {
       target: path,
       targetIsDirectory: directory,
-      only: onlyPaths(wish.only, 'SQLite'),
+      only: onlyPaths(wish.only, manifest),
       force: wish.force,
       check: wish.check,
       owner: wish.owner,
