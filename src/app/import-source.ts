@@ -3,6 +3,7 @@ import { stat } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { failure } from '../kernel/errors/failure.ts';
 import type { BackupSource } from '../operations/contract.ts';
+import { importedTag } from '../repository/find-backup.ts';
 import { importTarFile } from '../sources/files/tar/import.ts';
 import { importDumpFile } from '../sources/postgres-logical/import.ts';
 import { importScriptFile } from '../sources/postgres-logical/script-import.ts';
@@ -55,7 +56,7 @@ export async function examine(
     kind: kinds[recognised.format],
     tags: {
       ...backup?.tags,
-      imported_from: basename(path),
+      [importedTag]: basename(path),
       imported_started_at: backup?.started_at ?? (await stat(path)).mtime.toISOString(),
       ...(backup?.id === undefined ? {} : { imported_id: backup.id }),
       ...options.tags,

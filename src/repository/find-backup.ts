@@ -7,12 +7,16 @@ const idPrefix = /^[0-9a-f]{4,31}$/;
 const timestamp = /^\d{4}-\d{2}-\d{2}(?:[T ]\d{2}:\d{2}(?::\d{2}(?:\.\d{1,9})?)?(?:Z|[+-]\d{2}:?\d{2})?)?$/;
 const timestampOfSource = new RegExp(`^(${timestamp.source.slice(1, -1)}):(.+)$`);
 
+/** The tag of a backup that `import` made of a file: what is in it is older than the backup is. */
+export const importedTag = 'imported_from';
+
 /** Reads one manifest by its name. */
 type Read = (name: BackupName) => Promise<Manifest>;
 
 /**
  * Finds the backup a reference means: an id, a unique prefix of at least 4 digits, a time (the newest backup started
  * at or before it; a date is the end of that day; without an offset it is local time), `latest`, `latest:SOURCE` or a time and `:SOURCE`.
+ * All but ids pass over imported backups while there is another that fits: those are new, what is in them is not.
  * `backup_unknown`, `backup_ambiguous`, `backup_reference`.
  */
 export async function findBackup(
@@ -20,27 +24,33 @@ export async function findBackup(
   reference: string,
   read: Read,
 ): Promise<Manifest> {
-  if (reference === 'latest') return await read(lastOf(names, reference));
+  if (reference === 'latest') return await newest(names, undefined, reference, read);
   if (reference.startsWith('latest:'))
-    return await latestOfSource(names, reference.slice('latest:'.length), reference, read);
+    return await newest(names, reference.slice('latest:'.length), reference, read);
   if (fullId.test(reference) || idPrefix.test(reference)) return await read(byPrefix(names, reference));
-  if (timestamp.test(reference)) return await read(lastOf(startedUpTo(names, reference), reference));
+  if (timestamp.test(reference))
+    return await newest(startedUpTo(names, reference), undefined, reference, read);
   const [, time, source] = timestampOfSource.exec(reference) ?? [];
   if (time !== undefined && source !== undefined)
-    return await latestOfSource(startedUpTo(names, time), source, reference, read);
+    return await newest(startedUpTo(names, time), source, reference, read);
   throw failure('backup_reference', { reference });
 }
 
-async function latestOfSource(
+/** Reads manifests from the newest on, one at a time, until one fits that was not imported. */
+async function newest(
   names: readonly BackupName[],
-  source: string,
+  source: string | undefined,
   reference: string,
   read: Read,
 ): Promise<Manifest> {
+  let imported: Manifest | undefined;
   for (const name of names.toReversed()) {
     const manifest = await read(name);
-    if (manifest.source.name === source) return manifest;
+    if (source !== undefined && manifest.source.name !== source) continue;
+    if (!Object.hasOwn(manifest.tags, importedTag)) return manifest;
+    imported ??= manifest;
   }
+  if (imported !== undefined) return imported;
   throw failure('backup_unknown', { reference });
 }
 
@@ -54,7 +64,9 @@ function byPrefix(names: readonly BackupName[], prefix: string): BackupName {
       examples: examples.join(', '),
     });
   }
-  return lastOf(matching, prefix);
+  const [only] = matching;
+  if (only === undefined) throw failure('backup_unknown', { reference: prefix });
+  return only;
 }
 
 function startedUpTo(names: readonly BackupName[], time: string): BackupName[] {
@@ -70,10 +82,4 @@ function startedUpTo(names: readonly BackupName[], time: string): BackupName[] {
 function restOf(time: string): number {
   if (time.length === 10 || time.includes('.')) return 0;
   return /[T ]\d{2}:\d{2}:\d{2}/.test(time) ? 999 : 59_999;
-}
-
-function lastOf(names: readonly BackupName[], reference: string): BackupName {
-  const last = names.at(-1);
-  if (last === undefined) throw failure('backup_unknown', { reference });
-  return last;
 }

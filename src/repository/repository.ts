@@ -96,7 +96,8 @@ export class Repository implements AsyncDisposable {
 
   /**
    * Finds the backup meant by an id, a unique prefix of one (at least 4 digits), a timestamp (the newest backup that
-   * started at or before it), `latest` or `latest:SOURCE`. `backup_unknown`, `backup_ambiguous`, `backup_reference`.
+   * started at or before it), `latest` or `latest:SOURCE`; imported backups by their ids, else only where there is no
+   * other. `backup_unknown`, `backup_ambiguous`, `backup_reference`.
    */
   async find(reference: string, context: CallContext = {}): Promise<Manifest> {
     return await findBackup(await this.names(context), reference, (name) => this.manifest(name, context));

@@ -63,7 +63,10 @@ export interface BackupOptions extends CallOptions {
 
 /** For {@link restoreBackup}. */
 export interface RestoreOptions extends CallOptions {
-  /** An id, the beginning of one (4 digits or more), a time (the newest backup up to it), `latest` or `latest:SOURCE`. */
+  /**
+   * An id, the beginning of one (4 digits or more), a time (the newest backup up to it), `latest` or `latest:SOURCE`.
+   * Imported backups are found by their ids; by the others only where no other backup fits.
+   */
   readonly id: string;
   /** Where to: `postgres://…/database`, a directory or a file, as the kind of backup asks for. */
   readonly to: string;

@@ -22,6 +22,7 @@ const read = (name: BackupName): Promise<Manifest> => {
   return Promise.resolve({
     id: name.id,
     source: { name: backups[index]?.source, kind: 'test' },
+    tags: {},
   } as unknown as Manifest);
 };
 const find = async (reference: string): Promise<string> =>
@@ -53,6 +54,40 @@ test('a time is as long as it is written: a day, a minute, a second, or a moment
   assert.ok(await matches('2026-11-21T14:44+02:00'));
   for (const time of ['2026-11-21T12:43Z', '2026-11-21T12:44:20Z', '2026-11-21T12:44:21.399Z', '2026-11-20'])
     assert.ok(!(await matches(time)), time);
+});
+
+test('an imported backup is found by its id, and otherwise only where there is no other', async () => {
+  const imported = (...sequences: readonly number[]): ((reference: string) => Promise<string>) => {
+    const reading = async (name: BackupName): Promise<Manifest> => ({
+      ...(await read(name)),
+      tags: sequences.includes(name.sequence) ? { imported_from: 'old.dump' } : {},
+    });
+    return async (reference) => (await findBackup(names, reference, reading)).id.slice(0, 8);
+  };
+  const newest = imported(3);
+  assert.equal(await newest('bbbb'), 'bbbb3333');
+  assert.equal(await newest('bbbb3333'.padEnd(32, '0')), 'bbbb3333');
+  assert.equal(await newest('latest'), 'aaaa2222');
+  assert.equal(await newest('latest:shop'), 'aaaa1111');
+  assert.equal(await newest('2030-01-01'), 'aaaa2222');
+  assert.equal(await newest('2030-01-01:shop'), 'aaaa1111');
+  const mixed = imported(1, 3);
+  assert.equal(await mixed('latest:shop'), 'bbbb3333');
+  assert.equal(await mixed('2026-01-02:shop'), 'aaaa1111');
+  assert.equal(await mixed('latest'), 'aaaa2222');
+  assert.equal(await imported(1, 2, 3)('latest'), 'bbbb3333');
+});
+
+test('latest reads no more manifests than it has to', async () => {
+  const seen: number[] = [];
+  const reading = async (name: BackupName): Promise<Manifest> => {
+    seen.push(name.sequence);
+    return { ...(await read(name)), tags: name.sequence === 3 ? { imported_from: 'x' } : {} };
+  };
+  await findBackup(names, 'latest', reading);
+  assert.deepEqual(seen, [3, 2]);
+  await findBackup(names.slice(0, 2), 'latest', reading);
+  assert.deepEqual(seen, [3, 2, 2]);
 });
 
 test('what matches nothing, too much, or is no reference is told apart', async () => {

@@ -28,9 +28,9 @@ function render(face: Face, { backups, not_made: notMade, plan, repository }: Im
   for (const view of backups) {
     const amounts = `${bytes(view.bytes_read)} read, ${bytes(view.bytes_added)} stored`;
     const from = view.tags['imported_from'] ?? '';
-    face.say(
-      `backup ${view.id.slice(0, 8)} of ${view.source} from ${from}: ${amounts}, in ${duration(view.duration_ms)}\n`,
-    );
+    const id = view.id.slice(0, 8);
+    face.say(`backup ${id} of ${view.source} from ${from}: ${amounts}, in ${duration(view.duration_ms)}\n`);
+    face.say(`  to restore it, name it: holdfast restore ${id} (latest passes over what was imported)\n`);
   }
   if (notMade.length > 0) face.say(`not imported: ${notMade.join(', ')}\n`);
 }
