@@ -19,6 +19,7 @@ import {
 } from './compose.ts';
 import { nameItems } from './export-names.ts';
 import { exportKindNamed } from './kinds/export-find.ts';
+import { refuseRepositoryPlace } from './repository-place.ts';
 import { holdfastVersion } from './version.ts';
 
 export interface ExportOptions extends CommonOptions {
@@ -65,6 +66,7 @@ export async function exportTo(options: ExportOptions, context: AppContext): Pro
     using progress = app.observer.progress(`export ${manifest.id.slice(0, 8)}`);
     const running = { signal: app.signal, log: app.log, jobs: app.jobs, progress };
     const directory = directoryOf(app, options.to);
+    await refuseRepositoryPlace(repository, directory, false);
     const plan = await exportKindNamed(manifest.source.kind);
     const wish = { format: options.format, only: options.only ?? [] };
     const items = await plan(app, manifest, wish, restoreContext(repository, manifest, running));

@@ -52,6 +52,7 @@ export async function init(options: InitOptions, context: AppContext): Promise<I
     context,
     { name: 'init', touched: ({ repository }) => [repository.id] },
     async (app) => {
+      refuseUnusedPassphrase(app, options);
       const encrypt = options.encryption !== false && app.config.encryption.enabled;
       const storage = await openPlace(app, { create: true });
       try {
@@ -69,6 +70,17 @@ export async function init(options: InitOptions, context: AppContext): Promise<I
       }
     },
   );
+}
+
+/** Every later command would take the repository for one that somebody has put in the place of the right one. */
+function refuseUnusedPassphrase({ config }: App, options: InitOptions): void {
+  const { enabled, passphrase, passphrase_file: file, passphrase_command: command } = config.encryption;
+  const given = [passphrase, file, command].some((value) => value !== undefined);
+  if (options.encryption !== false || !enabled || !given) return;
+  throw failure('usage', {
+    reason: '--no-encryption is given, and a passphrase is set',
+    suggestion: 'unset HOLDFAST_PASSPHRASE (or what else sets it), or leave --no-encryption out',
+  });
 }
 
 /** Makes a repository in an open, empty place. */

@@ -16,6 +16,7 @@ import {
   type CommonOptions,
   type Outcome,
 } from './compose.ts';
+import { refuseRepositoryPlace } from './repository-place.ts';
 import { kindNamed } from './kinds/find.ts';
 import type { AnyRestored, AnyRestorePlan, PlannedRestore, RestoreWish } from './kinds/kind.ts';
 
@@ -80,6 +81,8 @@ export async function restore(options: RestoreOptions, context: AppContext): Pro
     const startedNs = app.machine.clock.monotonicNs();
     using progress = app.observer.progress(`restore ${manifest.id.slice(0, 8)}`);
     const plan = await agreedPlan(app, repository, manifest, options, progress);
+    for (const { path, replaces } of placesOf(plan.summary))
+      await refuseRepositoryPlace(repository, path, replaces);
     app.observer.event({ type: 'plan', plan: plan.summary });
     const restored = options.dryRun === true ? null : await run(app, repository, manifest, plan, progress);
     return {
@@ -93,6 +96,13 @@ export async function restore(options: RestoreOptions, context: AppContext): Pro
       duration_ms: Number((app.machine.clock.monotonicNs() - startedNs) / 1_000_000n),
     };
   });
+}
+
+/** Where in the file system a restore would write. */
+function placesOf(plan: AnyRestorePlan): readonly { readonly path: string; readonly replaces: boolean }[] {
+  if (!('kind' in plan)) return [];
+  if (plan.kind === 'files') return [{ path: plan.target, replaces: plan.mode === 'replace' }];
+  return plan.databases.map(({ file }) => ({ path: file, replaces: false }));
 }
 
 async function run(
