@@ -172,7 +172,7 @@ test('a database in use is not replaced', async () => {
     await assert.rejects(restore(memory, outcome, target, { force: true }), {
       code: 'HF-5118',
       exitCode: 7,
-      message: /b\.db is in use/,
+      message: /b\.db is in use by node \(process \d+\)$/,
     });
     await writer.stop();
     assert.deepEqual(names(target), before);

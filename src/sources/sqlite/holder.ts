@@ -1,3 +1,4 @@
+import { basename } from 'node:path';
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 
 /**
@@ -9,13 +10,19 @@ export function holderOf(file: string): string | null {
     const { dev, ino } = statSync(file, { bigint: true });
     for (const pid of readdirSync('/proc')) {
       if (/^\d+$/.test(pid) && Number(pid) !== process.pid && hasOpen(pid, dev, ino)) {
-        return `${readFileSync(`/proc/${pid}/comm`, 'utf8').trim()} (process ${pid})`;
+        return `${programOf(pid)} (process ${pid})`;
       }
     }
   } catch {
     // It only makes a message better.
   }
   return null;
+}
+
+/** The name of the program it was started as. The other name, comm, is that of a thread: a program may change it. */
+function programOf(pid: string): string {
+  const [program = ''] = readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0', 1);
+  return basename(program) || readFileSync(`/proc/${pid}/comm`, 'utf8').trim();
 }
 
 /**
