@@ -21,7 +21,8 @@ function describeIssue(issue: Issue, values: unknown, origins: Origins): Holdfas
   const path = issue.path.map(String);
   const place = describeOrigin(origins.of(path));
   const setting = path.join('.');
-  if (issue.code === 'unrecognized_keys') return issue.keys.map((key) => unknownKey(path, key, origins));
+  if (issue.code === 'unrecognized_keys')
+    return issue.keys.map((key) => unknownKey(path, key, values, origins));
   if (issue.code === 'custom' && typeof issue.params?.['contradicts'] === 'string') {
     const first = [...path.slice(0, -1), issue.params['contradicts']].join('.');
     return [failure('config_contradiction', { place, first, second: setting })];
@@ -31,11 +32,12 @@ function describeIssue(issue: Issue, values: unknown, origins: Origins): Holdfas
   return [failure('config_invalid', { place, setting, problem: describeProblem(issue, value) })];
 }
 
-function unknownKey(path: readonly string[], key: string, origins: Origins): HoldfastError {
+function unknownKey(path: readonly string[], key: string, values: unknown, origins: Origins): HoldfastError {
   const full = [...path, key];
   const place = describeOrigin(origins.of(full));
   if (path.length === 0 && laterKeys.includes(key)) return failure('config_later', { place, what: key });
-  const known = keysUnder(path);
+  const type = path[0] === 'sources' ? valueAt(values, [...path.slice(0, 2), 'type']) : undefined;
+  const known = keysUnder(path, typeof type === 'string' ? type : undefined);
   const near = nearest(key, known);
   const suggestion =
     near === undefined

@@ -49,13 +49,15 @@ export function settingAt(path: SettingPath, sourceType?: string): Setting | und
   );
 }
 
-/** The keys that may stand under a path: for naming the nearest one. */
-export function keysUnder(path: SettingPath): readonly string[] {
+/** The keys that may stand under a path, in a source of that type: for naming the nearest one. */
+export function keysUnder(path: SettingPath, sourceType?: string): readonly string[] {
   const general = generalPath(path);
   const keys = allSettings
     .filter(
-      ({ path: candidate }) =>
-        candidate.length > general.length && samePath(candidate.slice(0, general.length), general),
+      ({ path: candidate, sourceType: type }) =>
+        candidate.length > general.length &&
+        samePath(candidate.slice(0, general.length), general) &&
+        (sourceType === undefined || type === undefined || type === sourceType),
     )
     .map(({ path: candidate }) => candidate[general.length] ?? '');
   return [...new Set(keys)];

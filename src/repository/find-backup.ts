@@ -44,14 +44,17 @@ async function newest(
   read: Read,
 ): Promise<Manifest> {
   let imported: Manifest | undefined;
+  const sources = new Set<string>();
   for (const name of names.toReversed()) {
     const manifest = await read(name);
+    sources.add(manifest.source.name);
     if (source !== undefined && manifest.source.name !== source) continue;
     if (!Object.hasOwn(manifest.tags, importedTag)) return manifest;
     imported ??= manifest;
   }
   if (imported !== undefined) return imported;
-  throw failure('backup_unknown', { reference });
+  const list = [...sources].toSorted().join(', ');
+  throw failure('backup_unknown', { reference, known: list === '' ? '' : `; sources with backups: ${list}` });
 }
 
 function byPrefix(names: readonly BackupName[], prefix: string): BackupName {
@@ -65,7 +68,7 @@ function byPrefix(names: readonly BackupName[], prefix: string): BackupName {
     });
   }
   const [only] = matching;
-  if (only === undefined) throw failure('backup_unknown', { reference: prefix });
+  if (only === undefined) throw failure('backup_unknown', { reference: prefix, known: '' });
   return only;
 }
 

@@ -49,7 +49,7 @@ async function getManifest(storage: Storage, name: BackupName, signal?: AbortSig
     return await storage.get(name.objectName, { signal });
   } catch (error) {
     if (isFailure(error, 'object_missing'))
-      throw failure('backup_unknown', { reference: name.id }, { cause: error });
+      throw failure('backup_unknown', { reference: name.id, known: '' }, { cause: error });
     throw error;
   }
 }

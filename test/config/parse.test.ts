@@ -18,6 +18,12 @@ describe('refusing', () => {
     assert.match(error.hint, /sources\.shop\.password\?/);
   });
 
+  it('lists the settings of the type of a source only', () => {
+    const { hint } = refusal('sources:\n  up:\n    type: files\n    paths: [/a]\n    xyz: 1\n');
+    assert.match(hint, /^known here: .*\bone_file_system\b/);
+    assert.doesNotMatch(hint, /password|lock_timeout|globals/);
+  });
+
   it('tells the line and column of a YAML error and never quotes the line', () => {
     const error = refusal('jobs: 2\nlog: [hunter2\naudit: {}\n');
     assert.equal(error.errorName, 'config_syntax');

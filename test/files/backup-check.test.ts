@@ -25,9 +25,10 @@ test('missing paths are named: one of two as an incomplete backup, all of them w
   const missing = join(directory.path, 'missing');
   const [one] = await checkFiles(filesOptions([directory.path, missing]), never);
   assert.equal(one?.level, 'error');
-  assert.match(one.message, /missing could not be read \(ENOENT\)/);
+  assert.match(one.message, /missing could not be read \(no such file or directory\)/);
   const [all] = await checkFiles(filesOptions([missing]), never);
   assert.equal(all?.code, 'HF-5202');
+  assert.match(all.message, /: of 1 path none can be read; .*missing: no such file or directory$/);
 });
 
 test('a repository among the paths, and patterns that match nothing, are named', async () => {

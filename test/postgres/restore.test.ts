@@ -54,16 +54,21 @@ describe('a restore', () => {
   it('refuses a database that is not empty, and leaves it as it was', async () => {
     await server.psql('CREATE DATABASE used');
     await server.psql('CREATE FUNCTION f() RETURNS integer LANGUAGE sql AS $$ SELECT 1 $$', 'used');
+    await server.psql(
+      `CREATE SEQUENCE one; CREATE SEQUENCE two; CREATE VIEW v AS SELECT 1; CREATE TYPE pair AS (a integer, b integer);
+       CREATE TYPE mood AS ENUM ('sad', 'glad')`,
+      'used',
+    );
     await assert.rejects(
       restore(taken, server.url('used')),
       failing('postgres_restore_not_empty', (error) => {
         assert.equal(error.exitCode, 7);
-        assert.match(error.message, /1 functions/);
+        assert.match(error.message, /it has 1 view, 2 sequences, 1 function, 2 types$/);
       }),
     );
     assert.equal(
       await server.psql(`SELECT count(*) FROM pg_class WHERE relnamespace = 'public'::regnamespace`, 'used'),
-      '0',
+      '4',
     );
   });
 

@@ -169,6 +169,7 @@ describe('a restore of some objects only', () => {
       [table('app.custmers'), /table app\.custmers/, /app\.customers/],
       [table('odd schema.upperr'), /table odd schema\.upperr/, /: "odd schema"\.upper$/],
       [{ kind: 'schema', schema: 'ap' } as const, /schema ap/, /app/],
+      [table('quite.else'), /table quite\.else/, /; there are: (?:[^,]+, ){9}[^,]+ and \d+ more$/],
     ] as const) {
       await assert.rejects(
         restore(taken, server.url('typo'), { only: [only] }),

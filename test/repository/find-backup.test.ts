@@ -93,7 +93,10 @@ test('latest reads no more manifests than it has to', async () => {
 test('what matches nothing, too much, or is no reference is told apart', async () => {
   await assert.rejects(find('cccc'), { errorName: 'backup_unknown', exitCode: 6 });
   await assert.rejects(find('2025-12-31T00:00:00Z'), { errorName: 'backup_unknown' });
-  await assert.rejects(find('latest:nobody'), { errorName: 'backup_unknown' });
+  await assert.rejects(find('latest:nobody'), {
+    errorName: 'backup_unknown',
+    hint: 'see the ids with: holdfast list; sources with backups: crm, shop',
+  });
   await assert.rejects(find('2026-01-01T12:00:00Z:crm'), { errorName: 'backup_unknown' });
   await assert.rejects(find('aaaa'), {
     errorName: 'backup_ambiguous',

@@ -242,7 +242,7 @@ export const postgresErrors = defineErrors({
     kind: 'not_found',
     retryable: false,
     message: 'the backup has no {what}',
-    hint: 'see what it has: holdfast info ID --entries; nearest: {nearest}',
+    hint: 'see what it has: holdfast info ID --entries; {nearest}',
     explain: 'What --only names is not in this backup. Nothing was changed.',
   },
   postgres_restore_database: {

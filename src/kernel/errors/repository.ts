@@ -72,7 +72,7 @@ export const repositoryErrors = defineErrors({
     kind: 'not_found',
     retryable: false,
     message: 'no backup matches {reference}',
-    hint: 'see the ids with: holdfast list',
+    hint: 'see the ids with: holdfast list{known}',
     explain: 'The id, prefix, time or source given matches no backup of this repository.',
   },
   backup_ambiguous: {

@@ -1,4 +1,5 @@
 import { failure, isFailure } from '../../kernel/errors/failure.ts';
+import { plural } from '../../kernel/plural.ts';
 import type { TocEntry } from './archive/toc.ts';
 import { withDatabase, type ConnectionParameters } from './connection.ts';
 import type { DatabaseMetadata } from './metadata.ts';
@@ -71,17 +72,19 @@ export async function contentsOf(session: Session): Promise<string | undefined> 
   const userSchema = (oid: string): string =>
     `${oid} IN (SELECT n.oid FROM pg_catalog.pg_namespace n WHERE n.nspname <> 'information_schema' AND n.nspname !~ '^pg_')`;
   const [row] = await session.query<Record<string, string>>(
-    `SELECT (SELECT count(*) FROM pg_catalog.pg_class c WHERE c.relkind IN ('r','p','f') AND ${userSchema('c.relnamespace')} AND ${member('pg_class', 'c.oid')}) AS tables,
-            (SELECT count(*) FROM pg_catalog.pg_class c WHERE c.relkind IN ('v','m','S','c') AND ${userSchema('c.relnamespace')} AND ${member('pg_class', 'c.oid')}) AS views_sequences_and_types,
-            (SELECT count(*) FROM pg_catalog.pg_proc p WHERE ${userSchema('p.pronamespace')} AND ${member('pg_proc', 'p.oid')}) AS functions,
-            (SELECT count(*) FROM pg_catalog.pg_type t WHERE t.typtype IN ('d','e','r') AND ${userSchema('t.typnamespace')} AND ${member('pg_type', 't.oid')}) AS types,
-            (SELECT count(*) FROM pg_catalog.pg_namespace n WHERE n.nspname NOT IN ('public','information_schema') AND n.nspname !~ '^pg_' AND ${member('pg_namespace', 'n.oid')}) AS schemas,
-            (SELECT count(*) FROM pg_catalog.pg_largeobject_metadata) AS large_objects`,
+    `SELECT (SELECT count(*) FROM pg_catalog.pg_class c WHERE c.relkind IN ('r','p','f') AND ${userSchema('c.relnamespace')} AND ${member('pg_class', 'c.oid')}) AS table,
+            (SELECT count(*) FROM pg_catalog.pg_class c WHERE c.relkind IN ('v','m') AND ${userSchema('c.relnamespace')} AND ${member('pg_class', 'c.oid')}) AS view,
+            (SELECT count(*) FROM pg_catalog.pg_class c WHERE c.relkind = 'S' AND ${userSchema('c.relnamespace')} AND ${member('pg_class', 'c.oid')}) AS sequence,
+            (SELECT count(*) FROM pg_catalog.pg_proc p WHERE ${userSchema('p.pronamespace')} AND ${member('pg_proc', 'p.oid')}) AS function,
+            (SELECT count(*) FROM pg_catalog.pg_class c WHERE c.relkind = 'c' AND ${userSchema('c.relnamespace')} AND ${member('pg_class', 'c.oid')})
+            + (SELECT count(*) FROM pg_catalog.pg_type t WHERE t.typtype IN ('d','e','r') AND ${userSchema('t.typnamespace')} AND ${member('pg_type', 't.oid')}) AS type,
+            (SELECT count(*) FROM pg_catalog.pg_namespace n WHERE n.nspname NOT IN ('public','information_schema') AND n.nspname !~ '^pg_' AND ${member('pg_namespace', 'n.oid')}) AS schema,
+            (SELECT count(*) FROM pg_catalog.pg_largeobject_metadata) AS large_object`,
   );
   const found = Object.entries(row ?? {}).filter(([, count]) => count !== '0');
   return found.length === 0
     ? undefined
-    : found.map(([what, count]) => `${count} ${what.replaceAll('_', ' ')}`).join(', ');
+    : found.map(([what, count]) => plural(Number(count), what.replace('_', ' '))).join(', ');
 }
 
 /** Names among `roles` that the server does not have. */

@@ -125,7 +125,7 @@ class Selecting {
     if (other !== undefined) {
       throw failure('postgres_restore_selection', {
         what: `single table ${table}`,
-        nearest: found.map((entry) => readableQualified(entry.schema, entry.tag)).join(', '),
+        nearest: `name one of them: ${found.map((entry) => readableQualified(entry.schema, entry.tag)).join(', ')}`,
       });
     }
     this.#chooseRelation(relation);
@@ -292,8 +292,16 @@ function isPublication(entry: TocEntry): boolean {
 }
 
 function missing(what: string, name: string, candidates: readonly string[]): Error {
+  const near = nearest(name, [...new Set(candidates)]);
   return failure('postgres_restore_selection', {
     what,
-    nearest: nearest(name, [...new Set(candidates)]) ?? 'none',
+    nearest: near === undefined ? whatThereIs([...new Set(candidates)]) : `nearest: ${near}`,
   });
+}
+
+/** The first ten names, and how many more. */
+function whatThereIs(names: readonly string[]): string {
+  if (names.length === 0) return 'it has none at all';
+  const more = names.length > 10 ? ` and ${names.length - 10} more` : '';
+  return `there are: ${names.toSorted().slice(0, 10).join(', ')}${more}`;
 }

@@ -1,6 +1,8 @@
 import { accessSync, type BigIntStats, constants, lstatSync, opendirSync, realpathSync } from 'node:fs';
+import { getSystemErrorMessage } from 'node:util';
 import { pathText } from '../../../kernel/byte-path.ts';
 import { failure } from '../../../kernel/errors/failure.ts';
+import { plural } from '../../../kernel/plural.ts';
 import { comparePaths, topPath } from '../path-order.ts';
 
 /** A path that is backed up. */
@@ -41,14 +43,14 @@ export function findRoots(paths: readonly string[], oneFileSystem: boolean): Roo
       const at = given.length === 1 && isDirectory ? topPath : name;
       found.push({ given: path, path: pathText(real), at, isDirectory, device: stats.dev });
     } catch (error) {
-      const { code, message } = error as NodeJS.ErrnoException;
-      missing.push({ given: path, reason: code ?? message });
+      const { errno, message } = error as NodeJS.ErrnoException;
+      missing.push({ given: path, reason: errno === undefined ? message : getSystemErrorMessage(errno) });
     }
   }
   const [first] = missing;
   if (found.length === 0) {
     const [path, reason] = [first?.given ?? '', first?.reason ?? ''];
-    throw failure('files_paths_missing', { count: missing.length, path, reason });
+    throw failure('files_paths_missing', { paths: plural(missing.length, 'path'), path, reason });
   }
   for (const one of found) {
     for (const other of found) {
