@@ -5,6 +5,7 @@ import { parseHeader } from '../sources/files/tar/header.ts';
 import { blockBytes } from '../sources/files/tar/format.ts';
 import { importBytes } from '../sources/import-bytes.ts';
 import type { ExportFormat } from '../sources/export-port.ts';
+import { refuseForeignStart } from '../sources/postgres-logical/script-foreign.ts';
 
 /** What a file to import turned out to be, whatever it is called. */
 export interface Recognised {
@@ -51,7 +52,10 @@ function formatOf(bytes: Buffer, shown: string): ExportFormat {
   if (bytes.toString('latin1', 0, 5) === 'PGDMP') return 'dump';
   if (bytes.toString('latin1', 0, 16) === 'SQLite format 3\0') return 'db';
   if (isTar(bytes)) return 'tar';
-  if (isScript(bytes)) return 'sql';
+  if (isScript(bytes)) {
+    refuseForeignStart(bytes, shown);
+    return 'sql';
+  }
   throw failure('import_unknown', { file: shown, reason: 'what is in it is of none of the known formats' });
 }
 

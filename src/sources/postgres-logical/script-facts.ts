@@ -1,3 +1,5 @@
+import type { StatementBeginnings } from './script-beginnings.ts';
+
 /** Of a statement, so many words are looked at. */
 const wordsKept = 40;
 
@@ -8,6 +10,9 @@ const transactionControl = new Set(['begin', 'start', 'commit', 'end', 'rollback
 const outsideTransactions = new Set(['vacuum', 'reindex', 'cluster']);
 /** What does not stay within the database a script is loaded into. */
 const beyondDatabase = new Set(['database', 'system', 'tablespace']);
+
+/** What makes something, or fills it, by itself; COPY only from rows in the script. */
+const filling = new Set(['create', 'insert', 'alter', 'merge', 'import', 'do']);
 
 /** What a script is found to do while it is read. */
 export class ScriptFacts {
@@ -26,6 +31,8 @@ export class ScriptFacts {
   isCluster = false;
   serverVersion: string | undefined;
   dumpVersion: string | undefined;
+  /** A statement makes something, or fills it. */
+  fills = false;
   /** `standard_conforming_strings` is off. */
   backslashEscapes = false;
   #words: string[] = [];
@@ -35,9 +42,17 @@ export class ScriptFacts {
   /** Of BEGIN ATOMIC and CASE in the body of a function, within which a semicolon ends nothing. */
   #bodyDepth = 0;
   #concurrently = false;
+  readonly #beginnings: StatementBeginnings;
 
-  word(word: string): void {
+  constructor(beginnings: StatementBeginnings) {
+    this.#beginnings = beginnings;
+  }
+
+  word(word: string, offset: number): void {
     const [first] = this.#words;
+    if (!this.#beginnings.isPast) this.#beginnings.word(word, offset);
+    if (word === 'engine' && this.#endsTable)
+      this.#beginnings.otherDialect('ENGINE, as MySQL writes it', offset);
     if (this.#words.length < wordsKept) this.#words.push(word);
     if (this.#previous === 'from' && word === 'stdin') this.#fromStdin = true;
     if (word === 'concurrently') this.#concurrently = true;
@@ -45,7 +60,8 @@ export class ScriptFacts {
     this.#previous = word;
   }
 
-  parenthesis(character: '(' | ')'): void {
+  parenthesis(character: '(' | ')', offset: number): void {
+    if (!this.#beginnings.isPast) this.#beginnings.parenthesis(character, offset);
     this.#depth = Math.max(0, this.#depth + (character === '(' ? 1 : -1));
   }
 
@@ -77,6 +93,7 @@ export class ScriptFacts {
   /** The end of a statement. */
   end(): void {
     if (this.#words.length > 0) this.#judge(this.#words);
+    this.#beginnings.end();
     this.#words = [];
     this.#previous = '';
     this.#fromStdin = false;
@@ -88,6 +105,10 @@ export class ScriptFacts {
   #judge(words: readonly string[]): void {
     const [first = '', second = '', third = ''] = words;
     this.statements += 1;
+    this.fills ||=
+      filling.has(first) ||
+      (first === 'copy' && this.#fromStdin) ||
+      (first === 'with' && (words.includes('insert') || words.includes('merge')));
     if (transactionControl.has(first) || outsideTransactions.has(first) || this.#concurrently)
       this.transactional = false;
     if (['create', 'drop', 'alter'].includes(first) && beyondDatabase.has(second))
@@ -99,6 +120,14 @@ export class ScriptFacts {
 
   #reaches(what: string): void {
     if (this.reaching.length < 5 && !this.reaching.includes(what)) this.reaching.push(what);
+  }
+
+  /** Behind the columns of CREATE TABLE: `) ENGINE=InnoDB`. */
+  get #endsTable(): boolean {
+    const named = ['tablespace', 'using', 'table', 'exists', 'as'].includes(this.#previous);
+    const [first, second, third] = this.#words;
+    const isTable = first === 'create' && (second === 'table' || third === 'table');
+    return isTable && this.#depth === 0 && !named && !this.#words.includes('as');
   }
 
   get #isRoutine(): boolean {

@@ -1,3 +1,4 @@
+import { StatementBeginnings } from './script-beginnings.ts';
 import { ScriptFacts } from './script-facts.ts';
 
 type State =
@@ -32,7 +33,11 @@ function runEnd(run: RegExp, text: string, at: number): number {
  * those that matter are the same in every encoding that a server may have.
  */
 export class ScriptScanner {
-  readonly facts = new ScriptFacts();
+  readonly beginnings = new StatementBeginnings();
+  readonly facts = new ScriptFacts(this.beginnings);
+  /** Bytes before the piece that is looked at. */
+  #passed = 0;
+  #wordAt = 0;
   #state: State = 'plain';
   /** The last two bytes of plain text. */
   #before = '';
@@ -50,6 +55,7 @@ export class ScriptScanner {
   push(bytes: Uint8Array): void {
     const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('latin1');
     for (let at = 0; at < text.length;) at = this.#step(text, at);
+    this.#passed += text.length;
   }
 
   /** What it ends within, in words; undefined where a script may end. */
@@ -99,11 +105,13 @@ export class ScriptScanner {
   #plain(text: string, at: number): number {
     const character = text.charAt(at);
     if (character === '$' && !identifier.test(this.#last)) {
+      this.beginnings.quote(character, this.#passed + at);
       this.#enter('dollar tag');
       return at + 1;
     }
     const wordEnd = runEnd(wordRun, text, at);
     if (wordEnd > at) {
+      if (this.#word === '') this.#beginWord(this.#passed + at);
       this.#word += text.slice(at, Math.min(wordEnd, at + longestKept - this.#word.length));
       this.#pass(text, at, wordEnd);
       return wordEnd;
@@ -111,11 +119,18 @@ export class ScriptScanner {
     this.#endWord();
     const idleEnd = runEnd(idleRun, text, at);
     if (idleEnd > at) {
+      if (!this.beginnings.isPast) this.beginnings.idle(text.slice(at, idleEnd), this.#passed + at);
       this.#pass(text, at, idleEnd);
       return idleEnd;
     }
-    this.#special(character);
+    this.#special(character, this.#passed + at);
     return at + 1;
+  }
+
+  #beginWord(offset: number): void {
+    this.#wordAt = offset;
+    if (this.#last === '`')
+      this.beginnings.otherDialect('a name in backquotes, as MySQL writes them', offset);
   }
 
   /** Remembers the last two characters of what was passed over. */
@@ -124,8 +139,10 @@ export class ScriptScanner {
     this.#last = text.charAt(end - 1);
   }
 
-  #special(character: string): void {
+  #special(character: string, offset: number): void {
     const pair = this.#last + character;
+    if (character === "'" || character === '"') this.beginnings.quote(character, offset);
+    if (pair === '--' || pair === '/*') this.beginnings.comment();
     if (character === "'") {
       const isEscape = /e/i.test(this.#last) && !identifier.test(this.#before);
       this.#enter(isEscape || this.facts.backslashEscapes ? 'escape string' : 'string');
@@ -135,7 +152,8 @@ export class ScriptScanner {
     else if (character === '\\') this.#enter('command');
     else if (character === ';') this.#enter(this.facts.semicolon() ? 'before rows' : 'plain');
     else {
-      if (character === '(' || character === ')') this.facts.parenthesis(character);
+      if (character === '(' || character === ')') this.facts.parenthesis(character, offset);
+      else this.beginnings.sign(offset);
       this.#before = this.#last;
       this.#last = character;
     }
@@ -154,7 +172,7 @@ export class ScriptScanner {
   }
 
   #endWord(): void {
-    if (this.#word !== '') this.facts.word(this.#word.toLowerCase());
+    if (this.#word !== '') this.facts.word(this.#word.toLowerCase(), this.#wordAt);
     this.#word = '';
   }
 

@@ -3,6 +3,7 @@ import { failure } from '../../kernel/errors/failure.ts';
 import type { Task, TaskModule } from '../../pipeline/task.ts';
 import { importBytes } from '../import-bytes.ts';
 import type { ScriptFacts } from './script-facts.ts';
+import { foreignText, newlinesIn } from './script-foreign.ts';
 import { ScriptScanner } from './script-scanner.ts';
 
 export interface ScriptInput {
@@ -35,21 +36,47 @@ export const importScript: Task<ScriptInput, ScriptOutput> = async ({ path, gzip
     context.signal.throwIfAborted();
     context.progress(piece.length);
     scanner.push(piece);
+    await refuseForeign(scanner, path, gzip, shown);
     refuseReaching(scanner.facts, shown);
     await writer.write(piece);
   }
   const within = scanner.end();
   const { facts } = scanner;
+  await refuseForeign(scanner, path, gzip, shown);
   if (within !== undefined)
     throw failure('import_damaged', { file: shown, reason: `it breaks off within ${within}` });
   refuseReaching(facts, shown);
   if (facts.isDump && !facts.isComplete)
     throw failure('import_damaged', { file: shown, reason: 'it lacks the last line that pg_dump writes' });
   if (facts.statements === 0) throw failure('import_unknown', { file: shown, reason: 'it has no statement' });
+  // A dump of an empty database makes nothing.
+  if (!facts.fills && !facts.isDump)
+    throw failure('import_unknown', {
+      file: shown,
+      reason: 'none of its statements makes or fills anything',
+    });
   const { statements, tables, rows, transactional, serverVersion, dumpVersion } = facts;
   const stream = await writer.finish();
   return { stream, statements, tables, rows, transactional, serverVersion, dumpVersion };
 };
+
+/** Text of another language. The file is read once more up to there, to find the line. */
+async function refuseForeign(
+  { beginnings: { foreign } }: ScriptScanner,
+  path: string,
+  gzip: boolean,
+  shown: string,
+): Promise<void> {
+  if (foreign === undefined) return;
+  let left = foreign.offset;
+  let line = 1;
+  for await (const piece of importBytes(path, gzip, shown)) {
+    line += newlinesIn(piece.subarray(0, left));
+    left -= piece.length;
+    if (left <= 0) break;
+  }
+  throw foreignText(foreign, line, shown);
+}
 
 /** A script is restored under another name first: what goes elsewhere by itself would miss it, or hit something else. */
 function refuseReaching({ reaching, isCluster }: ScriptFacts, file: string): void {
