@@ -1,7 +1,7 @@
 import type { Entry } from '../../../contract/stream.ts';
 import type { BackupContext } from '../../port.ts';
 import { directoryEntry, fileEntry, hardlinkEntry, symlinkEntry } from './entries.ts';
-import type { LinkTable } from './links.ts';
+import type { FirstName, LinkTable } from './links.ts';
 import type { Notes } from './notes.ts';
 import { comparePaths } from '../path-order.ts';
 import type { ScannedFile } from './scan.ts';
@@ -54,16 +54,19 @@ export class Emitter {
     const { shared, path } = found;
     if (shared === undefined) return this.#file(unit, slot, found);
     const first = this.#links.get(shared.id);
-    if (first !== undefined && comparePaths(first.path, path) < 0) {
-      if (first.left <= 1) this.#links.delete(shared.id);
-      else this.#links.set(shared.id, { path: first.path, left: first.left - 1 });
+    const isLater = first !== undefined && comparePaths(first.path, path) < 0;
+    const left = isLater ? first.left - 1 : (first?.left ?? shared.names - 1);
+    if (isLater && isSameFile(slot, found, first)) {
+      if (left <= 0) this.#links.delete(shared.id);
+      else this.#links.set(shared.id, { ...first, left });
       this.counts.hardlinks += 1;
       return hardlinkEntry(path, first.path);
     }
-    // Its first name did not get into the backup: so this one is the first.
+    // Its first name did not get into the backup, or as another file: so this one is the first.
     if (slot.how === 'linked') await this.#reader.readNow(unit, slot);
     const entry = this.#file(unit, slot, found);
-    if (entry !== undefined) this.#links.set(shared.id, { path, left: first?.left ?? shared.names - 1 });
+    if (entry !== undefined && !isReplaced(slot, shared.id))
+      this.#links.set(shared.id, { path, left, ctime: slot.how === 'known' ? found.ctime : '' });
     else if (first?.path === path) this.#links.delete(shared.id);
     return entry;
   }
@@ -92,4 +95,15 @@ export class Emitter {
     this.counts.files += 1;
     this.counts.bytes += bytes;
   }
+}
+
+/** Whether a name is one of the file whose first name is in the backup, as far as is known of both. */
+function isSameFile(slot: Slot, found: ScannedFile, first: FirstName): boolean {
+  if (found.shared === undefined || isReplaced(slot, found.shared.id)) return false;
+  return first.ctime === '' || first.ctime === found.ctime;
+}
+
+/** Whether the file that was read is another than the one that was found under this name. */
+function isReplaced({ result }: Slot, id: string): boolean {
+  return result?.what === 'read' && result.stats.shared !== id;
 }

@@ -6,6 +6,11 @@ export interface FirstName {
   readonly path: string;
   /** How many of its names have not come yet. */
   readonly left: number;
+  /**
+   * When its content was taken over and not read: the time of change that it was found with. A name that was found with
+   * another is not known to have this content. Empty otherwise.
+   */
+  readonly ctime: string;
 }
 
 /** Remembers the first names of files with several names; many of them on disk. */
@@ -23,7 +28,9 @@ export class LinkTable implements Disposable {
     const held = this.#names.get(id);
     if (held !== undefined || this.#spilled === undefined) return held;
     const row = this.#spilled.get.get(id);
-    return row === undefined ? undefined : { path: String(row['path']), left: Number(row['names']) };
+    return row === undefined
+      ? undefined
+      : { path: String(row['path']), left: Number(row['names']), ctime: String(row['ctime']) };
   }
 
   set(id: string, name: FirstName): void {
@@ -32,7 +39,7 @@ export class LinkTable implements Disposable {
       return;
     }
     this.#spilled ??= openTemporary();
-    this.#spilled.set.run(id, name.path, name.left);
+    this.#spilled.set.run(id, name.path, name.left, name.ctime);
   }
 
   delete(id: string): void {
@@ -53,11 +60,11 @@ function openTemporary(): { readonly database: DatabaseSync } & Record<
   const database = new DatabaseSync('');
   database.exec(`
     PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA cache_size = -8192;
-    CREATE TABLE links (id TEXT PRIMARY KEY, path TEXT NOT NULL, names INTEGER NOT NULL) WITHOUT ROWID;`);
+    CREATE TABLE links (id TEXT PRIMARY KEY, path TEXT NOT NULL, names INTEGER NOT NULL, ctime TEXT NOT NULL) WITHOUT ROWID;`);
   return {
     database,
-    get: database.prepare('SELECT path, names FROM links WHERE id = ?'),
-    set: database.prepare('INSERT OR REPLACE INTO links VALUES (?, ?, ?)'),
+    get: database.prepare('SELECT path, names, ctime FROM links WHERE id = ?'),
+    set: database.prepare('INSERT OR REPLACE INTO links VALUES (?, ?, ?, ?)'),
     remove: database.prepare('DELETE FROM links WHERE id = ?'),
   };
 }

@@ -4,7 +4,7 @@ import { pathBytes } from '../../../kernel/byte-path.ts';
 import type { TaskContext, TaskModule } from '../../../pipeline/task.ts';
 import { Buffers } from './buffers.ts';
 import { storeInPieces, storeSparse, wholeBytes } from './store-file.ts';
-import { hasHoles } from './stats.ts';
+import { hasHoles, sharedId } from './stats.ts';
 
 export interface ReadInput {
   /** Absolute, as `pathText` writes them. */
@@ -19,6 +19,8 @@ export interface ReadStats {
   readonly mtime: string;
   readonly ctime: string;
   readonly inode: string;
+  /** As `sharedId` says. */
+  readonly shared: string | undefined;
 }
 
 export type ReadResult =
@@ -112,7 +114,8 @@ function isSame(one: BigIntStats, other: BigIntStats): boolean {
   return one.size === other.size && one.mtimeNs === other.mtimeNs && one.ctimeNs === other.ctimeNs;
 }
 
-function readStats({ mode, uid, gid, mtimeNs, ctimeNs, ino }: BigIntStats): ReadStats {
+function readStats(stats: BigIntStats): ReadStats {
+  const { mode, uid, gid, mtimeNs, ctimeNs, ino } = stats;
   return {
     mode: Number(mode & 0o7777n),
     uid: Number(uid),
@@ -120,6 +123,7 @@ function readStats({ mode, uid, gid, mtimeNs, ctimeNs, ino }: BigIntStats): Read
     mtime: String(mtimeNs),
     ctime: String(ctimeNs),
     inode: String(ino),
+    shared: sharedId(stats),
   };
 }
 

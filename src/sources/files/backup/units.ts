@@ -67,6 +67,6 @@ export async function planUnit(
 function isLaterName({ shared, path }: ScannedFile, links: LinkTable): boolean {
   if (shared === undefined) return false;
   if (links.get(shared.id) !== undefined) return true;
-  links.set(shared.id, { path, left: shared.names - 1 });
+  links.set(shared.id, { path, left: shared.names - 1, ctime: '' });
   return false;
 }

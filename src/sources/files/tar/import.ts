@@ -138,7 +138,7 @@ class EntryWriter implements Disposable {
       return;
     }
     if (stream === null) throw failure('internal', { reason: `${path} was read and has no content` });
-    if (linked) this.#links.set(String(id), { path, left: 0 });
+    if (linked) this.#links.set(String(id), { path, left: 0, ctime: '' });
     this.#counts.files += 1;
     this.#counts.bytes += stream.size_bytes;
     await this.#context.addEntry({ path, kind: entryKinds.file, stream, meta });
