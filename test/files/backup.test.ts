@@ -148,6 +148,40 @@ test('when the first name of a file is gone at its turn, the next one is the fil
   assert.deepEqual([metadata.files, metadata.hardlinks, metadata.vanished], [1, 1, 1]);
 });
 
+test('names of a file whose first name is another file at its turn are read themselves', async () => {
+  await using directory = await tempDirectory();
+  const top = directory.path;
+  makeTree(top, { one: 'shared', other: 'of no concern' });
+  for (const name of ['two', 'x']) linkSync(join(top, 'one'), join(top, name));
+  const replace = (): void => {
+    writeFileSync(join(top, '.new'), 'quite another');
+    renameSync(join(top, '.new'), join(top, 'one'));
+  };
+  const { memory, metadata } = await backUpFiles(filesOptions([top]), { change: beforeFirstTask(replace) });
+  assert.equal(memory.content('one').toString(), 'quite another');
+  assert.equal(memory.content('two').toString(), 'shared');
+  assert.equal(hardlinkMetaSchema.parse(memory.entry('x').meta).target, 'two');
+  assert.deepEqual([metadata.files, metadata.hardlinks], [3, 1]);
+});
+
+test('names of one file that all become others are each read', async () => {
+  await using directory = await tempDirectory();
+  const top = directory.path;
+  makeTree(top, { one: 'shared', mine: 'of two', zzz: 'end' });
+  linkSync(join(top, 'one'), join(top, 'two'));
+  linkSync(join(top, 'mine'), join(top, 'mine too'));
+  // Replaced by files that have several names as well.
+  const replace = (): void => {
+    renameSync(join(top, 'mine'), join(top, 'one'));
+    rmSync(join(top, 'two'));
+    writeFileSync(join(top, 'two'), 'new');
+  };
+  const { memory } = await backUpFiles(filesOptions([top]), { change: beforeFirstTask(replace) });
+  assert.equal(memory.content('one').toString(), 'of two');
+  assert.equal(memory.content('two').toString(), 'new');
+  assert.equal(memory.content('mine too').toString(), 'of two');
+});
+
 test('many files with several names are remembered on disk', async () => {
   await using directory = await tempDirectory();
   const count = 300;
@@ -351,7 +385,7 @@ test('paths that are missing are named; without any there is no backup', async (
   const backedUp = await backUpFiles(filesOptions([here, missing]));
   assert.deepEqual(pathsOf(backedUp), ['here/', 'here/f']);
   assert.equal(backedUp.incomplete, `1 of 2 paths could not be read: ${missing}`);
-  assert.deepEqual(backedUp.warnings, [`${missing} is not in the backup: ENOENT`]);
+  assert.deepEqual(backedUp.warnings, [`${missing} is not in the backup: no such file or directory`]);
   await assert.rejects(backUpFiles(filesOptions([missing])), { errorName: 'files_paths_missing' });
 });
 
@@ -378,19 +412,12 @@ test('a repository of backups in the tree is left out', async () => {
     'backups/packs/ab/abcd': 'x',
     'not/holdfast.json': '{ "holdfast": "something else" }',
     'not/packs/x': 'x',
-    'neither/holdfast.json': '{ "holdfast": "repository" }',
+    'fresh/holdfast.json': '{ "holdfast": "repository" }',
   });
   const backedUp = await backUpFiles(filesOptions([directory.path]));
-  assert.deepEqual(pathsOf(backedUp), [
-    './',
-    'neither/',
-    'neither/holdfast.json',
-    'not/',
-    'not/holdfast.json',
-    'not/packs/',
-    'not/packs/x',
-  ]);
-  assert.match(backedUp.warnings.join(), /backups is not in the backup: it is a repository/);
+  assert.deepEqual(pathsOf(backedUp), ['./', 'not/', 'not/holdfast.json', 'not/packs/', 'not/packs/x']);
+  for (const name of ['backups', 'fresh'])
+    assert.match(backedUp.warnings.join(), new RegExp(`${name} is not in the backup: it is a repository`));
 });
 
 test('of a cache only the mark is kept, when that is wished', async () => {

@@ -92,6 +92,27 @@ test('hard links that are chosen without their first name are still one file', a
   assert.equal(statSync(join(target, 'b'), { bigint: true }).mtimeNs, 1_700_000_000_123_456_789n);
 });
 
+test('a path that is there wins over what it means as a pattern', async () => {
+  await using work = await tempDirectory();
+  const memory = await writtenBackup(['./', 'a*/', 'a*/in', 'ab', 'weird1.txt', 'weird[1].txt']);
+  for (const [only, restored] of [
+    ['weird[1].txt', ['weird[1].txt']],
+    ['/srv/uploads/weird[1].txt', ['weird[1].txt']],
+    ['a*', ['a*', 'a*/in']],
+    ['weird?.txt', ['weird1.txt']],
+  ] as const) {
+    const target = join(work.path, `to ${only.replaceAll('/', '_')}`);
+    const plan = await planFilesRestore(
+      optionsFor(target, { only: [only] }),
+      memory.restoreContext(metadata),
+    );
+    await runFilesRestore(plan, memory.restoreContext(metadata));
+    assert.deepEqual(await names(target), restored);
+    const needed = memory.entries.filter((entry) => plan.needs(entry)).length;
+    assert.equal(needed, 1);
+  }
+});
+
 test('what means nothing is refused, with what may have been meant', async () => {
   await using work = await tempDirectory();
   const memory = await writtenBackup(tree);

@@ -4,7 +4,7 @@ import { type DirectoryNames, listDirectory, type NameRoom } from './directory-n
 import { pathIn } from '../path-order.ts';
 import { Patterns } from './patterns.ts';
 import type { Root } from './roots.ts';
-import { hasHoles } from './stats.ts';
+import { hasHoles, sharedId } from './stats.ts';
 import { isRepository, kernelFileSystem, markedAsCache, readSmallFile } from './special-directories.ts';
 
 export interface ScanOptions {
@@ -98,7 +98,7 @@ class RootScan {
     this.#root = root;
     this.#exclude = Patterns.of(options.exclude);
     this.#include = Patterns.of(options.include);
-    this.#lookFor = new Set(['holdfast.json', 'packs', cacheTag, options.ignoreFile]);
+    this.#lookFor = new Set(['holdfast.json', cacheTag, options.ignoreFile]);
     this.#room = { left: options.namesInMemory };
   }
 
@@ -172,7 +172,7 @@ class RootScan {
     }
     const names = this.#list(bytes, path, stats);
     if (names === undefined) return;
-    if (names.seen.has('holdfast.json') && names.seen.has('packs') && isRepository(bytes)) {
+    if (names.seen.has('holdfast.json') && isRepository(bytes)) {
       names[Symbol.dispose]();
       return void this.#notes.push({ what: 'repository', path, reason: '' });
     }
@@ -248,9 +248,8 @@ function common(path: string, stats: BigIntStats): ScannedCommon {
 }
 
 function scannedFile(path: string, stats: BigIntStats): ScannedFile {
-  const { nlink, dev, ino, birthtimeNs, size } = stats;
-  // An inode may get another file while the walk goes on; the time it was made tells.
-  const id = nlink > 1n ? `${dev}:${ino}:${birthtimeNs}` : '';
+  const { nlink, ino, size } = stats;
+  const id = sharedId(stats);
   return {
     kind: 'file',
     ...common(path, stats),
@@ -258,6 +257,6 @@ function scannedFile(path: string, stats: BigIntStats): ScannedFile {
     inode: String(ino),
     size: Number(size),
     sparse: hasHoles(stats),
-    ...(id === '' ? {} : { shared: { id, names: Number(nlink) } }),
+    ...(id === undefined ? {} : { shared: { id, names: Number(nlink) } }),
   };
 }

@@ -1,4 +1,4 @@
-import { closeSync, constants, fstatSync, lstatSync, openSync, readSync, statfsSync } from 'node:fs';
+import { closeSync, constants, fstatSync, openSync, readSync, statfsSync } from 'node:fs';
 
 const largestBytes = 1024 * 1024;
 const cacheSignature = 'Signature: 8a477f597d28d172789f06886806bc55';
@@ -32,10 +32,9 @@ export function kernelFileSystem(directory: Buffer): string | undefined {
   }
 }
 
-/** Whether a directory that has a `holdfast.json` and `packs` is a repository of backups. */
+/** Whether a directory that has a `holdfast.json` is a repository of backups. */
 export function isRepository(directory: Buffer): boolean {
   try {
-    if (!lstatSync(inside(directory, 'packs')).isDirectory()) return false;
     const parsed = JSON.parse(readSmallFile(inside(directory, 'holdfast.json'))) as unknown;
     return (
       typeof parsed === 'object' &&

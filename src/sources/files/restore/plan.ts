@@ -68,6 +68,7 @@ export async function makePlan(options: FilesRestoreOptions, context: RestoreCon
   const target = await examineTarget(options.target);
   const mode = await modeOf(options, target, selection);
   const owners = ownersOf(options.owner);
+  await selection.settle(() => context.entries());
   const destinations = mode === 'add' ? new Destinations(target.path, options.force) : undefined;
   const survey = new Survey(owners, selection, destinations);
   for await (const step of walk(context.entries(), selection)) {

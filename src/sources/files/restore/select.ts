@@ -6,7 +6,7 @@ import { isPattern, pathPattern } from './glob.ts';
 interface Selector {
   readonly text: string;
   readonly paths: ReadonlySet<string>;
-  readonly pattern: ((path: string) => boolean) | undefined;
+  pattern: ((path: string) => boolean) | undefined;
   matched: boolean;
 }
 
@@ -29,6 +29,14 @@ export class Selection {
     this.#selectors = only.map((text) => selector(text, roots));
     this.everything =
       only.length === 0 || this.#selectors.some(({ paths }) => paths.has('.') || paths.has(''));
+  }
+
+  /** Looks which patterns are paths of the backup: these mean that path and nothing else. To be done before the rest. */
+  async settle(entries: () => AsyncIterable<Entry>): Promise<void> {
+    const open = this.#selectors.filter(({ pattern }) => pattern !== undefined);
+    if (open.length === 0 || this.everything) return;
+    for await (const { path } of entries())
+      for (const one of open) if (one.paths.has(path)) one.pattern = undefined;
   }
 
   /** Whether one of the selectors means this path itself. */
