@@ -20,11 +20,11 @@ import type { Machine } from './machine.ts';
 import type { Asker, Observer } from './observer.ts';
 import {
   encryptionExpected,
-  findPassphrase,
+  requirePassphrase,
   type FoundPassphrase,
   type PassphraseContext,
 } from './passphrase.ts';
-import { loadSettings, type Settings } from './settings.ts';
+import { loadSettings, withoutConfiguration, type Settings } from './settings.ts';
 import { guarded } from './storage.ts';
 
 /** What a face hands to every use case. */
@@ -247,6 +247,12 @@ export async function openConfiguredRepository(app: App): Promise<Repository> {
 
 /** The same, for those who need to know where the passphrase came from. */
 export async function openAndTell(app: App): Promise<OpenedRepository> {
+  return await openThere(app).catch((error: unknown) => {
+    throw withoutConfiguration(app.settings, app.machine.cwd, error);
+  });
+}
+
+async function openThere(app: App): Promise<OpenedRepository> {
   const storage = await openPlace(app, { create: false });
   try {
     const info = await readRepositoryInfo(storage);
@@ -261,13 +267,13 @@ export async function openAndTell(app: App): Promise<OpenedRepository> {
   }
 }
 
-/** The passphrase to open that repository with. Throws `encryption_expected` when it needs none and should. */
+/** The passphrase to open that repository with. `key_needed`, or `encryption_expected` when it needs none and should. */
 export async function passphraseFor(
   app: App,
   info: RepositoryInfo,
   location: string,
 ): Promise<FoundPassphrase | undefined> {
-  if (info.encrypted) return await findPassphrase(info.id, location, passphraseContext(app));
+  if (info.encrypted) return await requirePassphrase(info.id, location, passphraseContext(app));
   const chosen = app.settings.origins.exact(['encryption', 'enabled']) !== undefined;
   const reason =
     chosen && app.config.encryption.enabled

@@ -42,7 +42,7 @@ export async function configuredPassphrase(context: PassphraseContext): Promise<
 
 /**
  * The passphrase to open a repository with: the configuration's, else the key file that init made, else typed on a
- * terminal. Undefined when there is none of them; the repository then says that it needs one.
+ * terminal. Undefined when there is none of them.
  */
 export async function findPassphrase(
   repositoryId: string,
@@ -56,6 +56,20 @@ export async function findPassphrase(
   if (kept !== undefined) return { secret: kept, source: 'key file', detail: path };
   if (context.asker === null) return undefined;
   return { secret: await context.asker.secret(`Passphrase of ${location}`), source: 'terminal' };
+}
+
+/** The same; throws `key_needed` when there is none of them. */
+export async function requirePassphrase(
+  repositoryId: string,
+  location: string,
+  context: PassphraseContext,
+): Promise<FoundPassphrase> {
+  const found = await findPassphrase(repositoryId, location, context);
+  if (found !== undefined) return found;
+  const looked = `, nor is there a key file ${keyFilePath(context.directories.keys, repositoryId)}`;
+  const elsewhere =
+    '; when init made a key file, it may have been run by another user or with another HOME: run this as that user, or name the file with HOLDFAST_PASSPHRASE_FILE';
+  throw failure('key_needed', { location, looked, elsewhere });
 }
 
 /** Why a repository that is not encrypted should be; undefined when nothing says so. */

@@ -6,7 +6,7 @@ import type { CodeSettings } from '../contract/config-code.ts';
 import type { Variable, Variables } from '../contract/config-environment.ts';
 import type { Origins } from '../contract/config-layer.ts';
 import { parseConfig, type FlagSetting, type ParsedConfig } from '../contract/config-parse.ts';
-import { failure, reasonOf } from '../kernel/errors/failure.ts';
+import { failure, HoldfastError, isFailure, reasonOf } from '../kernel/errors/failure.ts';
 import type { Machine } from './machine.ts';
 
 /** The configuration as it holds for one command, and where it is from. */
@@ -72,6 +72,21 @@ export async function loadSettings(
     env: Object.fromEntries(Array.from(variables, ([name, { value }]) => [name, value])),
     repositoryNamed: parsed.origins.exact(['repository']) !== undefined,
   };
+}
+
+/**
+ * The error about a place that has no repository. In a directory without a configuration, where nobody named one, it is
+ * most often only the wrong directory, and the hint says so.
+ */
+export function withoutConfiguration(
+  { file, repositoryNamed }: Settings,
+  cwd: string,
+  error: unknown,
+): unknown {
+  if (file !== null || repositoryNamed) return error;
+  if (!isFailure(error, 'storage_missing') && !isFailure(error, 'repository_missing')) return error;
+  const hint = `there is no holdfast.yaml in ${cwd} and nothing names the repository: go to the directory of the configuration, name it with --config FILE or HOLDFAST_CONFIG, or name the repository with --repo; only where there has never been one: holdfast init`;
+  return new HoldfastError(error.errorName, error.message, hint, { cause: error });
 }
 
 interface FoundFile {

@@ -39,6 +39,7 @@ async function unlockWith(
   config: RepositoryConfig,
   options: OpenOptions,
 ): Promise<Unlocked> {
-  if (options.passphrase === null) throw failure('key_needed', { location: storage.location });
+  if (options.passphrase === null)
+    throw failure('key_needed', { location: storage.location, looked: '', elsewhere: '' });
   return await unlock(storage, config.id as RepositoryId, options.passphrase, options.log);
 }

@@ -13,9 +13,10 @@ export const keyErrors = defineErrors({
     code: 'HF-3102',
     kind: 'wrong_key',
     retryable: false,
-    message: 'the repository at {location} is encrypted and no passphrase was given',
-    hint: 'set HOLDFAST_PASSPHRASE, HOLDFAST_PASSPHRASE_FILE or HOLDFAST_PASSPHRASE_COMMAND',
-    explain: 'An encrypted repository opens only with one of its passphrases.',
+    message: 'the repository at {location} is encrypted and no passphrase was given{looked}',
+    hint: 'set HOLDFAST_PASSPHRASE, HOLDFAST_PASSPHRASE_FILE or HOLDFAST_PASSPHRASE_COMMAND{elsewhere}',
+    explain:
+      'An encrypted repository opens only with one of its passphrases. Without one, a key file is looked for, which init makes when it is given none: in `$XDG_CONFIG_HOME/holdfast/keys`, else in `~/.config/holdfast/keys` of the user who ran it. Another user, as with sudo, cron or a service, and another HOME have another such directory.',
   },
   key_unknown: {
     code: 'HF-3103',
