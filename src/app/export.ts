@@ -5,7 +5,7 @@ import { isAbsolute, join, resolve } from 'node:path';
 import type { Manifest } from '../contract/manifest.ts';
 import { failure, reasonOf } from '../kernel/errors/failure.ts';
 import { mendOf } from '../operations/export-file.ts';
-import { exportBackup, type NamedItem, type WrittenFile } from '../operations/export.ts';
+import { alreadyThere, exportBackup, type NamedItem, type WrittenFile } from '../operations/export.ts';
 import { restoreContext } from '../operations/restore.ts';
 import type { Repository } from '../repository/repository.ts';
 import { backupView, type BackupView } from './backup-view.ts';
@@ -70,8 +70,12 @@ export async function exportTo(options: ExportOptions, context: AppContext): Pro
     const plan = await exportKindNamed(manifest.source.kind);
     const wish = { format: options.format, only: options.only ?? [] };
     const items = await plan(app, manifest, wish, restoreContext(repository, manifest, running));
-    const named = nameItems(manifest, items);
+    const wanted = nameItems(manifest, items);
+    const named =
+      options.force === true ? wanted : await keepSame(wanted, directory, repository, manifest, running);
     if (options.force !== true) await refuseExisting(directory, named);
+    for (const { name } of named.filter(({ kept }) => kept !== undefined))
+      app.observer.notice({ level: 'info', message: `${name} is there already, the same, and stays` });
     progress.total(items.reduce((sum, { bytes }) => sum + bytes, 0));
     const files =
       options.dryRun === true
@@ -177,8 +181,26 @@ function directoryOf(app: App, to: string): string {
   return isAbsolute(text) ? resolve(text) : resolve(app.machine.cwd, text);
 }
 
+/** Marks files that an export of the same backup in another format has written just so. */
+async function keepSame(
+  named: readonly NamedItem[],
+  directory: string,
+  repository: Repository,
+  manifest: Manifest,
+  running: Running,
+): Promise<readonly NamedItem[]> {
+  const context = restoreContext(repository, manifest, running);
+  const marked: NamedItem[] = [];
+  for (const one of named) {
+    const kept = one.item.shared === true ? await alreadyThere(one, directory, running, context) : undefined;
+    marked.push(kept === undefined ? one : { ...one, kept });
+  }
+  return marked;
+}
+
 async function refuseExisting(directory: string, named: readonly NamedItem[]): Promise<void> {
-  const names = named.flatMap(({ name }) => [name, `${name}.sha256`, `${name}.meta.json`]);
+  const toWrite = named.filter(({ kept }) => kept === undefined);
+  const names = toWrite.flatMap(({ name }) => [name, `${name}.sha256`, `${name}.meta.json`]);
   const there: string[] = [];
   for (const name of names) {
     try {

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { readFile } from 'node:fs/promises';
+import { readFile, stat } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { z } from 'zod';
 import { failure, reasonOf } from '../kernel/errors/failure.ts';
@@ -111,16 +111,36 @@ export async function globalsBeside(
 /** The files themselves, each once: not what describes one of the others, nor the roles that come along with one. */
 export async function withoutCompanions(files: readonly string[], cwd: string): Promise<readonly string[]> {
   const byPath = new Map(files.map((file) => [resolve(cwd, file), file]));
+  const companions = new Set<string>();
+  for (const path of byPath.keys())
+    for (const name of (await descriptionOf(path))?.exported_with ?? [])
+      companions.add(join(dirname(path), name));
   const isCompanion = async (path: string): Promise<boolean> => {
     const of = /^(.+)\.(?:sha256|meta\.json)$/s.exec(path)?.[1];
     if (of !== undefined) return byPath.has(of);
     const description = await descriptionOf(path);
     if (description?.contents?.globals === undefined) return false;
+    // Roles that were kept when the same backup was exported in another format know of their first export only.
+    if (companions.has(path)) return true;
     return description.exported_with?.some((name) => byPath.has(join(dirname(path), name))) ?? false;
   };
   const kept: string[] = [];
   for (const [path, file] of byPath) if (!(await isCompanion(path))) kept.push(file);
   return kept;
+}
+
+/** What is no directory; all of it when nothing else is there. */
+export async function withoutDirectories(
+  files: readonly string[],
+  cwd: string,
+): Promise<{ readonly files: readonly string[]; readonly passedOver: readonly string[] }> {
+  const passedOver: string[] = [];
+  for (const file of files) {
+    const stats = await stat(resolve(cwd, file)).catch(() => null); // reading it will say what is wrong
+    if (stats?.isDirectory() === true) passedOver.push(file);
+  }
+  if (passedOver.length === files.length) return { files, passedOver: [] };
+  return { files: files.filter((file) => !passedOver.includes(file)), passedOver };
 }
 
 async function readIfThere(path: string): Promise<string | undefined> {

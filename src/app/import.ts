@@ -13,7 +13,7 @@ import {
   type Outcome,
 } from './compose.ts';
 import { gitInfo } from './git.ts';
-import { checkSum, descriptionOf, withoutCompanions } from './import-companions.ts';
+import { checkSum, descriptionOf, withoutCompanions, withoutDirectories } from './import-companions.ts';
 import { examine, isSourceName, sourceOf } from './import-source.ts';
 import type { TaskProgress } from './observer.ts';
 import { holdfastVersion } from './version.ts';
@@ -70,7 +70,10 @@ export async function importFiles(options: ImportOptions, context: AppContext): 
       holdfast_version: holdfastVersion(),
       git: await gitInfo(app.machine.cwd, app.signal),
     };
-    const files = await withoutCompanions(options.files, app.machine.cwd);
+    const given = await withoutCompanions(options.files, app.machine.cwd);
+    const { files, passedOver } = await withoutDirectories(given, app.machine.cwd);
+    for (const name of passedOver)
+      app.observer.notice({ level: 'info', message: `${name} is a directory and is passed over` });
     return await all({ app, repository, options: { ...options, files }, origin });
   });
 }

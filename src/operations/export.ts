@@ -1,3 +1,7 @@
+import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { readFile, stat } from 'node:fs/promises';
+import { join } from 'node:path';
 import type { Manifest } from '../contract/manifest.ts';
 import type { Repository } from '../repository/repository.ts';
 import type { ExportItem, ExportSink } from '../sources/export-port.ts';
@@ -9,13 +13,18 @@ import { restoreContext } from './restore.ts';
 export interface NamedItem {
   readonly item: ExportItem;
   readonly name: string;
+  /** The file is there already with just these bytes, and stays as it is. */
+  readonly kept?: FileFacts;
+}
+
+export interface FileFacts {
+  readonly bytes: number;
+  /** That of sha256sum. */
+  readonly sha256: string;
 }
 
 /** A file that is written, not yet under its name. */
-export interface WrittenFile extends NamedItem {
-  readonly bytes: number;
-  readonly sha256: string;
-}
+export interface WrittenFile extends NamedItem, FileFacts {}
 
 export interface ExportOptions extends OperationContext {
   /** Is there. */
@@ -42,10 +51,15 @@ export async function exportBackup(
   await using files = new AsyncDisposableStack();
   const create = async (name: string): Promise<PartialFile> =>
     files.use(await PartialFile.create(options.directory, name, options.token));
-  const data: PartialFile[] = [];
+  const data: (PartialFile | undefined)[] = [];
   const written: WrittenFile[] = [];
   for (const named of items) {
     options.signal.throwIfAborted();
+    if (named.kept !== undefined) {
+      data.push(undefined);
+      written.push({ ...named, ...named.kept });
+      continue;
+    }
     options.progress.phase(`writing ${named.name}`);
     const file = await create(named.name);
     data.push(file);
@@ -56,8 +70,8 @@ export async function exportBackup(
   const inOrder: PartialFile[] = [];
   for (const [index, file] of data.entries()) {
     const facts = written[index];
-    if (facts === undefined) continue;
-    const sum = await small(create, `${facts.name}.sha256`, `${facts.sha256}  ${facts.name}\n`);
+    if (file === undefined || facts === undefined) continue;
+    const sum = await small(create, `${facts.name}.sha256`, sumLine(facts.name, facts));
     const description = `${JSON.stringify(options.describe(facts, written), null, 2)}\n`;
     inOrder.push(file, sum, await small(create, `${facts.name}.meta.json`, description));
   }
@@ -67,6 +81,45 @@ export async function exportBackup(
   for (const file of inOrder) await file.publish(options.replace);
   await syncNames(options.directory);
   return written;
+}
+
+/**
+ * Compares the file of that name in `directory` with what would be written now; undefined unless it is the same and has its
+ * `.sha256` and `.meta.json` beside it.
+ */
+export async function alreadyThere(
+  { item, name }: NamedItem,
+  directory: string,
+  running: OperationContext,
+  context: ReturnType<typeof restoreContext>,
+): Promise<FileFacts | undefined> {
+  const path = join(directory, name);
+  const hash = createHash('sha256');
+  let bytes = 0;
+  try {
+    const stats = await Promise.all([stat(path), stat(`${path}.sha256`), stat(`${path}.meta.json`)]);
+    if (!stats.every((one) => one.isFile())) return undefined;
+    for await (const piece of createReadStream(path, { signal: running.signal }))
+      hash.update(piece as Buffer);
+    const sha256 = hash.digest('hex');
+    if ((await readFile(`${path}.sha256`, 'utf8')) !== sumLine(name, { sha256 })) return undefined;
+    const wanted = createHash('sha256');
+    const take = async (piece: Uint8Array): Promise<void> => {
+      wanted.update(piece);
+      bytes += piece.length;
+    };
+    await writeItem(item, { write: take, overwriteStart: neverOver }, running, context);
+    return wanted.digest('hex') === sha256 ? { bytes, sha256 } : undefined;
+  } catch (error) {
+    running.signal.throwIfAborted();
+    if (['ENOENT', 'EACCES', 'ENOTDIR'].includes((error as NodeJS.ErrnoException).code ?? ''))
+      return undefined;
+    throw error;
+  }
+}
+
+function sumLine(name: string, { sha256 }: Pick<FileFacts, 'sha256'>): string {
+  return `${sha256}  ${name}\n`;
 }
 
 async function small(
@@ -82,7 +135,7 @@ async function small(
 
 async function writeItem(
   item: ExportItem,
-  file: PartialFile,
+  file: ExportSink,
   { jobs }: OperationContext,
   context: ReturnType<typeof restoreContext>,
 ): Promise<void> {
@@ -90,8 +143,12 @@ async function writeItem(
   const gzip = new GzipWriter(Math.min(4, jobs), (bytes) => file.write(bytes));
   const sink: ExportSink = {
     write: (bytes) => gzip.write(bytes),
-    overwriteStart: () => Promise.reject(new Error('what is compressed cannot be written over')),
+    overwriteStart: neverOver,
   };
   await item.write(sink, context);
   await gzip.end();
+}
+
+function neverOver(): Promise<void> {
+  return Promise.reject(new Error('what is compressed cannot be written over'));
 }

@@ -19,6 +19,8 @@ export interface ExportItem {
   readonly format: ExportFormat;
   /** The whole file is to be compressed with gzip. */
   readonly gzip: boolean;
+  /** Exports of the same backup in other formats write the same file: one that is there and equal is kept. Small. */
+  readonly shared?: boolean;
   /** About how many bytes of the backup it takes: for progress. */
   readonly bytes: number;
   /** What is in it, as plain data. */

@@ -165,6 +165,12 @@ describe('import', () => {
       assert.equal(refused.code, exit, refused.stderr);
       assert.match(refused.stderr, new RegExp(code));
     }
+    await shell('mkdir -p folder/within', box.path);
+    const passed = await run('import', 'folder', 'good.tar', 'folder/within');
+    assert.equal(passed.code, 0, passed.stderr);
+    assert.equal((passed.lines().at(-1)?.['backups'] as Json[]).length, 1);
+    assert.match(passed.stdout, /"notice".*folder\/within is a directory and is passed over/);
+    assert.match((await run('import', 'folder', 'folder/within')).stderr, /HF-4111.*it is a directory/);
     const both = await run('import', 'empty', 'good.tar');
     assert.equal(both.code, 3);
     const { backups, failed } = both.lines().at(-1) ?? {};

@@ -57,7 +57,7 @@ describe('an export of PostgreSQL', () => {
   it('as a script: psql takes it, checksums fit, and the database is the same', async () => {
     const { files } = await holdfast('export', 'latest', '--to', 'sql');
     const directory = box.at('sql');
-    const [script, globals] = (files as Json[]).map(({ path }) => String(path).split('/').at(-1) ?? '');
+    const [globals, script] = (files as Json[]).map(({ path }) => String(path).split('/').at(-1) ?? '');
     assert.match(script ?? '', /^every-every-\d{8}T\d{6}Z\.sql\.gz$/);
     assert.match(globals ?? '', /^every-globals-\d{8}T\d{6}Z\.sql\.gz$/);
     assert.deepEqual(
@@ -78,7 +78,7 @@ describe('an export of PostgreSQL', () => {
     const { files } = await holdfast('export', 'latest', '--to', 'dump', '--format', 'dump');
     const directory = box.at('dump');
     const name =
-      String((files as Json[])[0]?.['path'])
+      String((files as Json[])[1]?.['path'])
         .split('/')
         .at(-1) ?? '';
     await shell('sha256sum -c *.sha256', directory);
@@ -115,6 +115,56 @@ describe('an export of PostgreSQL', () => {
     assert.deepEqual(await readdir(box.at('twice')), before);
     await shell('sha256sum -c *.sha256', box.at('twice'));
   });
+
+  it('keeps the roles that an export in the other format has written just so, and refuses others', async () => {
+    await holdfast('export', 'latest', '--to', 'both');
+    const [globals = ''] = await rolesIn('both');
+    const before = await Promise.all((await rolesIn('both')).map((name) => stat(box.at('both', name))));
+    const planned = await holdfast('export', 'latest', '--to', 'both', '--format', 'dump', '--dry-run');
+    assert.equal((planned['files'] as Json[]).length, 2);
+    const { files } = await holdfast('export', 'latest', '--to', 'both', '--format', 'dump');
+    const sum = (await shell(`sha256sum ${globals}`, box.at('both'))).split(' ')[0];
+    assert.deepEqual(
+      (files as Json[]).map((file) => [String(file['format']), String(file['sha256']) === sum]),
+      [
+        ['sql', true],
+        ['dump', false],
+      ],
+    );
+    const after = await Promise.all((await rolesIn('both')).map((name) => stat(box.at('both', name))));
+    assert.deepEqual(
+      after.map(({ ino, mtimeMs }) => [ino, mtimeMs]),
+      before.map(({ ino, mtimeMs }) => [ino, mtimeMs]),
+    );
+    await shell('sha256sum -c *.sha256', box.at('both'));
+    const dump = (await readdir(box.at('both'))).find((name) => name.endsWith('.dump')) ?? '';
+    const { plan } = await holdfast('import', `both/${dump}`, `both/${globals}`, '--dry-run');
+    assert.equal(
+      (plan as Json[]).length,
+      1,
+      'roles come along with the archive, though they know of the script only',
+    );
+    for (const [spoil, mend] of [
+      [`printf x >> ${globals}`, `truncate -s -1 ${globals}`],
+      [`mv ${globals}.meta.json away`, `mv away ${globals}.meta.json`],
+      [`mv ${globals} away; mkfifo ${globals}`, `mv away ${globals}`],
+    ]) {
+      await shell(`rm *.dump*; ${spoil}`, box.at('both'));
+      for (const dry of [[], ['--dry-run']]) {
+        const refused = await box.run(['export', 'latest', '--to', 'both', '--format', 'dump', ...dry], {
+          env,
+        });
+        assert.equal(refused.code, 4, `${spoil}: ${refused.stderr}`);
+        assert.match(refused.stderr, /HF-4101.*both already has every-globals-/);
+      }
+      await shell(String(mend), box.at('both'));
+      await holdfast('export', 'latest', '--to', 'both', '--format', 'dump');
+    }
+  });
+
+  async function rolesIn(directory: string): Promise<string[]> {
+    return (await readdir(box.at(directory))).filter((name) => name.includes('-globals-')).toSorted();
+  }
 
   it('says with --dry-run what it would write, and writes nothing', async () => {
     const { files, dry_run: dry } = await holdfast('export', 'latest', '--to', 'dry', '--dry-run');

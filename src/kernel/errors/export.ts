@@ -6,10 +6,10 @@ export const exportErrors = defineErrors({
     code: 'HF-4101',
     kind: 'refused',
     retryable: false,
-    message: '{names} is there already in {directory}',
+    message: '{directory} already has {names}',
     hint: 'export to another directory, or pass --force to write it anew',
     explain:
-      'An export never writes over a file unless it is told to. It was found out before anything was written. With --force the old file stays until the new one is complete.',
+      'An export never writes over a file unless it is told to. It was found out before anything was written. With --force the old file stays until the new one is complete. Roles that another export of the same backup has written just so are kept as they are, and are no reason to refuse.',
   },
   export_target: {
     code: 'HF-4102',

@@ -23,7 +23,7 @@ export interface PostgresExportOptions {
   readonly env: Environment;
 }
 
-/** The files a backup of kind `postgres` is exported to: one for each database, and one with roles. Writes nothing. */
+/** The files a backup of kind `postgres` is exported to, in the order to load them: one with roles, one for each database. Writes nothing. */
 export async function planPostgresExport(
   options: PostgresExportOptions,
   context: RestoreContext,
@@ -38,7 +38,7 @@ export async function planPostgresExport(
     items.push(await databaseItem(options, metadata, database, convert, context));
   }
   const globals = selective ? undefined : await globalsItem(metadata, context);
-  return globals === undefined ? items : [...items, globals];
+  return globals === undefined ? items : [globals, ...items];
 }
 
 function databasesOf(
@@ -129,6 +129,7 @@ async function globalsItem(
       extension: '.sql.gz',
       format: 'sql',
       gzip: true,
+      shared: true,
       bytes: stream.size_bytes,
       contents: {
         globals: 'roles and tablespaces of the server',
