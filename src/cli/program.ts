@@ -120,7 +120,7 @@ export function createProgram(version: string, dispatch: Dispatch): Command {
     ['holdfast export 3f9a --to ./exported --only database=shop', 'a part of it'],
   ])
     .requiredOption('--to <directory>', 'where to; made when it does not exist')
-    .option('--format <format>', 'of PostgreSQL: sql (default) or dump')
+    .addOption(new Option('--format <format>', 'of PostgreSQL; sql unless given').choices(['sql', 'dump']))
     .option('--only <what>', 'what --only of a restore takes; may be repeated', collect)
     .option('--jobs <n>', 'how much to compress at once', positiveInteger)
     .option('--force', 'write files anew that are there already')

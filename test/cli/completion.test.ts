@@ -170,6 +170,7 @@ const offers: readonly (readonly [string, readonly string[]])[] = [
   ['holdfast list --tag ', []],
   ['holdfast list --log-level ', ['debug', 'info', 'warn', 'error']],
   ['holdfast --log-level e', ['error']],
+  ['holdfast export latest --format ', ['sql', 'dump']],
   ['holdfast verify --read-data', ['--read-data', '--read-data-subset']],
   ['holdfast restore --in', []],
   ['holdfast restore --y', ['--yes']],

@@ -168,7 +168,8 @@ describe('import', () => {
     await shell('mkdir -p folder/within', box.path);
     const passed = await run('import', 'folder', 'good.tar', 'folder/within');
     assert.equal(passed.code, 0, passed.stderr);
-    assert.equal((passed.lines().at(-1)?.['backups'] as Json[]).length, 1);
+    const { backups: made } = passed.lines().at(-1) ?? {};
+    assert.equal((made as Json[]).length, 1);
     assert.match(passed.stdout, /"notice".*folder\/within is a directory and is passed over/);
     assert.match((await run('import', 'folder', 'folder/within')).stderr, /HF-4111.*it is a directory/);
     const both = await run('import', 'empty', 'good.tar');
