@@ -1,15 +1,7 @@
-const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
+import { byteSize } from '../kernel/byte-size.ts';
 
 /** `0 B`, `12.3 MiB`. */
-export function bytes(count: number): string {
-  let value = count;
-  let unit = 0;
-  while (value >= 1024 && unit < units.length - 1) {
-    value /= 1024;
-    unit += 1;
-  }
-  return `${unit === 0 ? value : value.toFixed(1)} ${units[unit]}`;
-}
+export const bytes = byteSize;
 
 /** `0.4 s`, `12 s`, `3 min 4 s`, `2 h 5 min`. */
 export function duration(ms: number): string {

@@ -1,9 +1,12 @@
 import { mkdir, open, readdir, rm, stat, statfs } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { byteSize } from '../../kernel/byte-size.ts';
 import { reasonOf } from '../../kernel/errors/failure.ts';
+import { plural } from '../../kernel/plural.ts';
+import { readRepositoryInfo } from '../../repository/open.ts';
 import type { Finding } from '../../sources/port.ts';
 import { listTools } from '../../sources/postgres-logical/tools.ts';
-import type { App } from '../compose.ts';
+import { openPlace, type App } from '../compose.ts';
 import { gitInfo } from '../git.ts';
 import { unsafeReason } from '../key-file.ts';
 
@@ -39,7 +42,7 @@ export async function checkConfiguration(app: App): Promise<readonly Finding[]> 
     (path) => path !== undefined,
   );
   for (const path of secretFiles) findings.push(await secretFile(path));
-  for (const path of await keyFiles(app)) findings.push(await keyFile(path, app.machine.uid));
+  findings.push(...(await keyFiles(app)));
   return findings;
 }
 
@@ -94,12 +97,12 @@ async function directory(check: string, path: string, setting: string): Promise<
     await (await open(probe, 'wx', 0o600)).close();
     await rm(probe);
     const { bavail, bsize } = await statfs(path);
-    const freeMiB = Math.floor((bavail * bsize) / mebibyte);
-    if (freeMiB >= 100) return { check, level: 'ok', message: path };
+    const free = bavail * bsize;
+    if (free >= 100 * mebibyte) return { check, level: 'ok', message: path };
     return {
       check,
       level: 'warning',
-      message: `${path} has ${freeMiB} MiB free`,
+      message: `${path} has ${byteSize(free)} free`,
       mend: `free some space, or name another place with ${setting}`,
     };
   } catch (error) {
@@ -130,6 +133,38 @@ async function secretFile(path: string): Promise<Finding> {
   }
 }
 
+/** Those of this repository one by one, as all that others could read; the others in one line. */
+async function keyFiles(app: App): Promise<Finding[]> {
+  const { keys } = app.directories;
+  const names = (await readdir(keys).catch(() => [])).filter((name) => name.endsWith('.key')).toSorted();
+  const id = names.length === 0 ? undefined : await repositoryId(app);
+  const findings: Finding[] = [];
+  let others = 0;
+  for (const name of names) {
+    const finding = await keyFile(join(keys, name), app.machine.uid);
+    if (finding.level === 'ok' && (id === undefined || !name.startsWith(id))) others += 1;
+    else findings.push(finding);
+  }
+  if (others === 0) return findings;
+  const whose = id === undefined ? '' : others === 1 ? ' of another repository' : ' of other repositories';
+  const message = `${plural(others, 'key')}${whose} in ${keys}`;
+  return [...findings, { check: 'key file', level: 'ok', message }];
+}
+
+/** Undefined when there is no repository to be seen; why, is told where that is looked at. */
+async function repositoryId(app: App): Promise<string | undefined> {
+  try {
+    const storage = await openPlace(app, { create: false });
+    try {
+      return (await readRepositoryInfo(storage))?.id;
+    } finally {
+      await storage.close();
+    }
+  } catch {
+    return undefined;
+  }
+}
+
 async function keyFile(path: string, uid: number | undefined): Promise<Finding> {
   const check = 'key file';
   const wrong = await unsafeReason(path, uid);
@@ -141,14 +176,4 @@ async function keyFile(path: string, uid: number | undefined): Promise<Finding> 
     };
   }
   return { check, level: 'error', message: `${path}: ${wrong.reason}`, mend: wrong.mend, code: 'HF-1119' };
-}
-
-async function keyFiles(app: App): Promise<string[]> {
-  try {
-    const names = await readdir(app.directories.keys);
-    return names.filter((name) => name.endsWith('.key')).map((name) => join(app.directories.keys, name));
-  } catch {
-    // No such directory, no key files.
-    return [];
-  }
 }

@@ -1,4 +1,5 @@
 import { isAbsolute } from 'node:path';
+import { byteSize } from '../../kernel/byte-size.ts';
 import { reasonOf } from '../../kernel/errors/failure.ts';
 import { freeBytes } from '../../storage/fs/free-space.ts';
 import { parseLocation } from '../../storage/open.ts';
@@ -51,7 +52,7 @@ async function freeSpace(app: App): Promise<Finding | undefined> {
   if (place.scheme !== 'file' || !isAbsolute(place.directory)) return undefined;
   try {
     const free = await freeBytes(place.directory);
-    const message = `${(free / gibibyte).toFixed(1)} GiB free`;
+    const message = `${byteSize(free)} free`;
     if (free >= gibibyte) return { check: 'free space', level: 'ok', message };
     return {
       check: 'free space',

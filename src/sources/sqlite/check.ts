@@ -1,5 +1,6 @@
-import { access, constants, statfs } from 'node:fs/promises';
+import { access, constants, stat, statfs } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { byteSize } from '../../kernel/byte-size.ts';
 import { isFailure, type HoldfastError } from '../../kernel/errors/failure.ts';
 import { plural } from '../../kernel/plural.ts';
 import type { Finding } from '../port.ts';
@@ -29,9 +30,12 @@ export async function checkSqlite(options: SqliteBackupOptions, signal: AbortSig
   }
   const bytes = readable.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
   if (readable.length > 0) {
-    const message = `${plural(readable.length, 'database')}, ${mebibytes(bytes)}`;
+    const sizes = await Promise.all(readable.map(sizesOf));
+    const logs = sizes.reduce((sum, { log }) => sum + log, 0);
+    const withLogs = logs === 0 ? '' : ` and ${byteSize(logs)} in logs (-wal)`;
+    const message = `${plural(readable.length, 'database')}, ${byteSize(bytes)}${withLogs}`;
     findings.push({ check: 'databases', level: 'ok', message });
-    findings.push(await roomFor(readable, options.temporaryDirectory));
+    findings.push(await roomFor(sizes, options.temporaryDirectory));
   }
   return findings;
 }
@@ -49,12 +53,12 @@ async function problemOf({ file, path }: Found): Promise<HoldfastError | null> {
 }
 
 /** A database in use is copied before it is read. */
-async function roomFor(databases: readonly Found[], directory: string): Promise<Finding> {
-  const needed = Math.max(...databases.map(({ sizeBytes }) => sizeBytes));
+async function roomFor(databases: readonly Sizes[], directory: string): Promise<Finding> {
+  const needed = Math.max(...databases.map(({ main, log }) => main + log));
   const { bavail, bsize } = await statfs(directory, { bigint: true });
   const free = Number(bavail * bsize);
   const check = 'temporary directory';
-  const message = `${directory} has ${mebibytes(free)} free; the largest database needs ${mebibytes(needed)} for a copy when it is in use`;
+  const message = `${directory} has ${byteSize(free)} free; the largest database needs ${byteSize(needed)} for a copy when it is in use`;
   if (free > needed) return { check, level: 'ok', message };
   const mend = 'free some space there, or set temp_directory to a directory with more';
   return { check, level: 'error', message, mend, code: 'HF-5109' };
@@ -64,6 +68,13 @@ function finding(check: string, level: Finding['level'], error: HoldfastError): 
   return { check, level, message: error.message, mend: error.hint, code: error.code };
 }
 
-function mebibytes(bytes: number): string {
-  return `${Math.ceil(bytes / 1024 / 1024)} MiB`;
+interface Sizes {
+  readonly main: number;
+  /** Of what was written and has not been moved into the database yet: a young one may have most of its data there. */
+  readonly log: number;
+}
+
+async function sizesOf({ file, sizeBytes }: Found): Promise<Sizes> {
+  const { size } = await stat(`${file}-wal`).catch(() => ({ size: 0 }));
+  return { main: sizeBytes, log: size };
 }
