@@ -1,3 +1,4 @@
+import { ByteMeter, type Measured } from '../app/byte-meter.ts';
 import type { TaskProgress } from '../app/observer.ts';
 import type { Clock } from '../kernel/clock.ts';
 import { bytes, duration } from './format.ts';
@@ -5,8 +6,6 @@ import { bytes, duration } from './format.ts';
 const redrawMs = 100;
 const lineMs = 10_000;
 const jsonMs = 1000;
-/** The rate is that of about so many last milliseconds. */
-const rateWindowMs = 5000;
 
 export interface ProgressSinks {
   /** Redrawn in place; absent where there is no screen. */
@@ -20,24 +19,20 @@ export interface ProgressSinks {
 /** Shows how far one task is: to a screen often, to a log now and then. */
 export class CommandProgress implements TaskProgress {
   readonly #title: string;
-  readonly #clock: Clock;
+  readonly #meter: ByteMeter;
   readonly #sinks: ProgressSinks;
-  readonly #startedMs: number;
   #phase = '';
-  #done = 0;
-  #total = 0;
+  #started = false;
   #stored: number | undefined;
-  #samples: { readonly atMs: number; readonly done: number }[] = [];
   #shownMs = Number.NEGATIVE_INFINITY;
   #lineMs: number;
   #jsonMs = Number.NEGATIVE_INFINITY;
 
   constructor(title: string, clock: Clock, sinks: ProgressSinks) {
     this.#title = title;
-    this.#clock = clock;
+    this.#meter = new ByteMeter(clock);
     this.#sinks = sinks;
-    this.#startedMs = this.#nowMs();
-    this.#lineMs = this.#startedMs;
+    this.#lineMs = this.#meter.nowMs();
   }
 
   phase(text: string): void {
@@ -47,12 +42,13 @@ export class CommandProgress implements TaskProgress {
   }
 
   total(count: number): void {
-    this.#total += count;
+    this.#meter.expect(count);
     this.#show(false);
   }
 
   advance(count: number): void {
-    this.#done += count;
+    this.#started ||= count > 0;
+    this.#meter.add(count);
     this.#show(false);
   }
 
@@ -65,70 +61,49 @@ export class CommandProgress implements TaskProgress {
   }
 
   #show(changed: boolean): void {
-    const now = this.#nowMs();
-    if (this.#sinks.screen !== undefined && (changed || now - this.#shownMs >= redrawMs)) {
+    const now = this.#meter.nowMs();
+    const { screen, lines, json } = this.#sinks;
+    if (screen !== undefined && (changed || now - this.#shownMs >= redrawMs)) {
       this.#shownMs = now;
-      this.#sinks.screen(this.#line(now));
+      screen(this.#line());
     }
-    if (this.#sinks.lines !== undefined && now - this.#lineMs >= lineMs) {
+    if (lines !== undefined && now - this.#lineMs >= lineMs) {
       this.#lineMs = now;
-      this.#sinks.lines(`${this.#line(now)}\n`);
+      lines(`${this.#line()}\n`);
     }
-    if (this.#sinks.json !== undefined && now - this.#jsonMs >= jsonMs && this.#done > 0) {
+    if (json !== undefined && now - this.#jsonMs >= jsonMs && this.#started) {
       this.#jsonMs = now;
-      this.#sinks.json(this.#event(now));
+      json(this.#event(this.#meter.measure()));
     }
   }
 
-  #event(now: number): Readonly<Record<string, unknown>> {
-    const rate = this.#rate(now);
+  #event(measured: Measured): Readonly<Record<string, unknown>> {
     return {
       type: 'progress',
       task: this.#title,
       phase: this.#phase,
-      bytes_done: this.#done,
-      bytes_total: this.#total === 0 ? null : this.#total,
+      bytes_done: measured.bytesDone,
+      bytes_total: measured.bytesTotal,
       bytes_new: this.#stored ?? null,
-      bytes_per_second: Math.round(rate),
-      eta_seconds: this.#etaSeconds(rate) ?? null,
-      elapsed_ms: Math.round(now - this.#startedMs),
+      bytes_per_second: measured.bytesPerSecond,
+      eta_seconds: measured.etaSeconds,
+      elapsed_ms: measured.elapsedMs,
     };
   }
 
-  #line(now: number): string {
+  #line(): string {
     const parts = [this.#title];
-    if (this.#done > 0) {
-      const rate = this.#rate(now);
-      const eta = this.#etaSeconds(rate);
+    if (this.#started) {
+      const { bytesDone: done, bytesTotal, bytesPerSecond, etaSeconds } = this.#meter.measure();
+      const total = bytesTotal ?? 0;
       // The total is an estimate; what was read may be more.
-      parts.push(
-        this.#total > this.#done ? `${bytes(this.#done)} of about ${bytes(this.#total)}` : bytes(this.#done),
-      );
-      parts.push(`${bytes(rate)}/s`);
-      if (eta !== undefined) parts.push(`about ${duration(eta * 1000)} left`);
-      if (this.#stored !== undefined) parts.push(newOf(this.#stored, this.#done));
+      parts.push(total > done ? `${bytes(done)} of about ${bytes(total)}` : bytes(done));
+      parts.push(`${bytes(bytesPerSecond)}/s`);
+      if (etaSeconds !== null) parts.push(`about ${duration(etaSeconds * 1000)} left`);
+      if (this.#stored !== undefined) parts.push(newOf(this.#stored, done));
     }
     if (this.#phase !== '') parts.push(this.#phase);
     return parts.join(' · ');
-  }
-
-  #rate(now: number): number {
-    const last = this.#samples.at(-1);
-    if (last === undefined || now - last.atMs >= redrawMs)
-      this.#samples.push({ atMs: now, done: this.#done });
-    this.#samples = this.#samples.filter(({ atMs }) => now - atMs <= rateWindowMs);
-    const [first] = this.#samples;
-    const since = first === undefined || first.atMs === now ? { atMs: this.#startedMs, done: 0 } : first;
-    return now === since.atMs ? 0 : ((this.#done - since.done) / (now - since.atMs)) * 1000;
-  }
-
-  #etaSeconds(rate: number): number | undefined {
-    if (rate <= 0 || this.#total <= this.#done) return undefined;
-    return Math.round((this.#total - this.#done) / rate);
-  }
-
-  #nowMs(): number {
-    return Number(this.#clock.monotonicNs() / 1_000_000n);
   }
 }
 
