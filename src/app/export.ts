@@ -4,7 +4,8 @@ import { homedir } from 'node:os';
 import { isAbsolute, join, resolve } from 'node:path';
 import type { Manifest } from '../contract/manifest.ts';
 import { failure, reasonOf } from '../kernel/errors/failure.ts';
-import { mendOf } from '../operations/export-file.ts';
+import { removeLeftBehind } from '../kernel/left-behind.ts';
+import { mendOf, partialNames } from '../operations/export-file.ts';
 import { alreadyThere, exportBackup, type NamedItem, type WrittenFile } from '../operations/export.ts';
 import { restoreContext } from '../operations/restore.ts';
 import type { Repository } from '../repository/repository.ts';
@@ -106,11 +107,12 @@ async function write(
   { force, running }: ExportOptions & { readonly running: Running },
 ): Promise<readonly WrittenFile[]> {
   await makeDirectory(directory);
+  await removeLeftBehind(directory, partialNames, app.machine.clock.now());
   const exportedAt = new Date(app.machine.clock.now()).toISOString();
   const files = await exportBackup(repository, manifest, named, {
     ...running,
     directory,
-    token: randomBytes(6).toString('hex'),
+    token: `${process.pid}-${randomBytes(6).toString('hex')}`,
     replace: force === true,
     describe: (file, all) => description(manifest, file, all, exportedAt),
   });

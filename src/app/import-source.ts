@@ -85,13 +85,14 @@ function nameFrom(path: string): string {
 export function sourceOf(app: App, file: ImportFile): BackupSource {
   const { path, shown, gzip, source: name, kind, globals } = file;
   const temporaryDirectory = app.directories.temp;
+  const now = (): number => app.machine.clock.now();
   if (file.format === 'dump')
     return { name, kind, backup: (context) => importDumpFile({ path, shown, gzip, globals }, context) };
   if (file.format === 'tar')
     return {
       name,
       kind,
-      backup: (context) => importTarFile({ path, shown, gzip, temporaryDirectory }, context),
+      backup: (context) => importTarFile({ path, shown, gzip, temporaryDirectory, now }, context),
     };
   if (file.format === 'db') {
     const options = {
@@ -100,7 +101,7 @@ export function sourceOf(app: App, file: ImportFile): BackupSource {
       lockWaitMs,
       temporaryDirectory,
       randomHex: (count: number) => randomBytes(count).toString('hex'),
-      now: () => app.machine.clock.now(),
+      now,
     };
     return { name, kind, backup: (context) => importSqliteFile(options, context) };
   }

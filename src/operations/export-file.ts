@@ -3,6 +3,9 @@ import { link, open, rename, rm, unlink, type FileHandle } from 'node:fs/promise
 import { dirname, join } from 'node:path';
 import { failure, isFailure, reasonOf } from '../kernel/errors/failure.ts';
 
+/** Of files that are not complete, with the id of the process in front of the rest of the token. */
+export const partialNames = /^\..+\.partial-(\d+)-[0-9a-f]+$/s;
+
 const bufferBytes = 1_048_576;
 
 /** A file under a name of its own until it is complete. What is not published is removed. */
@@ -24,7 +27,7 @@ export class PartialFile implements AsyncDisposable {
     this.#handle = handle;
   }
 
-  /** `token` tells it from what others write at the same time. */
+  /** `token` tells it from what others write at the same time: the id of our process, `-`, hexadecimal digits. */
   static async create(directory: string, name: string, token: string): Promise<PartialFile> {
     const path = join(directory, name);
     const temporary = join(directory, `.${name}.partial-${token}`);

@@ -29,7 +29,7 @@ export interface WrittenFile extends NamedItem, FileFacts {}
 export interface ExportOptions extends OperationContext {
   /** Is there. */
   readonly directory: string;
-  /** Hexadecimal digits that no other process has. */
+  /** The id of our process, `-`, and hexadecimal digits that no other has. */
   readonly token: string;
   /** Files of these names may be replaced. */
   readonly replace: boolean;

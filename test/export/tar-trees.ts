@@ -54,7 +54,7 @@ export async function describeTree(tree: string): Promise<string> {
 export async function imported(path: string, gzip: boolean, temporaryDirectory: string) {
   const memory = new MemoryBackup();
   const outcome = await importTarFile(
-    { path, gzip, shown: 'archive', temporaryDirectory },
+    { path, gzip, shown: 'archive', temporaryDirectory, now: Date.now },
     memory.backupContext(),
   );
   return { memory, ...outcome };

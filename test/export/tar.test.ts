@@ -200,7 +200,13 @@ describe('tar files', () => {
     const controller = new AbortController();
     const memory = new MemoryBackup();
     memory.interrupt = () => controller.abort(new Error('stopped'));
-    const options = { path: at('in.tar'), gzip: false, shown: 'in.tar', temporaryDirectory: at('temporary') };
+    const options = {
+      path: at('in.tar'),
+      gzip: false,
+      shown: 'in.tar',
+      temporaryDirectory: at('temporary'),
+      now: Date.now,
+    };
     await assert.rejects(
       importTarFile(options, memory.backupContext({ signal: controller.signal })),
       /stopped/,

@@ -149,7 +149,8 @@ test('copies that a killed process has left are removed after a day, and no othe
     writeFileSync(join(one, 'copy.db'), 'data');
   }
   const before = Date.now() / 1000 - 100_000;
-  for (const one of [old, alive]) utimesSync(one, before, before);
+  for (const one of [old, alive])
+    for (const path of [join(one, 'copy.db'), one]) utimesSync(path, before, before);
   await backUp(new MemoryBackup(), where.temporary, [file]);
   assert.deepEqual(
     [old, young, alive].map((one) => existsSync(one)),

@@ -2,6 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pathText } from '../../../kernel/byte-path.ts';
 import { failure } from '../../../kernel/errors/failure.ts';
+import { removeLeftBehind } from '../../../kernel/left-behind.ts';
 import { plural } from '../../../kernel/plural.ts';
 import type { BackupContext, BackupOutcome } from '../../port.ts';
 import { importTarModule, type ImportTarInput } from './import-task.ts';
@@ -13,8 +14,10 @@ import { topPath } from '../path-order.ts';
 export interface TarImportOptions extends Omit<ImportTarInput, 'table'> {
   /** For the table of what is in it. */
   readonly temporaryDirectory: string;
+  readonly now: () => number;
 }
 
+const temporaryNames = /^holdfast-import-(\d+)-[A-Za-z0-9]{6}$/;
 const linksInMemory = 100_000;
 
 /** Makes a backup of kind `files` of a tar file. Throws `import_*`. */
@@ -22,8 +25,9 @@ export async function importTarFile(
   options: TarImportOptions,
   context: BackupContext,
 ): Promise<BackupOutcome> {
-  const { temporaryDirectory, path, gzip, shown } = options;
-  const directory = await mkdtemp(join(temporaryDirectory, 'holdfast-import-'));
+  const { temporaryDirectory, path, gzip, shown, now } = options;
+  await removeLeftBehind(temporaryDirectory, temporaryNames, now());
+  const directory = await mkdtemp(join(temporaryDirectory, `holdfast-import-${process.pid}-`));
   try {
     const file = join(directory, 'names');
     context.progress.phase(`reading ${shown}`);
