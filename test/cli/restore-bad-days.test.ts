@@ -204,7 +204,12 @@ describe('a restore on a bad day', () => {
     );
     assert.match(owners, /hint: .* --no-owner --no-privileges/);
     const without = ['--no-owner', '--no-privileges'];
-    await fails(clerk('not_theirs'), 4, 'HF-5043', without);
+    const theirs = await fails(clerk('not_theirs'), 4, 'HF-5043', without);
+    assert.match(theirs, /it may make nothing in the schema public, for the database belongs to postgres\n/);
+    assert.match(
+      theirs,
+      /hint: .*ALTER DATABASE not_theirs OWNER TO clerk; .*createdb -O clerk not_theirs\n/,
+    );
     const tables = `SELECT count(*) FROM pg_class WHERE relnamespace = 'public'::regnamespace`;
     assert.equal(await server.psql(tables, 'not_theirs'), '0');
     const ran = await restoreTo(clerk('theirs'), ...without);

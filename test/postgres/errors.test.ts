@@ -54,11 +54,21 @@ describe('a backup that cannot be made says why', () => {
   it('the password is wrong, or there is none', async () => {
     await assert.rejects(
       takeBackup(server.url('shop', 'postgres', 'not the one')),
-      failing('postgres_password', ({ exitCode }) => assert.equal(exitCode, 4)),
+      failing('postgres_password', ({ exitCode, hint }) => {
+        assert.equal(exitCode, 4);
+        assert.match(hint, /~\/\.pgpass/);
+      }),
     );
     await assert.rejects(
       takeBackup(`postgres://postgres@127.0.0.1:${server.port}/shop`),
-      failing('postgres_password'),
+      failing('postgres_password_missing', ({ exitCode, message, hint }) => {
+        assert.equal(exitCode, 4);
+        assert.match(message, /asks for the password of postgres, and none was given$/);
+        assert.ok(
+          hint.endsWith(` ~/.pgpass (mode 0600): 127.0.0.1:${server.port}:*:postgres:PASSWORD`),
+          hint,
+        );
+      }),
     );
   });
 

@@ -22,9 +22,9 @@ export const postgresErrors = defineErrors({
     kind: 'refused',
     retryable: false,
     message: 'PostgreSQL at {server} refused the password of {user}',
-    hint: 'check the user and the password in the URL (special characters must be percent-encoded), or set PGPASSWORD or password_file',
+    hint: 'check the user, and the password where it comes from: the URL (special characters must be percent-encoded), password_file, PGPASSWORD or ~/.pgpass',
     explain:
-      'The server asked for a password and did not accept the one given, or none was given. Nothing was changed.',
+      'The server asked for a password and did not accept the one it was given. The first that there is counts: of the URL or the source (`password`, `password_file`), of PGPASSWORD, of the first line of `~/.pgpass` (or PGPASSFILE) that fits. Nothing was changed.',
   },
   postgres_database_missing: {
     code: 'HF-5004',
@@ -302,9 +302,9 @@ export const postgresErrors = defineErrors({
     kind: 'refused',
     retryable: false,
     message: 'user {user} may not restore into database {database}: {reason}',
-    hint: 'restore as a superuser or as a member of every owner (GRANT the owner TO {role}); or without owners and grants: --no-owner --no-privileges',
+    hint: '{mend}',
     explain:
-      'The user may not make an object, give it to its owner, or grant something. Known beforehand, it is refused before anything is done; else what had been done was taken back. The target is as it was.',
+      'In a database that another role made without naming this user as its owner (`createdb` without `-O`), nothing can be made in the schema `public`: make the user its owner. Else restore as a superuser or a member of every owner, or without owners and grants (`--no-owner --no-privileges`). The user may not make an object, give it to its owner, or grant something. Known beforehand, it is refused before anything is done; else what had been done was taken back. The target is as it was.',
   },
   postgres_restore_target: {
     code: 'HF-5044',
@@ -341,5 +341,14 @@ export const postgresErrors = defineErrors({
     hint: 'free space there, or name another directory: temp_directory in the configuration, or TMPDIR',
     explain:
       'Lists and tables of contents are handed to pg_restore as files. What the restore had made was taken back; the target is as it was.',
+  },
+  postgres_password_missing: {
+    code: 'HF-5048',
+    kind: 'refused',
+    retryable: false,
+    message: 'PostgreSQL at {server} asks for the password of {user}, and none was given',
+    hint: 'set PGPASSWORD or password_file, or write this line into ~/.pgpass (mode 0600): {line}',
+    explain:
+      'The server wants a password, and neither the URL nor the source (`password`, `password_file`) nor PGPASSWORD has one, nor a line of `~/.pgpass` (or PGPASSFILE) for this host, port, database and user. That file is passed over when others can read it. Nothing was changed.',
   },
 });

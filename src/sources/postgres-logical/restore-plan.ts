@@ -3,7 +3,7 @@ import type { RestoreContext } from '../port.ts';
 import { isListed } from './archive/phases.ts';
 import type { TocEntry } from './archive/toc.ts';
 import type { DatabaseMetadata } from './metadata.ts';
-import { quoteIdentifier } from './names.ts';
+import { quoteIdentifier, readableIdentifier } from './names.ts';
 import { chooseDatabase, loadArchive, loadGlobals, readMetadata } from './restore-archive.ts';
 import { parseGlobals, withoutPassword } from './restore-globals.ts';
 import type { PlannedTable, PostgresRestoreOptions, RestoreMode, RestorePlan } from './restore-options.ts';
@@ -11,6 +11,7 @@ import {
   availableExtensions,
   checkTargetName,
   contentsOf,
+  ownerWhoKeepsPublic,
   existsInTarget,
   knowsLocale,
   leftoverDatabases,
@@ -21,6 +22,7 @@ import {
   openTarget,
 } from './restore-target.ts';
 import { selectEntries } from './selection.ts';
+import { mendOwners } from './server-errors.ts';
 import type { Session } from './session.ts';
 import { rolesIn, splitStatements } from './sql-statements.ts';
 import { findWiden } from './stdio-buffers.ts';
@@ -287,6 +289,7 @@ class Planning {
     mode: RestoreMode,
     rolesToCreate: readonly string[],
   ): Promise<void> {
+    await this.#checkPublic(entries, mode);
     if (this.#options.noOwner === true) return;
     const owned = entries.filter(isGivenToOwner);
     const owners = new Set(owned.map(({ owner }) => owner));
@@ -305,10 +308,23 @@ class Planning {
       throw this.#mayNot(`it is no member of the owner of the database: ${owner}`);
   }
 
-  #mayNot(reason: string): Error {
+  /** In a database that exists, its owner, or who was given the right, may make something in the schema public. */
+  async #checkPublic(entries: readonly TocEntry[], mode: RestoreMode): Promise<void> {
+    if (mode !== 'fill' && mode !== 'add') return;
+    if (!entries.some((entry) => entry.schema === 'public' && isGivenToOwner(entry))) return;
+    const owner = await ownerWhoKeepsPublic(this.#session);
+    if (owner === undefined) return;
     const { user, database } = this.#options.target;
-    const role = quoteIdentifier(user);
-    return failure('postgres_restore_permission', { user, role, database, reason });
+    const [name, role] = [readableIdentifier(database), readableIdentifier(user)];
+    throw this.#mayNot(
+      `it may make nothing in the schema public, for the database belongs to ${owner}`,
+      `make it the owner, as a superuser or ${owner}: ALTER DATABASE ${name} OWNER TO ${role}; a new one for it: createdb -O ${role} ${name}`,
+    );
+  }
+
+  #mayNot(reason: string, mend = mendOwners(this.#options.target.user)): Error {
+    const { user, database } = this.#options.target;
+    return failure('postgres_restore_permission', { user, database, reason, mend });
   }
 
   /** True when the tablespaces of the backup are not all there, and everything goes into the default one. */

@@ -142,6 +142,16 @@ export async function mayCreateDatabase(session: Session): Promise<boolean> {
   return row?.may ?? false;
 }
 
+/** The owner of the database, when this user is not and may make nothing in its schema public; else undefined. */
+export async function ownerWhoKeepsPublic(session: Session): Promise<string | undefined> {
+  const [row] = await session.query<{ owner: string }>(
+    `SELECT pg_catalog.pg_get_userbyid(d.datdba) AS owner FROM pg_catalog.pg_database d, pg_catalog.pg_namespace n
+      WHERE d.datname = pg_catalog.current_database() AND n.nspname = 'public'
+        AND NOT pg_catalog.pg_has_role(d.datdba, 'USAGE') AND NOT pg_catalog.has_schema_privilege(n.oid, 'CREATE')`,
+  );
+  return row?.owner;
+}
+
 /** Databases that an interrupted restore left behind and nobody is connected to. */
 export async function leftoverDatabases(session: Session): Promise<string[]> {
   const rows = await session.query<{ name: string }>(

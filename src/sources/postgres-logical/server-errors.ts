@@ -10,6 +10,8 @@ export interface ServerSetting {
   readonly user: string;
   readonly database: string;
   readonly password: Secret | undefined;
+  /** None was given, nor found in the password file. */
+  readonly passwordMissing?: boolean | undefined;
   /** How long locks were waited for; for the message only. */
   readonly lockWaitMs?: number | undefined;
 }
@@ -106,7 +108,7 @@ function fromSqlState(code: string, text: string, setting: ServerSetting): Holdf
   const reason = scrub(text, setting.password);
   switch (code) {
     case '28P01':
-      return failure('postgres_password', { server, user });
+      return passwordFailure(text, setting);
     case '28000':
       return failure('postgres_hba', { server, user, reason });
     case '55000':
@@ -150,7 +152,7 @@ function fromMessage(text: string, setting: ServerSetting): HoldfastError | unde
       text,
     )
   ) {
-    return failure('postgres_password', { server, user });
+    return passwordFailure(text, setting);
   }
   if (/no pg_hba\.conf entry|pg_hba\.conf rejects/.test(text))
     return failure('postgres_hba', { server, user, reason });
@@ -194,6 +196,18 @@ function fromMessage(text: string, setting: ServerSetting): HoldfastError | unde
   if (/No space left on device|could not extend file|disk full/i.test(text))
     return failure('postgres_disk_full', { server, reason });
   return undefined;
+}
+
+function passwordFailure(text: string, setting: ServerSetting): HoldfastError {
+  const { server, user } = setting;
+  const isMissing =
+    setting.passwordMissing === true || /no password supplied|password must be a string/i.test(text);
+  if (!isMissing) return failure('postgres_password', { server, user });
+  const [, host = '', port = '5432'] = hostAndPort(server) ?? [];
+  // In that file a socket goes by localhost, and a colon has a backslash before it.
+  const name = host.startsWith('/') ? 'localhost' : host.replaceAll(':', String.raw`\:`);
+  const role = user.replaceAll(/[\\:]/g, String.raw`\$&`);
+  return failure('postgres_password_missing', { server, user, line: `${name}:${port}:*:${role}:PASSWORD` });
 }
 
 function fromToolText(tool: string, text: string, setting: ServerSetting): HoldfastError | undefined {
@@ -244,10 +258,15 @@ function fromRestoreText(text: string, setting: ServerSetting): HoldfastError | 
   if (refused === undefined) return undefined;
   return failure('postgres_restore_permission', {
     user,
-    role: quoteIdentifier(user),
     database,
     reason: scrub(refused, setting.password),
+    mend: mendOwners(user),
   });
+}
+
+/** What to do when objects cannot be given to their owners. */
+export function mendOwners(user: string): string {
+  return `restore as a superuser or as a member of every owner (GRANT the owner TO ${quoteIdentifier(user)}); or without owners and grants: --no-owner --no-privileges`;
 }
 
 function permission(text: string, setting: ServerSetting): HoldfastError {
@@ -312,8 +331,12 @@ function lockTimeout(object: string, setting: ServerSetting): HoldfastError {
 
 /** What to give pg_isready. */
 export function isreadyArguments(setting: ServerSetting): string {
-  const match = /^\[?(.*?)\]?(?::|\/\.s\.PGSQL\.)(\d+)$/.exec(setting.server);
+  const match = hostAndPort(setting.server);
   return match === null ? '' : `-h ${match[1] ?? ''} -p ${match[2] ?? ''}`;
+}
+
+function hostAndPort(server: string): RegExpExecArray | null {
+  return /^\[?(.*?)\]?(?::|\/\.s\.PGSQL\.)(\d+)$/.exec(server);
 }
 
 function firstMatch(text: string, pattern: RegExp): string | undefined {

@@ -205,16 +205,20 @@ async function connectClient(
   const local = host.host.startsWith('/');
   const tries: (false | ConnectionOptions)[] = local ? [false] : await tlsTries(parameters, host.host);
   let last: unknown;
+  const { user, database, password } = parameters;
+  let passwordMissing = false;
+  const fromFile = async (): Promise<string> => {
+    const found = await passwordFromFile({ ...host, user, database });
+    passwordMissing = found === undefined;
+    return found as string; // Without one pg goes on, too, although its types want a string.
+  };
   for (const ssl of tries) {
-    const { user, database, password } = parameters;
     const client = new pg.Client({
       host: host.host,
       port: host.port,
       user,
       database,
-      // Without one pg goes on, too, although its types want a string.
-      password:
-        password?.reveal() ?? (async () => (await passwordFromFile({ ...host, user, database })) as string),
+      password: password?.reveal() ?? fromFile,
       ssl,
       application_name: 'holdfast',
       connectionTimeoutMillis: parameters.connectTimeoutSeconds * 1000,
@@ -238,7 +242,7 @@ async function connectClient(
       if (ssl === false || !/does not support SSL/.test(error instanceof Error ? error.message : '')) break;
     }
   }
-  throw serverFailure(last, setting);
+  throw serverFailure(last, { ...setting, passwordMissing });
 }
 
 async function tlsTries(
