@@ -252,9 +252,7 @@ describe('without a passphrase and without a terminal', () => {
     assert.equal((await box.run(['list', '--repo', 'r'])).code, 0);
     assert.equal((await box.run(['init', '--repo', 'r', '--no-encryption'])).code, 0);
     await box.run(['init', '--repo', 'e'], { env: { HOLDFAST_PASSPHRASE: passphrase } });
-    const opposite = await box.run(['init', '--repo', 'e', '--no-encryption'], {
-      env: { HOLDFAST_PASSPHRASE: passphrase },
-    });
+    const opposite = await box.run(['init', '--repo', 'e', '--no-encryption']);
     assert.equal(opposite.code, 7);
     assert.match(opposite.stderr, /error\[HF-1122\]/);
   });
