@@ -2,7 +2,7 @@ import type { AppContext, Outcome } from '../app/compose.ts';
 import type { Machine } from '../app/machine.ts';
 import type { Observer } from '../app/observer.ts';
 import { exitCodes, type ErrorKind } from '../kernel/errors/define.ts';
-import { asFailure, failure, type HoldfastError } from '../kernel/errors/failure.ts';
+import { asFailure, failure, isFailure, type HoldfastError } from '../kernel/errors/failure.ts';
 import { errorText, noticeText, shownError } from './error-text.ts';
 import { Output } from './output.ts';
 import { CommandProgress } from './progress.ts';
@@ -78,7 +78,8 @@ export class Face implements Observer {
   /** Shows an error and answers its exit code. */
   fail(error: unknown): number {
     const { signal } = this.#controller;
-    const shown = asFailure(signal.aborted ? signal.reason : error);
+    const tellsMore = isFailure(error, 'restore_not_undone');
+    const shown = asFailure(signal.aborted && !tellsMore ? signal.reason : error);
     this.#output.transient('');
     if (this.options.json) {
       if (this.options.longRunning) this.#output.json({ type: 'error', error: shown.toJSON() });

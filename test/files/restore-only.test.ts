@@ -159,7 +159,7 @@ test('into a target that is not empty: chosen paths go to their places, the rest
   chmodSync(join(target, 'a/b'), 0o755);
 });
 
-test('what is there already is refused; with force it is kept beside', async () => {
+test('what is there already is refused; with force it is kept in a directory beside the target', async () => {
   await using work = await tempDirectory();
   const memory = await writtenBackup(tree);
   const target = await liveTarget(work.path);
@@ -172,15 +172,29 @@ test('what is there already is refused; with force it is kept beside', async () 
   );
   assert.deepEqual(await snapshot(target), before);
   const { warnings, replaced } = await restoreTo(memory, target, { only: ['a/one.txt', 'a/b'], force: true });
-  const mark = '.holdfast-replaced-20261121T143005Z';
-  assert.deepEqual(warnings, [
-    `what was at ${target}/a/b is kept as ${target}/a/b${mark}`,
-    `what was at ${target}/a/one.txt is kept as ${target}/a/one.txt${mark}`,
-  ]);
-  assert.equal(replaced, null);
-  assert.equal(readFileSync(join(target, `a/one.txt${mark}`), 'utf8'), 'old');
+  const kept = `${target}.holdfast-replaced-20261121T143005Z`;
+  assert.equal(replaced, kept);
+  assert.deepEqual(warnings, [`what was at 2 paths is kept in ${kept}, under the same path`]);
+  assert.deepEqual(await names(kept), ['a', 'a/b', 'a/one.txt']);
+  assert.equal(lstatSync(kept).mode & 0o7777, 0o700);
+  assert.equal(readFileSync(join(kept, 'a/one.txt'), 'utf8'), 'old');
   assert.equal(readFileSync(join(target, 'a/one.txt'), 'utf8'), 'content of a/one.txt');
-  assert.ok(lstatSync(join(target, `a/b${mark}`)).isDirectory());
+  assert.ok(lstatSync(join(kept, 'a/b')).isDirectory());
+  assert.deepEqual(await names(target), [
+    'a',
+    'a/b',
+    'a/b/deep.txt',
+    'a/b/link',
+    'a/b/other',
+    'a/mine',
+    'a/one.txt',
+  ]);
+  const again = await restoreTo(memory, target, { only: ['a/one.txt'], force: true });
+  assert.equal(again.replaced, `${kept}-2`);
+  assert.deepEqual(again.warnings, [
+    `what was at ${target}/a/one.txt is kept in ${kept}-2, under the same path`,
+  ]);
+  assert.deepEqual(readdirSync(work.path).length, 3);
 });
 
 test('links in the target are not followed', async () => {

@@ -111,7 +111,7 @@ function sayFiles(
   }
   const compared = restored.checked > 0 ? `, ${plural(restored.checked, 'file')} read back and equal` : '';
   face.say(`restored ${what}${compared}, in ${duration(took)}\n`);
-  if (restored.replaced !== null) tellKept(face, restored.target, restored.replaced);
+  if (restored.replaced !== null && plan.mode !== 'add') tellKept(face, restored.target, restored.replaced);
 }
 
 /** Somebody has to look after it: it takes room. */

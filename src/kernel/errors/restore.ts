@@ -44,4 +44,13 @@ export const restoreErrors = defineErrors({
     explain:
       'What a restore writes is read back and compared. The restore was given up, and what it had written was removed.',
   },
+  restore_not_undone: {
+    code: 'HF-4006',
+    kind: 'failed',
+    retryable: false,
+    message: 'the restore to {target} was given up, and not all of it was undone: {left}',
+    hint: 'look at what is named; what was there before can be moved back from where it is kept',
+    explain:
+      'A restore that fails or is stopped while it puts things in their places takes them back, except what was changed meanwhile, by a program that uses the target say: that stays where it is. What was there before is kept under the name that is told. Everything else is as it was.',
+  },
 });

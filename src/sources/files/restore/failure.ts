@@ -27,6 +27,10 @@ const words: Readonly<Record<string, readonly [reason: string, mend: string]>> =
   EXDEV: ['it is on another file system than the target', 'restore to a place of its own'],
   EBUSY: ['it is in use', 'restore to another place'],
   ENOENT: ['it was taken away meanwhile', 'make sure that nothing else changes the target, and run it again'],
+  ENOTEMPTY: [
+    'something came to its place meanwhile',
+    'make sure that nothing else restores to that place, and run it again',
+  ],
   EMFILE: ['too many files are open', 'raise the limit (ulimit -n), or use fewer --jobs'],
 };
 

@@ -17,6 +17,11 @@ export function shownLocation(base: string, path: string): string {
   return path === '.' ? base : `${base}/${path}`;
 }
 
+/** A directory in bytes, for names to be put behind it. */
+export function withSlash(directory: Buffer): Buffer {
+  return directory.at(-1) === 0x2f ? directory : Buffer.concat([directory, Buffer.from('/')]);
+}
+
 /** The text of something in the file system below `base`, as entries write it. */
 export function entryPath(base: string, name: Uint8Array): string {
   return base === '.' ? pathText(name) : `${base}/${pathText(name)}`;

@@ -11,12 +11,12 @@ import {
   checkRoom,
   checkWritable,
   examineTarget,
-  remains,
   stagingBeside,
   stagingWithin,
   type Target,
   unusable,
 } from './target.ts';
+import { remains } from './remains.ts';
 import { type FileStep, type Step, walk } from './walk.ts';
 
 /** What a restore needs beside what its summary says. */
@@ -87,7 +87,7 @@ export async function makePlan(options: FilesRestoreOptions, context: RestoreCon
     directories: counts.directories,
     links: counts.symlinks + counts.hardlinks,
     bytes: counts.bytes,
-    warnings: [...warningsOf(counts, metadata, options), ...(await warningsOfRemains(target))],
+    warnings: [...warningsOf(counts, metadata, options), ...(await remains(target))],
     work: {
       options,
       target,
@@ -235,12 +235,6 @@ function warningsOf(counts: Counts, { unreadable }: FilesMetadata, { owner }: Fi
       `${plural(counts.withoutRights, 'file')} had setuid or setgid rights and ${counts.withoutRights === 1 ? 'does' : 'do'} not get them, for the owner is another${owner ? '' : ' (--no-owner)'}`,
     );
   return warnings;
-}
-
-async function warningsOfRemains(target: Target): Promise<string[]> {
-  return (await remains(target)).map(
-    (path) => `${path} is left of a restore that was ended; unless one is running, remove it`,
-  );
 }
 
 /** Of what makes the name of a staging directory its own. */

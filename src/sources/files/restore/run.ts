@@ -1,6 +1,6 @@
 import { chmod, lstat, mkdir, readdir, readFile, rmdir } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { isFailure, reasonOf } from '../../../kernel/errors/failure.ts';
+import { failure, isFailure, reasonOf } from '../../../kernel/errors/failure.ts';
 import { plural } from '../../../kernel/plural.ts';
 import type { RestoreContext } from '../../port.ts';
 import { PosixHelper } from '../posix-helper.ts';
@@ -12,7 +12,8 @@ import { writing } from './failure.ts';
 import { Flusher } from './flush.ts';
 import { LinkWriter } from './links.ts';
 import { entryPath, locationBytes, shownLocation } from './location.ts';
-import { Mover, putInPlace, swapIntoPlace } from './place.ts';
+import { Mover, type Replaced } from './mover.ts';
+import { putInPlace, swapIntoPlace } from './place.ts';
 import { type FilesRestoreWork, tokenBytes } from './plan.ts';
 import { isThere, removeTree } from './remove.ts';
 import type { Done, Staging } from './staging.ts';
@@ -26,8 +27,8 @@ export interface RunResult {
   readonly warnings: readonly string[];
 }
 
-/** So many things that made way are named; of the others there is a number. */
-const namedReplaced = 20;
+/** So many things that could not be undone are named; of the others there is a number. */
+const namedLeft = 20;
 
 /** One restore: everything is made under another name, and only in the end gets its own. */
 export class FilesRun {
@@ -128,25 +129,40 @@ export class FilesRun {
   async #place(): Promise<string | null> {
     const { target, within, options } = this.#work;
     const { base } = this.#staging;
-    if (within) await this.#putWithin();
-    else if (target.found === 'full') return await swapIntoPlace(base, target, options.now());
-    else await putInPlace(base, target);
+    if (within) return await this.#putWithin();
+    if (target.found === 'full') return await swapIntoPlace(base, target, options.now());
+    await putInPlace(base, target);
     return null;
   }
 
-  async #putWithin(): Promise<void> {
+  async #putWithin(): Promise<string | null> {
     const { target, options } = this.#work;
-    const mover = new Mover(options.now());
+    const { base } = this.#staging;
+    await using mover = await Mover.open(target, base, options.randomHex(tokenBytes), options.now());
     try {
       await (target.found === 'full' ? this.#moveChosen(mover) : this.#moveAll(mover));
       await mover.flush();
-      await removeTree(Buffer.from(this.#staging.base));
     } catch (error) {
-      await mover.undo();
-      throw error;
+      throw await this.#undone(mover, error);
     }
-    this.#tellReplaced(mover);
+    const { directory, replaced } = await mover.finish();
+    this.#tellReplaced(directory, replaced);
+    await removeTree(Buffer.from(base)).catch((error: unknown) =>
+      this.#warnings.push(`${base} could not be removed, and is of no use any more: ${reasonOf(error)}`),
+    );
     if (target.found === 'empty' && this.#root !== undefined) await this.#sealTarget(this.#root);
+    return directory;
+  }
+
+  /** Undoes what was moved, and gives the error to throw. */
+  async #undone(mover: Mover, error: unknown): Promise<unknown> {
+    const left = await mover.undo();
+    if (left.length === 0) return error;
+    const more = left.length - namedLeft;
+    const named = [...left.slice(0, namedLeft), ...(more > 0 ? [`and ${plural(more, 'path')} more`] : [])];
+    const details = { reason: reasonOf(error), left };
+    const params = { target: this.#work.target.path, left: named.join('; ') };
+    return failure('restore_not_undone', params, { cause: error, details });
   }
 
   async #moveChosen(mover: Mover): Promise<void> {
@@ -173,14 +189,14 @@ export class FilesRun {
     await mover.move(locationBytes(base, path), to, taken, shownLocation(shown, path));
   }
 
-  #tellReplaced(mover: Mover): void {
-    const { replaced } = mover;
-    for (const { path, kept } of replaced.slice(0, namedReplaced))
-      this.#warnings.push(`what was at ${path.toString()} is kept as ${kept.toString()}`);
-    if (replaced.length > namedReplaced)
-      this.#warnings.push(
-        `and ${plural(replaced.length - namedReplaced, 'path')} more, kept in the same way`,
-      );
+  #tellReplaced(directory: string | null, replaced: readonly Replaced[]): void {
+    const [first] = replaced;
+    if (directory === null || first === undefined) return;
+    const what = replaced.length === 1 ? first.path.toString() : plural(replaced.length, 'path');
+    this.#warnings.push(`what was at ${what} is kept in ${directory}, under the same path`);
+    for (const { path, kept } of replaced)
+      if (!kept.toString().startsWith(`${directory}/`))
+        this.#warnings.push(`what was at ${path.toString()} is kept as ${kept.toString()}`);
   }
 
   /** The place itself was there before; it may be somebody else's. All that was asked for is in it by now. */

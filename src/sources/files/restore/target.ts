@@ -1,5 +1,5 @@
 import { constants } from 'node:fs';
-import { access, readdir, readFile, realpath, stat, statfs } from 'node:fs/promises';
+import { access, mkdir, readdir, readFile, realpath, rename, rmdir, stat, statfs } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { failure } from '../../../kernel/errors/failure.ts';
 import { inWords } from './failure.ts';
@@ -16,7 +16,9 @@ export interface Target {
   readonly fixed: string | null;
 }
 
-const restoringMark = '.holdfast-restoring-';
+export const restoringMark = '.holdfast-restoring-';
+export const exchangeMark = '.holdfast-exchange-';
+export const replacingMark = '.holdfast-replacing-';
 const replacedMark = '.holdfast-replaced-';
 /** Names have at most 255 bytes. */
 const nameBytes = 255 - 64;
@@ -153,41 +155,71 @@ export function unusable(target: string, reason: string, mend: string): Error {
 
 /** Where things are put until all are there. */
 export function stagingBeside({ path }: Target, token: string): string {
-  return join(dirname(path), `${shortName(Buffer.from(basename(path))).toString()}${restoringMark}${token}`);
+  return `${beginningOf(path)}${restoringMark}${token}`;
 }
 
 export function stagingWithin({ path }: Target, token: string): string {
   return join(path, `${restoringMark}${token}`);
 }
 
-/** A name beside `path` that is not taken yet, for what was there. `nowMs`: milliseconds since 1970. */
-export async function replacedName(path: Buffer, nowMs: number): Promise<Buffer> {
+/** Where a whole restore is while it changes places with the target; the inode tells later which of the two is there. */
+export function exchangeBeside({ path }: Target, staging: string, inode: bigint): string {
+  const token = staging.slice(staging.lastIndexOf('-') + 1);
+  return `${beginningOf(path)}${exchangeMark}${token}-${inode}`;
+}
+
+/** The same for something that changes places with a chosen path, in a directory of this restore. */
+export function exchangeName(inode: bigint): string {
+  return `${exchangeMark}${inode}`;
+}
+
+/** Where what makes way for chosen paths is kept as long as the restore runs. */
+export function replacingDirectory({ path, fixed }: Target, token: string): string {
+  return fixed === null
+    ? `${beginningOf(path)}${replacingMark}${token}`
+    : join(path, `${replacingMark}${token}`);
+}
+
+/**
+ * Gives a directory a name beside `path` (within, when that ends in a slash) that nothing has, and answers with it.
+ * `nowMs`: milliseconds since 1970.
+ */
+export async function renameToFree(from: Buffer, path: Buffer, nowMs: number): Promise<Buffer> {
   const time = new Date(nowMs).toISOString().replaceAll(/[-:]|\.\d+/g, '');
   const slash = path.lastIndexOf('/') + 1;
   const beginning = Buffer.concat([path.subarray(0, slash), shortName(path.subarray(slash))]);
   for (let count = 1; ; count += 1) {
     const ending = `${replacedMark}${time}${count === 1 ? '' : `-${count}`}`;
     const name = Buffer.concat([beginning, Buffer.from(ending)]);
-    if (!(await isThere(name))) return name;
+    if (await tookName(from, name)) return name;
   }
 }
 
+/** By way of an empty directory, for a rename over one that is empty loses nothing, and others it refuses. */
+async function tookName(from: Buffer, name: Buffer): Promise<boolean> {
+  try {
+    await mkdir(name, { mode: 0o700 });
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
+    throw error;
+  }
+  try {
+    await rename(from, name);
+    return true;
+  } catch (error) {
+    await rmdir(name).catch(() => undefined);
+    if (['ENOTEMPTY', 'EEXIST'].includes((error as NodeJS.ErrnoException).code ?? '')) return false;
+    throw error;
+  }
+}
+
+function beginningOf(path: string): string {
+  return join(dirname(path), shortName(Buffer.from(basename(path))).toString());
+}
+
 /** Cut between characters, where it would become too long with what is added. */
-function shortName(name: Buffer): Buffer {
+export function shortName(name: Buffer): Buffer {
   let end = Math.min(name.length, nameBytes);
   while (end < name.length && end > 0 && ((name[end] ?? 0) & 0xc0) === 0x80) end -= 1;
   return name.subarray(0, end);
-}
-
-/** What restores to this target have left that were killed. */
-export async function remains({ path, found, above }: Target): Promise<string[]> {
-  const beside = dirname(path);
-  const marked = `${shortName(Buffer.from(basename(path))).toString()}${restoringMark}`;
-  const outside = beside === above ? await namesIn(beside, marked) : [];
-  return [...outside, ...(found === 'full' ? await namesIn(path, restoringMark) : [])];
-}
-
-async function namesIn(directory: string, beginning: string): Promise<string[]> {
-  const names = await readdir(directory).catch(() => []);
-  return names.filter((name) => name.startsWith(beginning)).map((name) => join(directory, name));
 }
