@@ -29,6 +29,13 @@ export const importTarModule: TaskModule<ImportTarInput, ImportTarOutput> = {
   exportName: 'importTar',
 };
 
+/** In bytes, as on every file system in use; without the 0 behind it. */
+const longestName = 255;
+const longestPath = 4095;
+/** All bits set stands for nobody in particular. */
+const largestId = 0xff_ff_ff_fe;
+/** Some hundred thousand years: what restores can tell a system. */
+const latestNs = 8_640_000_000_000_000_000_000n;
 const blockBytes = 1_048_576;
 const zeros = Buffer.alloc(blockBytes);
 /** Small contents are stored several at once. */
@@ -79,10 +86,12 @@ class TarImport {
     if (xattrs !== undefined) this.#xattrs = true;
     if (type === 'hardlink') {
       const target = this.#safePath(member.link);
-      // A link to itself is what GNU tar makes of a file that is named twice.
-      if (path.equals(target) || table.link(path, target)) return;
+      // A link to itself is what GNU tar makes of a file that is named twice: then that came before.
+      if (table.link(path, target)) return;
       throw this.#refused(`a hard link to ${pathText(member.link)}, which does not come before it`);
     }
+    const strange = strangeness(member);
+    if (strange !== undefined) throw this.#refused(`${strange} (${pathText(path)})`);
     if (type === 'symlink' && (member.link.length === 0 || member.link.includes(0)))
       throw this.#refused(`a symbolic link ${pathText(path)} that points to nothing`);
     const id = table.add(path, type, metaOf(member));
@@ -163,6 +172,8 @@ class TarImport {
     if (text.startsWith('/')) throw this.#refused(`the absolute name ${pathText(name)}`);
     const parts = text.split('/').filter((part) => part !== '' && part !== '.');
     if (parts.includes('..') || text.includes('\0')) throw this.#refused(`the name ${pathText(name)}`);
+    if (parts.some((part) => part.length > longestName) || text.length > longestPath)
+      throw this.#refused(`a name that is longer than a file system takes (${pathText(name).slice(0, 60)}…)`);
     return Buffer.from(parts.join('/'), 'latin1');
   }
 
@@ -170,6 +181,15 @@ class TarImport {
     const mend = 'unpack it where that does no harm, look at it, and back up the directory';
     return failure('import_unsupported', { file: this.#input.shown, what, mend });
   }
+}
+
+/** Why nobody could make such a file; undefined when one could. */
+function strangeness({ uid, gid, mtime, link }: TarMember): string | undefined {
+  if ([uid, gid].some((id) => !Number.isSafeInteger(id) || id < 0 || id > largestId))
+    return `an owner or group that no system has: ${uid}:${gid}`;
+  if (mtime > latestNs || mtime < -latestNs) return 'a time of modification that no file can have';
+  if (link.length > longestPath) return 'a link to a path that is longer than a system takes';
+  return undefined;
 }
 
 function metaOf({ type, mode, uid, gid, mtime, ctime, sparse, xattrs, link }: TarMember) {
