@@ -35,7 +35,7 @@ for (const changedBetween of [false, true]) {
     for (const slot of unit.slots)
       if (slot.found.path === 'one')
         Object.assign(slot, { how: 'known', known: { stream: anyStream, sparse: false, xattrs: {} } });
-    const reader = new UnitReader(context, context.signal, null);
+    const reader = new UnitReader(context, context.signal, null, () => Date.now() + 3_600_000);
     await new Emitter(context, reader, links, new Notes([], 1)).add(await reader.read(unit));
     assert.equal(memory.entry('two').kind, changedBetween ? entryKinds.file : entryKinds.hardlink);
     if (changedBetween) assert.equal(memory.content('two').toString(), 'shared');

@@ -263,6 +263,27 @@ test('a file that was changed once is read again and is then as it should be', a
   assert.deepEqual(warnings, []);
 });
 
+test('a file that was changed right before it is read is named, unless it comes to rest', async () => {
+  await using directory = await tempDirectory();
+  const top = directory.path;
+  makeTree(top, { small: 'x', large: patternedBytes(1_500_000, 1), empty: '' });
+  const ages = [
+    [5, 0],
+    [-1500, 3],
+    [150, 0],
+    // Of a clock that was set back: nothing to wait for.
+    [-60_000, 0],
+  ] as const;
+  for (const [ageMs, changed] of ages) {
+    const now = (): number => lstatSync(join(top, 'empty')).ctimeMs + ageMs;
+    const { memory, metadata, warnings } = await backUpFiles(filesOptions([top], { now }));
+    assert.deepEqual([ageMs, metadata.changed, warnings.length], [ageMs, changed, changed]);
+    assert.equal(memory.entry('small').meta['changed'], changed > 0 ? true : undefined);
+    assert.equal(memory.content('small').toString(), 'x');
+    assert.ok(memory.content('large').equals(readFileSync(join(top, 'large'))));
+  }
+});
+
 test('what is gone, or something else, at its turn is named and not in the backup', async () => {
   await using directory = await tempDirectory();
   const top = directory.path;

@@ -103,7 +103,7 @@ class FilesBackup {
     this.#readsXattrs = helper !== null;
     this.#notes = new Notes(roots.missing, roots.found.length + roots.missing.length);
     const signal = AbortSignal.any([context.signal, this.#stop.signal]);
-    this.#reader = new UnitReader(context, signal, helper);
+    this.#reader = new UnitReader(context, signal, helper, options.now);
     this.#emitter = new Emitter(context, this.#reader, links, this.#notes);
   }
 

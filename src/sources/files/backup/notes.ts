@@ -70,7 +70,7 @@ const sentences: Readonly<Record<NoteKind, (path: string, reason: string) => str
   ignore_file: (path, reason) =>
     `${path} was passed over, so what it leaves out is in the backup: it could not be read (${reason})`,
   changed: (path) =>
-    `${path} changed while it was read, each time: what is in the backup may be of no single moment`,
+    `${path} changed while it was read, or right before, each time: what is in the backup may be of no single moment`,
   xattrs: (path, reason) =>
     `${path} is in the backup without its extended attributes: they could not be read (${reason})`,
 };

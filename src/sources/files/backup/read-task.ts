@@ -1,4 +1,5 @@
 import { closeSync, constants, fstatSync, openSync, readSync, type BigIntStats } from 'node:fs';
+import { setTimeout } from 'node:timers/promises';
 import type { StreamRef } from '../../../contract/stream.ts';
 import { pathBytes } from '../../../kernel/byte-path.ts';
 import type { TaskContext, TaskModule } from '../../../pipeline/task.ts';
@@ -9,6 +10,8 @@ import { hasHoles, sharedId } from './stats.ts';
 export interface ReadInput {
   /** Absolute, as `pathText` writes them. */
   readonly paths: readonly string[];
+  /** When it was asked for: milliseconds since 1970. */
+  readonly nowMs: number;
 }
 
 /** What belongs to the content that was stored: it was so before and after the reading, unless it changed. */
@@ -29,7 +32,7 @@ export type ReadResult =
       readonly stream: StreamRef;
       readonly stats: ReadStats;
       readonly sparse: boolean;
-      /** It changed while it was read, each time it was tried. */
+      /** It changed while it was read, each time it was tried, or so shortly before that this cannot be told. */
       readonly changed: boolean;
     }
   | { readonly what: 'vanished' | 'unreadable'; readonly reason: string };
@@ -47,52 +50,113 @@ const groupBuffers = new Buffers(groupBytes);
 /** How far beyond its size a file is followed that grows while it is read, at least. */
 const growthBytes = 64n * 1024n * 1024n;
 
+/**
+ * A file whose time of change is younger may be changing still, and that cannot be seen: a system sets the time when a
+ * program begins to write, and in steps of some milliseconds.
+ */
+const restMs = 100;
+/** A clock of another machine, or one that was set back, would keep files young for ever. */
+const aheadMs = 2000;
+/** How often files that are too young are waited for, all together. */
+const rests = 2;
+
 /** Stores the contents of files, the small ones together. The results are in the order of the paths. */
 export async function readFiles(input: ReadInput, context: TaskContext): Promise<ReadResult[]> {
   const group = new Group(context);
   const results: ReadResult[] = [];
-  for (const [index, path] of input.paths.entries()) {
-    context.signal.throwIfAborted();
-    const store = (result: ReadResult): void => void (results[index] = result);
-    await readOne(pathBytes(path), group, context, store);
+  const startedMs = performance.now();
+  const nowMs = (): number => input.nowMs + performance.now() - startedMs;
+  let waiting = input.paths.map((path, index): Reading => ({
+    path: pathBytes(path),
+    tries: 0,
+    store: (result) => (results[index] = result),
+  }));
+  for (let rest = 0; waiting.length > 0; rest += 1) {
+    if (rest > 0) await setTimeout(restMs, undefined, { signal: context.signal });
+    const young: Reading[] = [];
+    for (const reading of waiting) {
+      context.signal.throwIfAborted();
+      const mayWait = rest < rests;
+      if (!(await readOne(reading, group, context, { nowMs, mayWait }))) young.push(reading);
+    }
+    waiting = young;
   }
   await group.finish();
   return results;
 }
 
-type Store = (result: ReadResult) => void;
+interface Reading {
+  readonly path: Buffer;
+  tries: number;
+  readonly store: (result: ReadResult) => void;
+}
 
-async function readOne(path: Buffer, group: Group, context: TaskContext, store: Store): Promise<void> {
-  const file = openFile(path);
-  if (typeof file !== 'number') return store(file);
+interface Patience {
+  readonly nowMs: () => number;
+  /** There will be another time for what is too young. */
+  readonly mayWait: boolean;
+}
+
+/** False when it is to be tried again later. */
+async function readOne(
+  reading: Reading,
+  group: Group,
+  context: TaskContext,
+  patience: Patience,
+): Promise<boolean> {
+  const file = openFile(reading.path);
+  if (typeof file !== 'number') {
+    reading.store(file);
+    return true;
+  }
   try {
-    await readOpen(file, group, context, store);
+    return await readOpen(file, reading, group, context, patience);
   } catch (error) {
     const { code, syscall } = error as NodeJS.ErrnoException;
     if (code === undefined || syscall === undefined) throw error;
-    store({ what: 'unreadable', reason: code });
+    reading.store({ what: 'unreadable', reason: code });
+    return true;
   } finally {
     closeSync(file);
   }
 }
 
-async function readOpen(file: number, group: Group, context: TaskContext, store: Store): Promise<void> {
-  for (let attempt = 1; ; attempt += 1) {
+async function readOpen(
+  file: number,
+  reading: Reading,
+  group: Group,
+  context: TaskContext,
+  { nowMs, mayWait }: Patience,
+): Promise<boolean> {
+  const { store } = reading;
+  for (;;) {
     const before = fstatSync(file, { bigint: true });
-    if (!before.isFile()) return store({ what: 'vanished', reason: 'replaced' });
-    const last = attempt === attempts;
+    if (!before.isFile()) {
+      store({ what: 'vanished', reason: 'replaced' });
+      return true;
+    }
+    const young = isYoung(before, nowMs());
+    if (young && mayWait) return false;
+    reading.tries += 1;
+    const last = reading.tries === attempts;
     const whole = before.size <= wholeBytes && !last;
     const content = whole ? await group.read(file, Number(before.size)) : undefined;
     const stream = whole ? undefined : await storeLarge(file, before, last, context);
     const length = content?.length ?? stream?.size_bytes ?? 0;
     if (content !== undefined) context.progress(length);
-    const changed = !isSame(before, fstatSync(file, { bigint: true })) || BigInt(length) !== before.size;
-    if (changed && !last) continue;
+    const moved = !isSame(before, fstatSync(file, { bigint: true })) || BigInt(length) !== before.size;
+    if (moved && !last) continue;
+    const changed = moved || young;
     const read = { what: 'read', stats: readStats(before), sparse: hasHoles(before), changed } as const;
     if (content === undefined) store({ ...read, stream: stream ?? nothing });
     else group.take(content, (stored) => store({ ...read, stream: stored }));
-    return;
+    return true;
   }
+}
+
+function isYoung({ ctimeMs }: BigIntStats, nowMs: number): boolean {
+  const age = nowMs - Number(ctimeMs);
+  return age < restMs && age > -aheadMs;
 }
 
 const nothing: StreamRef = { size_bytes: 0, root: null, depth: 0 };

@@ -14,14 +14,17 @@ export class UnitReader {
   readonly #context: BackupContext;
   readonly #signal: AbortSignal;
   readonly #helper: PosixHelper | null;
+  readonly #now: () => number;
   readonly #places: Semaphore;
   #expected = 0;
   #read = 0;
 
-  constructor(context: BackupContext, signal: AbortSignal, helper: PosixHelper | null) {
+  /** `now`: milliseconds since 1970. */
+  constructor(context: BackupContext, signal: AbortSignal, helper: PosixHelper | null, now: () => number) {
     this.#context = context;
     this.#signal = signal;
     this.#helper = helper;
+    this.#now = now;
     // One more than can run, so that no worker waits for the main thread.
     this.#places = new Semaphore(context.jobs + 1);
   }
@@ -46,7 +49,11 @@ export class UnitReader {
     using _place = await this.#places.acquire(this.#signal);
     const paths = slots.map(({ found }) => placeOf(unit.root, found.path));
     const options = { signal: this.#signal, onProgress: (bytes: number) => this.#advance(bytes) };
-    const results: readonly ReadResult[] = await this.#context.run(readTask, { paths }, options);
+    const results: readonly ReadResult[] = await this.#context.run(
+      readTask,
+      { paths, nowMs: this.#now() },
+      options,
+    );
     for (const [index, slot] of slots.entries()) {
       const result = results[index];
       if (result === undefined) throw new Error('a file was forgotten');
