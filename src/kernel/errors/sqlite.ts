@@ -180,4 +180,31 @@ export const sqliteErrors = defineErrors({
     explain:
       'A database in use is copied by SQLite to a file of its own before it is stored. Nothing was read yet.',
   },
+  sqlite_not_taken_back: {
+    code: 'HF-5121',
+    kind: 'failed',
+    retryable: false,
+    message: '{reason}; and of what was in place by then this was left as it is: {left}',
+    hint: 'look at both, stop the programs that have them open, and give the one you want its name by hand',
+    explain:
+      'A restore of several databases puts all in place or none. One could not be, and another one could not be taken back safely: somebody has opened or changed it since. Both, the restored one and the old one, are there, under the names that the message says.',
+  },
+  sqlite_old_still_open: {
+    code: 'HF-5122',
+    kind: 'conflict',
+    retryable: false,
+    message: '{holder} opened the old {file} just when it was replaced, and still has it open, as {kept}',
+    hint: 'restart that program now: it reads the old database, and what it writes fails or comes to lie there',
+    explain:
+      'The database was replaced and the restore is complete. Nobody had the old one open when that began. A program opened it in the instant before, was kept from reading and writing it for half a minute, and has not let go.',
+  },
+  sqlite_kept_without_wal: {
+    code: 'HF-5123',
+    kind: 'failed',
+    retryable: false,
+    message: 'the old database {kept} was in WAL mode and is kept in rollback mode',
+    hint: 'nothing to do unless you use it again: PRAGMA journal_mode=WAL sets it back',
+    explain:
+      'Its data is as it was. In rollback mode SQLite keeps a program that has the old file open from writing beside the new one. Where all processes can be seen (by root, outside of containers) and none has it open, the mode is left as it was.',
+  },
 });

@@ -1,28 +1,49 @@
+import { readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs';
 import { basename } from 'node:path';
-import { readdirSync, readFileSync, statSync } from 'node:fs';
+
+/** The PID namespace that has all processes of a machine in it, as Linux numbers it. */
+const namespaceOfAll = 'pid:[4026531836]';
+
+export interface Holders {
+  /** What other processes have open, by file; for people: `python3 (process 123)`. */
+  readonly byFile: ReadonlyMap<string, string>;
+  /**
+   * Every process of this machine was looked at. Not so without /proc, for others than root, and in a container, whose
+   * files processes outside of it may have open.
+   */
+  readonly isComplete: boolean;
+}
+
+/** Looks for other processes that have any of these files open. A file that is not there is open nowhere. */
+export function holdersOf(files: readonly string[]): Holders {
+  const byFile = new Map<string, string>();
+  const wanted = new Map<string, string>();
+  for (const file of files) {
+    const stats = statSync(file, { bigint: true, throwIfNoEntry: false });
+    if (stats !== undefined) wanted.set(keyOf(stats), file);
+  }
+  let isComplete = process.geteuid?.() === 0;
+  try {
+    isComplete &&= readlinkSync('/proc/self/ns/pid') === namespaceOfAll;
+    for (const pid of readdirSync('/proc')) {
+      if (!/^\d+$/.test(pid) || Number(pid) === process.pid) continue;
+      for (const key of openIn(pid)) {
+        const file = wanted.get(key);
+        if (file !== undefined && !byFile.has(file)) byFile.set(file, nameOf(pid));
+      }
+    }
+  } catch {
+    isComplete = false;
+  }
+  return { byFile, isComplete };
+}
 
 /**
  * Another process that has a file open, for people: `python3 (process 123)`. Null when none is seen, as on systems
  * without /proc; processes of other users are seen by root only.
  */
 export function holderOf(file: string): string | null {
-  try {
-    const { dev, ino } = statSync(file, { bigint: true });
-    for (const pid of readdirSync('/proc')) {
-      if (/^\d+$/.test(pid) && Number(pid) !== process.pid && hasOpen(pid, dev, ino)) {
-        return `${programOf(pid)} (process ${pid})`;
-      }
-    }
-  } catch {
-    // It only makes a message better.
-  }
-  return null;
-}
-
-/** The name of the program it was started as. The other name, comm, is that of a thread: a program may change it. */
-function programOf(pid: string): string {
-  const [program = ''] = readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0', 1);
-  return basename(program) || readFileSync(`/proc/${pid}/comm`, 'utf8').trim();
+  return holdersOf([file]).byFile.get(file) ?? null;
 }
 
 /**
@@ -32,16 +53,35 @@ function programOf(pid: string): string {
  */
 export function isOpenHere(file: string): boolean {
   const stats = statSync(file, { bigint: true, throwIfNoEntry: false });
-  return stats !== undefined && hasOpen('self', stats.dev, stats.ino);
+  return stats !== undefined && openIn('self').includes(keyOf(stats));
 }
 
-function hasOpen(pid: string, dev: bigint, ino: bigint): boolean {
+/** The files that a process has open; none when that is not ours to see, or it is gone. */
+function openIn(pid: string): string[] {
   try {
-    return readdirSync(`/proc/${pid}/fd`).some((fd) => {
+    return readdirSync(`/proc/${pid}/fd`).flatMap((fd) => {
       const open = statSync(`/proc/${pid}/fd/${fd}`, { bigint: true, throwIfNoEntry: false });
-      return open?.ino === ino && open.dev === dev;
+      return open === undefined ? [] : [keyOf(open)];
     });
   } catch {
-    return false; // Not ours to see, or gone.
+    return [];
   }
+}
+
+function keyOf({ dev, ino }: { readonly dev: bigint; readonly ino: bigint }): string {
+  return `${dev}:${ino}`;
+}
+
+function nameOf(pid: string): string {
+  try {
+    return `${programOf(pid)} (process ${pid})`;
+  } catch {
+    return `process ${pid}`;
+  }
+}
+
+/** The name of the program it was started as. The other name, comm, is that of a thread: a program may change it. */
+function programOf(pid: string): string {
+  const [program = ''] = readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0', 1);
+  return basename(program) || readFileSync(`/proc/${pid}/comm`, 'utf8').trim();
 }

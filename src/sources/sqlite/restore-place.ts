@@ -1,9 +1,13 @@
-import { chmod, chown, link, lstat, mkdir, open, rename, rm, rmdir, unlink, utimes } from 'node:fs/promises';
+import { chmod, chown, mkdir, rm, rmdir, utimes } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import { failure, reasonOf } from '../../kernel/errors/failure.ts';
-import { besides, type PlannedDatabase } from './restore-plan.ts';
+import { setTimeout as delay } from 'node:timers/promises';
+import { failure, reasonOf, type HoldfastError } from '../../kernel/errors/failure.ts';
+import { holdersOf, type Holders } from './holder.ts';
+import { inUse } from './hold.ts';
+import { syncDirectory } from './names.ts';
+import type { PlannedDatabase } from './restore-plan.ts';
 import type { SqliteRestoreOptions } from './restore-options.ts';
-import { retire } from './retire.ts';
+import { Swap } from './swap.ts';
 import { writing } from './write-failure.ts';
 
 interface Staged {
@@ -12,8 +16,15 @@ interface Staged {
   readonly hashes: string;
 }
 
-/** Something done that can be taken back. */
-type Undo = () => Promise<void>;
+export interface Placed {
+  /** Where what was there before is kept, by file. */
+  readonly replaced: ReadonlyMap<string, string>;
+  readonly warnings: readonly HoldfastError[];
+}
+
+/** How long those wait who opened an old database in the instant before it was replaced; most give up sooner. */
+const patienceMs = 30_000;
+const pauseMs = 20;
 
 /** Where restored databases wait until all are there, and their way into place. Removes what it made when it fails. */
 export class Placing implements AsyncDisposable {
@@ -53,29 +64,47 @@ export class Placing implements AsyncDisposable {
     });
   }
 
-  /** Puts all in place, or none. Resolves with where what was there before is kept, by file. */
-  async placeAll(): Promise<ReadonlyMap<string, string>> {
+  /**
+   * Puts all in place, or none. From before the first to after the last is moved nobody can read or write an old one.
+   * Throws `sqlite_in_use` when somebody uses one; then nothing was moved.
+   */
+  async placeAll(signal: AbortSignal): Promise<Placed> {
     const stamp = new Date(this.#options.now()).toISOString().replaceAll(/[-:]|\.\d+/g, '');
-    const staged = [...this.#staged.values()];
-    // Before anything is moved: nobody may be using any of them.
-    for (const { database } of staged) if (database.mode === 'replace') await retire(database.file);
-    const undos: Undo[] = [];
-    const replaced = new Map<string, string>();
+    const swaps = [...this.#staged.values()].map(({ database: { file, mode }, file: staged }) => {
+      return new Swap({ file, mode, staged, keptAs: `${file}.holdfast-replaced-${stamp}` });
+    });
     try {
-      for (const one of staged) {
-        const kept = await this.#place(one, stamp, undos);
-        if (kept !== null) replaced.set(one.database.file, kept);
+      await refuseUsed(swaps);
+      for (const swap of swaps) await swap.begin();
+      // Who has come since waits for the locks, and has not read anything yet.
+      const { isComplete } = await refuseUsed(swaps);
+      await this.#place(swaps, isComplete);
+      this.#isDone = true;
+      const warnings = await concluded(swaps, signal);
+      const replaced = swaps.flatMap((swap) =>
+        swap.replaced === null ? [] : [[swap.file, swap.replaced] as const],
+      );
+      return { replaced: new Map(replaced), warnings };
+    } finally {
+      for (const swap of swaps) await swap.end();
+    }
+  }
+
+  async #place(swaps: readonly Swap[], seesAll: boolean): Promise<void> {
+    const begun: Swap[] = [];
+    try {
+      for (const swap of swaps) {
+        begun.push(swap);
+        await swap.place(seesAll);
       }
-      const changed = [...staged.map(({ file }) => file), ...this.#madeDirectories].map((path) =>
+      const changed = [...swaps.map(({ file }) => file), ...this.#madeDirectories].map((path) =>
         dirname(path),
       );
       for (const directory of new Set(changed)) await syncDirectory(directory);
     } catch (error) {
-      await takeBack(undos, error);
+      await takeBack(begun, error);
       throw error;
     }
-    this.#isDone = true;
-    return replaced;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -86,124 +115,46 @@ export class Placing implements AsyncDisposable {
     // Not if somebody has put something there.
     for (const directory of this.#madeDirectories.toReversed()) await rmdir(directory).catch(() => {});
   }
+}
 
-  async #place({ database, file: staged }: Staged, stamp: string, undos: Undo[]): Promise<string | null> {
-    const { file, mode } = database;
-    if (mode === 'create') {
-      await writing(file, async () => await takeName(staged, file));
-      undos.push(async () => await unlink(file));
-      const [intruder] = await besides(file);
-      if (intruder !== undefined) throw failure('restore_target_exists', { target: intruder, detail: '' });
-      return null;
-    }
-    const kept = await freeName(`${file}.holdfast-replaced-${stamp}`);
-    return await writing(file, async () => {
-      const aside = await moveBesides(file, kept, undos);
-      if (await linked(file, kept)) {
-        undos.push(async () => {
-          await rename(kept, file);
-          // Two names of one file are left as they are by that.
-          await rm(kept, { force: true });
-        });
-        await rename(staged, file);
-      } else {
-        await takeName(staged, file);
-        undos.push(async () => await unlink(file));
-      }
-      const [intruder] = await besides(file);
-      if (intruder !== undefined)
-        throw failure('sqlite_in_use', { file, holder: `: ${intruder} has just appeared` });
-      return (await exists(kept)) ? kept : (aside[0] ?? kept);
-    });
+/** Throws `sqlite_in_use` when another process has one of them open, or what lies beside it. */
+async function refuseUsed(swaps: readonly Swap[]): Promise<Holders> {
+  const owners = new Map<string, string>();
+  for (const swap of swaps) for (const file of await swap.files()) owners.set(file, swap.file);
+  const holders = holdersOf([...owners.keys()]);
+  for (const [open, holder] of holders.byFile) throw inUse(owners.get(open) ?? open, holder);
+  return holders;
+}
+
+/**
+ * Waits until nobody has an old one open, keeping its lock: a process that had its file open when it lost its name would
+ * take the journal or log of the new one for that of the old one.
+ */
+async function concluded(swaps: readonly Swap[], signal: AbortSignal): Promise<readonly HoldfastError[]> {
+  const deadlineMs = performance.now() + patienceMs;
+  const kept = swaps.flatMap((swap) => swap.kept ?? []);
+  for (;;) {
+    const { byFile } = holdersOf(kept);
+    const isWorthWaiting = swaps.some(({ kept, isLocked }) => isLocked && kept !== null && byFile.has(kept));
+    if (!isWorthWaiting || signal.aborted || performance.now() >= deadlineMs)
+      return swaps.flatMap((swap) => swap.conclude(byFile.get(swap.kept ?? '') ?? null));
+    await delay(pauseMs);
   }
 }
 
-/** Each is tried, whatever becomes of the others. Throws when one cannot be done, saying which. */
-async function takeBack(undos: readonly Undo[], because: unknown): Promise<void> {
-  const outcomes: string[] = [];
-  for (const undo of undos.toReversed())
-    await undo().catch((error: unknown) => void outcomes.push(reasonOf(error)));
-  if (outcomes.length === 0) return;
-  const reason = `${reasonOf(because)}; and what was done could not be taken back: ${outcomes.join('; ')}`;
-  const mend =
-    'rename by hand what the message names: the old database is under the name with holdfast-replaced';
-  throw failure('restore_write_failed', { path: 'the target', reason, mend }, { cause: because });
+/** Each is tried, whatever becomes of the others. Throws when one cannot be done, saying what is where. */
+async function takeBack(swaps: readonly Swap[], because: unknown): Promise<void> {
+  const left: string[] = [];
+  for (const swap of swaps.toReversed()) {
+    const outcome = await swap.takeBack().catch((error: unknown) => `${swap.file}: ${reasonOf(error)}`);
+    if (outcome !== null) left.push(outcome);
+  }
+  if (left.length === 0) return;
+  const reason = reasonOf(because);
+  throw failure('sqlite_not_taken_back', { reason, left: left.join('; ') }, { cause: because });
 }
 
 /** Both and what is between, the outer ones first. */
 function directoriesBetween(outer: string, inner: string): string[] {
   return inner === outer ? [outer] : [...directoriesBetween(outer, dirname(inner)), inner];
-}
-
-/** What lies beside the old one goes with it, and never stays beside the new one. */
-async function moveBesides(file: string, kept: string, undos: Undo[]): Promise<string[]> {
-  const moved: string[] = [];
-  for (const beside of await besides(file)) {
-    const to = kept + beside.slice(file.length);
-    await rename(beside, to);
-    undos.push(async () => await rename(to, beside));
-    moved.push(to);
-  }
-  return moved;
-}
-
-/** Gives a file another name, which must be free. */
-async function takeName(from: string, to: string): Promise<void> {
-  try {
-    await link(from, to);
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    if (code === 'EEXIST')
-      throw failure('restore_target_exists', { target: to, detail: '' }, { cause: error });
-    if (!lacksLinks(code)) throw error;
-    if (await exists(to)) throw failure('restore_target_exists', { target: to, detail: '' });
-    await rename(from, to);
-    return;
-  }
-  await unlink(from);
-}
-
-/** Gives the old file its second name, so that there is no instant without a file. False when there is no old one. */
-async function linked(file: string, kept: string): Promise<boolean> {
-  try {
-    await link(file, kept);
-    return true;
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    if (code === 'ENOENT') return false;
-    if (!lacksLinks(code)) throw error;
-    await rename(file, kept);
-    return true;
-  }
-}
-
-function lacksLinks(code: string | undefined): boolean {
-  return (
-    code === 'EPERM' || code === 'ENOTSUP' || code === 'EOPNOTSUPP' || code === 'EMLINK' || code === 'ENOSYS'
-  );
-}
-
-async function freeName(wanted: string): Promise<string> {
-  for (let number = 1; ; number += 1) {
-    const name = number === 1 ? wanted : `${wanted}-${number}`;
-    if ((await besides(name)).length === 0 && !(await exists(name))) return name;
-  }
-}
-
-async function exists(path: string): Promise<boolean> {
-  try {
-    await lstat(path);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code !== 'ENOENT';
-  }
-}
-
-async function syncDirectory(directory: string): Promise<void> {
-  const handle = await open(directory, 'r');
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
 }

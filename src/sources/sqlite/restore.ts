@@ -1,5 +1,6 @@
 import type { Entry } from '../../contract/stream.ts';
 import type { RestoreContext } from '../port.ts';
+import { warningOf } from './backup-database.ts';
 import { Placing } from './restore-place.ts';
 import type { SqliteRestoreOptions } from './restore-options.ts';
 import { planRestore, type PlannedDatabase } from './restore-plan.ts';
@@ -61,7 +62,7 @@ export async function planSqliteRestore(
 
 /**
  * Does what a plan says: writes every database beside its place and checks it, and only then puts them in place, all or
- * none. When it rejects, every target is as it was.
+ * none. When it rejects, every target is as it was; but for `sqlite_not_taken_back`, which says what is where.
  */
 export async function runSqliteRestore(
   plan: SqliteRestorePlan,
@@ -80,10 +81,10 @@ export async function runSqliteRestore(
   }
   context.signal.throwIfAborted();
   context.progress.phase('putting it in place');
-  const replaced = await placing.placeAll();
+  const { replaced, warnings: said } = await placing.placeAll(context.signal);
   return {
     databases: databases.map(({ file, bytes }) => ({ file, bytes, replaced: replaced.get(file) ?? null })),
     checked,
-    warnings: [...plan.summary.warnings, ...warnings],
+    warnings: [...plan.summary.warnings, ...warnings, ...said.map(warningOf)],
   };
 }
