@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdirSync, readFileSync, renameSync, rmSync, statSync } from 'node:fs';
+import { mkdirSync, readFileSync, renameSync, rmSync, statSync, utimesSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { test } from 'node:test';
@@ -287,6 +287,40 @@ test('a database that was not touched is taken over without being opened', async
   await restoreTo(repository, third, join(directory.path, 'restored'));
   for (const name of ['a.db', 'b.db']) assert.equal(integrity(join(directory.path, 'restored', name)), 'ok');
   assert.equal(statSync(join(directory.path, 'restored', 'b.db')).size, statSync(files[1] ?? '').size);
+});
+
+test('a log that was written anew in place is not taken for the old one, whatever its times say', async () => {
+  await using directory = await tempDirectory();
+  const file = join(directory.path, 'a.db');
+  const database = makeDatabase(file, { journal: 'wal', rows: 300 });
+  database.exec('PRAGMA wal_autocheckpoint = 0');
+  addNotes(database, 1000, 1100);
+  // From here on the log is written from its beginning, and keeps its size.
+  database.exec("PRAGMA wal_checkpoint(RESTART); UPDATE notes SET text = 'first' WHERE id = 1");
+  const time = Math.floor(Date.now() / 1000);
+  const setBack = (): void => utimesSync(`${file}-wal`, time, time);
+  setBack();
+  const storage = new MemoryStorage(systemClock);
+  await (await makeRepository(storage))[Symbol.asyncDispose]();
+  const clock = { ...systemClock, now: () => systemClock.now() + 10_000 };
+  const run = async (): Promise<Manifest> => {
+    await using repository = await openTestRepository(storage, { clock });
+    return await backUp(repository, source(directory.path, [file], clock.now), { clock });
+  };
+  await run();
+  assert.equal(sqliteMetadataSchema.parse((await run()).metadata).unchanged, 1);
+  const { size } = statSync(`${file}-wal`);
+  database.exec("UPDATE notes SET text = 'second' WHERE id = 1");
+  setBack();
+  assert.equal(statSync(`${file}-wal`).size, size);
+  const last = await run();
+  assert.equal(sqliteMetadataSchema.parse(last.metadata).unchanged, 0);
+  database.close();
+  await using repository = await openTestRepository(storage);
+  await restoreTo(repository, last, join(directory.path, 'restored.db'));
+  const restored = new DatabaseSync(join(directory.path, 'restored.db'));
+  assert.equal(restored.prepare('SELECT text FROM notes WHERE id = 1').get()?.['text'], 'second');
+  restored.close();
 });
 
 test('a database in use that nobody has written is taken over too; one that was moved costs nothing', async () => {

@@ -1,15 +1,19 @@
 import { statSync, type BigIntStats } from 'node:fs';
 import type { FileIdentity, Identity } from './metadata.ts';
+import { walMark } from './wal-mark.ts';
 
 /** What may lie beside a database. */
 export const sidecars = ['-wal', '-shm', '-journal'] as const;
 
 /** The files of a database as they are now. Throws what `stat` does when the database itself is not there. */
 export function identityOf(file: string): Identity {
+  const wal = identityOrNull(`${file}-wal`);
+  const mark = wal === null ? null : walMark(`${file}-wal`);
   return {
     main: identified(statSync(file, { bigint: true })),
-    wal: identityOrNull(`${file}-wal`),
+    wal,
     journal: identityOrNull(`${file}-journal`),
+    ...(mark === null ? {} : { wal_mark: mark }),
   };
 }
 
@@ -29,11 +33,13 @@ export function identified(stats: BigIntStats): FileIdentity {
 
 /**
  * Whether nothing was written to these files in between. For logs and journals the ctime says nothing: when root reads a
- * database, SQLite gives them to its owner, once more each time.
+ * database, SQLite gives them to its owner, once more each time. The mtime can be set back, and a log is begun anew in
+ * place, so of logs the marks are compared too.
  */
 export function sameIdentity(a: Identity, b: Identity): boolean {
   const sameMain = sameFile(a.main, b.main) && a.main.ctime === b.main.ctime;
-  return sameMain && sameFile(a.wal, b.wal) && sameFile(a.journal, b.journal);
+  const sameLog = sameFile(a.wal, b.wal) && a.wal_mark === b.wal_mark;
+  return sameMain && sameLog && sameFile(a.journal, b.journal);
 }
 
 function sameFile(a: FileIdentity | null, b: FileIdentity | null): boolean {

@@ -47,6 +47,8 @@ function isUntouched(found: Found, before: Earlier, options: Options, context: B
   const hasLog = identity.wal !== null && identity.wal.size > 0;
   if (way === 'empty' || way === 'recovered' || (way === 'still' && hasLog)) return false;
   if (levels.indexOf(check.level) < levels.indexOf(options.check)) return false;
+  // A log whose content is not known may have another one by now.
+  if (hasLog && identity.wal_mark === undefined) return false;
   if (lastChangeMs(identity) >= previous.startedAtMs - settledMs) return false;
   try {
     return sameIdentity(identity, identityOf(found.file));

@@ -27,6 +27,8 @@ export interface Look {
   readonly hasWalFiles: boolean;
 }
 
+const nothing = new Uint8Array(0);
+
 /** Enough to tell random bytes from others. */
 const sampleBytes = 16 * 1024;
 
@@ -39,8 +41,8 @@ const sampleBytes = 16 * 1024;
 export function look(file: string): Look {
   const identity = identityOf(file);
   const start = firstBytes(file, sampleBytes);
-  const journal = identity.journal === null ? new Uint8Array(0) : firstBytes(`${file}-journal`, 8);
-  const log = identity.wal === null ? new Uint8Array(0) : firstBytes(`${file}-wal`, 32);
+  const journal = identity.journal === null ? nothing : besideBytes(`${file}-journal`, 8);
+  const log = identity.wal === null ? nothing : besideBytes(`${file}-wal`, 32);
   const hasJournal = journalIsLive(journal);
   const header = readHeader(start);
   if (header === null && start.length > 0 && !hasJournal) throw noDatabase(file, start);
@@ -64,6 +66,16 @@ function foreign(header: Header, logPageBytes: number): string | null {
   return logPageBytes === pageBytes
     ? null
     : `its pages have ${logPageBytes} bytes, those of the database ${pageBytes}`;
+}
+
+/** Nothing when it is gone by now: what lies beside a database in use comes and goes. */
+function besideBytes(file: string, count: number): Uint8Array {
+  try {
+    return firstBytes(file, count);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return nothing;
+    throw error;
+  }
 }
 
 export function firstBytes(file: string, count: number): Uint8Array {

@@ -26,6 +26,8 @@ export const identitySchema = z.strictObject({
   main: fileIdentitySchema,
   wal: fileIdentitySchema.nullable(),
   journal: fileIdentitySchema.nullable(),
+  /** What the log says of its content; not there when there is no log, or one too large to be looked through. */
+  wal_mark: z.string().optional(),
 });
 
 export const checkResultSchema = z.strictObject({
