@@ -6,6 +6,8 @@ import { exchangeName, renameToFree, replacingDirectory, type Target } from './t
 export class KeptDirectory {
   readonly #target: Target;
   #path: Buffer;
+  /** The directory in it that was made last. */
+  #made: Buffer | undefined;
 
   private constructor(target: Target, path: Buffer) {
     this.#target = target;
@@ -27,7 +29,9 @@ export class KeptDirectory {
   async placeFor(taken: Buffer): Promise<Buffer> {
     const below = taken.subarray(withSlash(Buffer.from(this.#target.path)).length);
     const place = Buffer.concat([withSlash(this.#path), below]);
-    await mkdir(place.subarray(0, place.lastIndexOf('/')), { recursive: true, mode: 0o700 });
+    const above = place.subarray(0, place.lastIndexOf('/'));
+    if (this.#made?.equals(above) !== true) await mkdir(above, { recursive: true, mode: 0o700 });
+    this.#made = above;
     return place;
   }
 

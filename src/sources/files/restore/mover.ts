@@ -52,7 +52,7 @@ export class Mover implements AsyncDisposable {
     await writing(shown, async () => {
       const before = await lstat(from, { bigint: true });
       const kept = taken ? await this.#replace(from, before, to, shown) : null;
-      if (kept === null) await moveTo(from, to, shown);
+      if (kept === null) await moveTo(from, to, shown, before);
       this.#moves.push({ from, to, kept, proof: await proofOf(to, before) });
       for (const path of kept === null ? [to] : [to, kept]) {
         const parent = path.subarray(0, path.lastIndexOf('/'));
@@ -101,21 +101,23 @@ export class Mover implements AsyncDisposable {
   }
 
   /** Gives where what made way is kept; null when there was nothing any more, and then nothing was moved. */
-  async #replace(from: Buffer, { ino }: BigIntStats, to: Buffer, shown: string): Promise<Buffer | null> {
+  async #replace(from: Buffer, before: BigIntStats, to: Buffer, shown: string): Promise<Buffer | null> {
     this.#keptDirectory ??= await KeptDirectory.make(this.#target, this.#token);
     const place = await this.#keptDirectory.placeFor(to);
     // As in `swapIntoPlace`: under this name it is clear what is what, whatever comes between.
-    const between = this.#keptDirectory.between(ino);
-    await moveDirectoryOrFile(from, between);
+    const between = this.#keptDirectory.between(before.ino);
+    await moveDirectoryOrFile(from, between, before);
+    let kept: Buffer | null = null;
     try {
-      if (await this.#exchanged(between, to)) {
-        await moveDirectoryOrFile(between, place);
-        return place;
-      }
-      return await replaceInTwoSteps(between, to, place, this.#nowMs, shown);
-    } finally {
-      await this.#giveBack(between, from, ino);
+      const was = await this.#exchanged(between, to, before);
+      if (was === undefined) kept = await replaceInTwoSteps(between, to, place, this.#nowMs, shown);
+      else await moveDirectoryOrFile(between, (kept = place), was);
+    } catch (error) {
+      await this.#giveBack(between, from, before.ino);
+      throw error;
     }
+    if (kept === null) await moveDirectoryOrFile(between, from, before);
+    return kept;
   }
 
   /** If what was to be put in place is still, or again, where it was on the way. */
@@ -124,14 +126,14 @@ export class Mover implements AsyncDisposable {
     if (now?.ino === inode) await moveDirectoryOrFile(between, from);
   }
 
-  async #exchanged(one: Buffer, other: Buffer): Promise<boolean> {
+  /** Gives what was at `other` and is at `one` now; undefined when they could not be exchanged. */
+  async #exchanged(one: Buffer, other: Buffer, first: BigIntStats): Promise<BigIntStats | undefined> {
     if (this.#helper === undefined) this.#helper = await exchanger();
-    const look = (path: Buffer) => lstat(path, { bigint: true }).catch(() => undefined);
-    const [first, second] = [await look(one), await look(other)];
-    if (!(await exchanged(this.#helper, one, other))) return false;
-    if (first?.isDirectory() === true) await this.#keepTime(other, first);
-    if (second?.isDirectory() === true) await this.#keepTime(one, second);
-    return true;
+    const second = await lstat(other, { bigint: true }).catch(() => undefined);
+    if (second === undefined || !(await exchanged(this.#helper, one, other, first.ino))) return undefined;
+    if (first.isDirectory()) await this.#keepTime(other, first);
+    if (second.isDirectory()) await this.#keepTime(one, second);
+    return second;
   }
 
   /** Some file systems change the time of a directory that gets another one above it. */
@@ -147,13 +149,15 @@ export class Mover implements AsyncDisposable {
     if (proof === undefined || !(await isOurs(to, proof))) return false;
     // Looked at once more where nobody finds it, for a program may have been quicker.
     const moved = { ...proof, ctimeNs: null };
-    if (kept !== null && (await this.#exchanged(kept, to))) {
-      if (await isOurs(kept, moved)) {
-        await moveDirectoryOrFile(kept, from);
-        return true;
+    if (kept !== null) {
+      const old = await lstat(kept, { bigint: true });
+      const ours = await this.#exchanged(kept, to, old);
+      if (ours !== undefined) {
+        const untouched = await isOurs(kept, moved);
+        if (untouched) await moveDirectoryOrFile(kept, from);
+        else await this.#exchanged(kept, to, ours);
+        return untouched;
       }
-      await this.#exchanged(kept, to);
-      return false;
     }
     await moveDirectoryOrFile(to, from);
     if (!(await isOurs(from, moved))) {
@@ -202,14 +206,14 @@ async function moveAside(path: Buffer, place: Buffer, nowMs: number): Promise<Bu
 }
 
 /** Never over what is there, also when it came this moment; only an empty directory could be lost then. */
-async function moveTo(from: Buffer, to: Buffer, shown: string): Promise<void> {
-  const info = await lstat(from);
+async function moveTo(from: Buffer, to: Buffer, shown: string, known?: BigIntStats): Promise<void> {
+  const info = known ?? (await lstat(from, { bigint: true }));
   if (!info.isDirectory() && (await linked(from, to, shown))) {
     await unlink(from);
     return;
   }
   if (await isThere(to)) throw nowThere(shown);
-  await moveDirectoryOrFile(from, to);
+  await moveDirectoryOrFile(from, to, info);
 }
 
 async function linked(from: Buffer, to: Buffer, shown: string): Promise<boolean> {
@@ -232,15 +236,14 @@ function nowThere(shown: string): Error {
 }
 
 /** A directory that its owner may not write to cannot be moved elsewhere by him as it is. */
-async function moveDirectoryOrFile(from: Buffer, to: Buffer): Promise<void> {
-  const info = await lstat(from);
-  const mine = info.uid === process.geteuid?.();
-  const closed = info.isDirectory() && (info.mode & 0o200) === 0 && mine && info.uid !== 0;
-  if (!closed) {
+async function moveDirectoryOrFile(from: Buffer, to: Buffer, known?: BigIntStats): Promise<void> {
+  const info = known ?? (await lstat(from, { bigint: true }));
+  const mode = Number(info.mode & 0o7777n);
+  const mine = info.uid !== 0n && info.uid === BigInt(process.geteuid?.() ?? 0);
+  if (!info.isDirectory() || (mode & 0o200) !== 0 || !mine) {
     await rename(from, to);
     return;
   }
-  const mode = info.mode & 0o7777;
   await chmod(from, mode | 0o700);
   let now = from;
   try {

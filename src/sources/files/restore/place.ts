@@ -30,7 +30,7 @@ export async function swapIntoPlace(staging: string, target: Target, nowMs: numb
   await rename(staging, between);
   const helper = await exchanger();
   try {
-    if (!(await exchanged(helper, Buffer.from(between), Buffer.from(target.path))))
+    if (!(await exchanged(helper, Buffer.from(between), Buffer.from(target.path), ino)))
       return await swapInTwoSteps(between, target, nowMs);
     await flushPath(target.above);
     // It is done; what is kept keeps the name that it has if there is no other for it.
@@ -68,13 +68,16 @@ export async function exchanger(): Promise<PosixHelper | null> {
   return await PosixHelper.start(new AbortController().signal).catch(() => null);
 }
 
-/** Whether each of two paths is now what the other was. */
-export async function exchanged(helper: PosixHelper | null, one: Buffer, other: Buffer): Promise<boolean> {
-  if (helper === null) return false;
-  const before = await lstat(one, { bigint: true });
+/** Exchanges two paths; whether each is now what the other was. `inode`: of what is at the first. */
+export async function exchanged(
+  helper: PosixHelper | null,
+  one: Buffer,
+  other: Buffer,
+  inode: bigint,
+): Promise<boolean> {
   // It may have been ended from outside, before or after.
-  await helper.exchange(one, other).catch(() => null);
-  return (await lstat(one, { bigint: true })).ino !== before.ino;
+  await helper?.exchange(one, other).catch(() => null);
+  return helper !== null && (await lstat(one, { bigint: true })).ino !== inode;
 }
 
 export async function flushPath(directory: string | Buffer): Promise<void> {
