@@ -32,9 +32,8 @@ import type { BackupContext } from '../../src/sources/port.ts';
 import { patternedBytes } from '../../testing/bytes.ts';
 import { backUpFiles, filesOptions, pathsOf } from '../../testing/files-backup.ts';
 import { MemoryBackup } from '../../testing/memory-backup.ts';
+import { passesOverRights } from '../../testing/privileges.ts';
 import { tempDirectory } from '../../testing/temp.ts';
-
-const isRoot = process.getuid?.() === 0;
 
 /** Makes directories and files; names that end in a slash are directories. */
 function makeTree(top: string, tree: Readonly<Record<string, string | Uint8Array>>): void {
@@ -317,7 +316,7 @@ test('a file that is replaced by a new one is read as it is then', async () => {
 });
 
 test('what may not be read is named, and the backup is incomplete', async (context) => {
-  if (isRoot) return context.skip('root may read everything');
+  if (passesOverRights()) return context.skip('root may read everything');
   await using directory = await tempDirectory();
   const top = directory.path;
   makeTree(top, { secret: 'x', 'closed/inside': 'x', open: 'x' });

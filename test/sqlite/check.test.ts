@@ -25,9 +25,6 @@ test('what lies in the log of a database is told beside what lies in its file', 
       ['temporary directory', 'ok'],
     ],
   );
-  assert.equal(
-    findings[0]?.message,
-    `1 database, ${byteSize(main)} and ${byteSize(log)} in logs (-wal)`,
-  );
+  assert.equal(findings[0]?.message, `1 database, ${byteSize(main)} and ${byteSize(log)} in logs (-wal)`);
   assert.ok(findings[1]?.message.includes(` needs ${byteSize(main + log)} `), findings[1]?.message);
 });
