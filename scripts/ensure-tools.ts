@@ -43,6 +43,12 @@ const tools: readonly Tool[] = [
     without: 'tests that compare restored files with other tools',
   },
   {
+    name: 'jq',
+    found: () => onPath('jq'),
+    packages: ['jq'],
+    without: 'the test of the documented query for monitors',
+  },
+  {
     name: 'bsdtar',
     found: () => onPath('bsdtar'),
     packages: ['libarchive-tools'],

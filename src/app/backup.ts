@@ -86,7 +86,9 @@ async function run(
     holdfast_version: holdfastVersion(),
     git: await gitInfo(machine.cwd, signal),
   };
-  const parts = { app, repository, origin, options, permits: new Semaphore(app.jobs) };
+  // A source that asks for more jobs than the others has them.
+  const mostJobs = Math.max(...chosen.map((source) => jobsOf(app, source, options)));
+  const parts = { app, repository, origin, options, permits: new Semaphore(mostJobs) };
   const outcomes = new Map<string, SourceOutcome>();
   const waiting = chosen.values();
   const lane = async (own: Repository): Promise<void> => {
@@ -183,7 +185,7 @@ async function one(
   return await backupSource(repository, source, {
     signal: app.signal,
     log: app.log,
-    jobs: options.jobs ?? (chosen.config.jobs === 'auto' ? app.jobs : chosen.config.jobs),
+    jobs: jobsOf(app, chosen, options),
     permits,
     progress,
     clock: app.machine.clock,
@@ -191,6 +193,10 @@ async function one(
     tags: { ...chosen.config.tags, ...options.tags },
     origin,
   });
+}
+
+function jobsOf(app: App, { config }: ChosenSource, options: BackupOptions): number {
+  return options.jobs ?? (config.jobs === 'auto' ? app.jobs : config.jobs);
 }
 
 async function plan(

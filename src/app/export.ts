@@ -1,7 +1,5 @@
-import { randomBytes } from 'node:crypto';
 import { access, mkdir, stat } from 'node:fs/promises';
-import { homedir } from 'node:os';
-import { isAbsolute, join, resolve } from 'node:path';
+import { join } from 'node:path';
 import type { Manifest } from '../contract/manifest.ts';
 import { failure, reasonOf } from '../kernel/errors/failure.ts';
 import { removeLeftBehind } from '../kernel/left-behind.ts';
@@ -20,6 +18,8 @@ import {
 } from './compose.ts';
 import { nameItems } from './export-names.ts';
 import { exportKindNamed } from './kinds/export-find.ts';
+import { randomHex } from './random-hex.ts';
+import { typedPath } from './typed-path.ts';
 import { refuseRepositoryPlace } from './repository-place.ts';
 import { holdfastVersion } from './version.ts';
 
@@ -112,7 +112,7 @@ async function write(
   const files = await exportBackup(repository, manifest, named, {
     ...running,
     directory,
-    token: `${process.pid}-${randomBytes(6).toString('hex')}`,
+    token: `${process.pid}-${randomHex(6)}`,
     replace: force === true,
     describe: (file, all) => description(manifest, file, all, exportedAt),
   });
@@ -179,8 +179,7 @@ function directoryOf(app: App, to: string): string {
       suggestion: 'an export goes to a directory: --to ./exported',
     });
   }
-  const text = to === '~' || to.startsWith('~/') ? join(homedir(), to.slice(1)) : to;
-  return isAbsolute(text) ? resolve(text) : resolve(app.machine.cwd, text);
+  return typedPath(to, app.machine);
 }
 
 /** Marks files that an export of the same backup in another format has written just so. */

@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto';
 import { stat } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { failure } from '../kernel/errors/failure.ts';
@@ -11,6 +10,7 @@ import { importSqliteFile } from '../sources/sqlite/import.ts';
 import type { App } from './compose.ts';
 import { globalsBeside, type Description, type GlobalsFile } from './import-companions.ts';
 import { recognise, type Recognised } from './import-recognise.ts';
+import { randomHex } from './random-hex.ts';
 
 /** A file to import, looked at and not read yet. */
 export interface ImportFile extends Recognised {
@@ -100,7 +100,7 @@ export function sourceOf(app: App, file: ImportFile): BackupSource {
       storedPath: file.description?.contents?.path,
       lockWaitMs,
       temporaryDirectory,
-      randomHex: (count: number) => randomBytes(count).toString('hex'),
+      randomHex,
       now,
     };
     return { name, kind, backup: (context) => importSqliteFile(options, context) };

@@ -1,4 +1,4 @@
-import { basename, resolve } from 'node:path';
+import { basename } from 'node:path';
 import { sourceSchema, type SourceConfig } from '../contract/config-source.ts';
 import { sourceNameOf } from '../contract/config-implied.ts';
 import { failure } from '../kernel/errors/failure.ts';
@@ -6,6 +6,7 @@ import type { BackupSource } from '../operations/contract.ts';
 import type { App } from './compose.ts';
 import { kindOf } from './kinds/find.ts';
 import { unknownSource } from './list.ts';
+import { typedPath } from './typed-path.ts';
 
 /** A source to back up, with its settings. */
 export interface ChosenSource {
@@ -44,7 +45,7 @@ function adHoc(app: App, from: string): ChosenSource {
         suggestion: scheme === 'sqlite' ? '--from sqlite:./data/app.db' : '--from files:/srv/uploads',
       });
     }
-    const paths = [resolve(app.machine.cwd, path)];
+    const paths = [typedPath(path, app.machine)];
     return { name: nameOfPath(path, scheme), config: sourceSchema.parse({ type: scheme, paths }) };
   }
   if (scheme === 'pgdata') {

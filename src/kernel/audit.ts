@@ -99,7 +99,8 @@ async function appendLine(path: string, line: string, durable: boolean): Promise
   const { size } = await file.stat();
   const last = Buffer.alloc(1);
   if (size > 0) await file.read(last, 0, 1, size - 1);
-  // A line torn by a power cut must not swallow this one.
+  // A line torn by a power cut must not swallow this one. Where the unfinished line is another process's that is being
+  // written at this very moment, the newline becomes a blank line, which readers of JSON lines pass over.
   const torn = size > 0 && last[0] !== 0x0a;
   const bytes = Buffer.from(`${torn ? '\n' : ''}${line}\n`);
   const { bytesWritten } = await file.write(bytes);

@@ -35,7 +35,10 @@ export function restoreContext(
     entries: () => repository.entries(manifest, { signal }),
     open: (stream) => repository.open(stream, { signal }),
     readTogether: (streams) => repository.readTogether(streams, { signal }),
-    run: (task, input, options) => repository.workers().run(task, input, { signal, ...options }),
+    run: (task, input, options = {}) => {
+      const signals = [signal, options.signal].filter((one) => one !== undefined);
+      return repository.workers().run(task, input, { ...options, signal: AbortSignal.any(signals) });
+    },
     progress,
   };
 }

@@ -32,7 +32,7 @@ export class ExtentMapWriter implements MapWriter {
   }
 
   async finish(): Promise<StreamRef> {
-    const { root, depth, sizeBytes } = this.#map.finish();
+    const { root, depth, sizeBytes } = this.#map.finish({ mayBeChunk: false });
     await this.#store();
     return { size_bytes: sizeBytes, root, depth };
   }

@@ -48,13 +48,13 @@ export class MapBuilder {
     this.#append(0, extentRow(extent), extent.length);
   }
 
-  finish(): MapRoot {
+  /** `mayBeChunk`: every blob was added whole, so that a lone one is the stream itself and needs no map. */
+  finish({ mayBeChunk }: { readonly mayBeChunk: boolean }): MapRoot {
     const sizeBytes = this.#sizeBytes;
     const leaves = this.#levels[0];
     if (leaves === undefined) return { root: null, depth: 0, sizeBytes };
     const first = leaves.records;
-    // A lone chunk used from its start to its end needs no map; extents of parts of blobs always get one.
-    if (leaves.total === 1 && leaves.count === 1 && first.readUInt32LE(32) === 0) {
+    if (mayBeChunk && leaves.total === 1 && leaves.count === 1) {
       return { root: first.toString('hex', 0, blobIdBytes), depth: 0, sizeBytes };
     }
     for (let depth = 0; ; depth += 1) {

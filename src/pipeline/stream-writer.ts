@@ -114,7 +114,7 @@ export class ChunkedStreamWriter implements StreamWriter {
       await this.#ask(window);
       this.#window = undefined;
     }
-    const { root, depth, sizeBytes } = this.#map.finish();
+    const { root, depth, sizeBytes } = this.#map.finish({ mayBeChunk: true });
     await this.#ask(undefined);
     await this.#settle();
     return { size_bytes: sizeBytes, root, depth };

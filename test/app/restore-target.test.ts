@@ -40,14 +40,30 @@ const saying =
     return true;
   };
 
+const machine = { cwd: '/work', home: '/home/me' };
+
+test('a path is read as it was typed: relative, below home, as a URL of this machine', () => {
+  for (const [to, path, directory] of [
+    ['back', '/work/back', false],
+    ['~/back/', '/home/me/back', true],
+    ['file:///srv/two%20words', '/srv/two words', false],
+    ['/srv/../etc/', '/etc', true],
+  ] as const)
+    assert.deepEqual(pathTarget({ ...wish, to }, machine, uploads), { path, directory });
+  assert.throws(
+    () => pathTarget({ ...wish, to: 'file://elsewhere/srv' }, machine, uploads),
+    saying(/--to is not a path/, /goes to a directory/),
+  );
+});
+
 test('a target of another kind is answered with what the backup is of', () => {
   const to = 'postgres://u:secret@h/shop';
   assert.throws(
-    () => pathTarget({ ...wish, to }, '/', uploads),
+    () => pathTarget({ ...wish, to }, machine, uploads),
     saying(/^backup c706a403 is one of files \(uploads\), and --to names a database$/, /latest:SOURCE/),
   );
   assert.throws(
-    () => pathTarget({ ...wish, to }, '/', sessions),
+    () => pathTarget({ ...wish, to }, machine, sessions),
     saying(
       /^backup c0ffee00 is one of SQLite \(sessions\), and --to names a database$/,
       /^a backup of SQLite goes to a directory: --to \.\/restored; .*latest:SOURCE/,
@@ -61,7 +77,7 @@ test('a target of another kind is answered with what the backup is of', () => {
     ),
   );
   assert.throws(
-    () => pathTarget({ ...wish, globals: true }, '/', uploads),
+    () => pathTarget({ ...wish, globals: true }, machine, uploads),
     saying(/--globals has no meaning here: backup c706a403 is one of files \(uploads\)/, /leave it out/),
   );
 });

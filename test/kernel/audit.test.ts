@@ -16,6 +16,7 @@ const read = (path: string): Record<string, unknown>[] =>
   readFileSync(path, 'utf8')
     .trimEnd()
     .split('\n')
+    .filter((line) => line !== '')
     .map((line) => JSON.parse(line) as Record<string, unknown>);
 
 test('who, what, when, how it ended, and what it touched', async () => {

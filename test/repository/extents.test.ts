@@ -65,6 +65,8 @@ test('a stream of any pieces of any blobs comes back, and so does one of the bac
       );
       const [output] = outputs;
       assert.ok(output !== undefined);
+      // Without a map a stream is the whole of a blob: the format says so to readers that are not ours.
+      if (pieces.length > 0) assert.ok(output.stream.depth > 0);
       const contents = await readBack(repository, manifest);
       assert.ok(contents['map']?.equals(expected));
       whole.forEach((bytes, index) => assert.ok(contents[`whole-${index}`]?.equals(bytes)));
@@ -82,11 +84,12 @@ test('a stream of any pieces of any blobs comes back, and so does one of the bac
 });
 
 class CountingStorage extends MemoryStorage {
-  requests = 0;
+  readonly requests: number[] = [];
 
   override async get(...args: Parameters<MemoryStorage['get']>): Promise<Uint8Array> {
-    this.requests += 1;
-    return await super.get(...args);
+    const bytes = await super.get(...args);
+    this.requests.push(bytes.length);
+    return bytes;
   }
 }
 
@@ -102,10 +105,13 @@ test('pages of one blob with changed ones between are read by few requests, each
   await using repository = await openTestRepository(storage);
   const entry = (await Array.fromAsync(repository.entries(manifest)))[0];
   assert.ok(entry?.stream);
-  storage.requests = 0;
+  storage.requests.length = 0;
   const bytes = Buffer.concat(await Array.fromAsync(repository.open(entry.stream)));
   assert.equal(bytes.length, 128 * 1024);
-  assert.ok(storage.requests <= 3, `${storage.requests} requests`);
+  const nodes = storage.requests.filter((length) => length < 8192).length;
+  // Where a map is cut into leaves depends on the ids, and those on the repository's keys: most often there is one.
+  assert.ok(nodes >= 1 && nodes <= 8, `${nodes} nodes of the map`);
+  assert.equal(storage.requests.length - nodes, 1);
 });
 
 /** What `keep` answers for the streams of the backup before, asked from within the next one. */

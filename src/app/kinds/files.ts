@@ -1,8 +1,8 @@
-import { randomBytes } from 'node:crypto';
 import { backupFiles, type FilesBackupOptions } from '../../sources/files/backup/backup.ts';
 import { checkFiles } from '../../sources/files/backup/check.ts';
 import { planFilesRestore, runFilesRestore } from '../../sources/files/restore/restore.ts';
 import type { App } from '../compose.ts';
+import { randomHex } from '../random-hex.ts';
 import type { ConfigOf, SourceKind } from './kind.ts';
 import { onlyPaths, pathTarget } from './path-target.ts';
 
@@ -16,14 +16,14 @@ export const filesKind: SourceKind<'files'> = {
   check: (app, _name, config) => checkFiles(optionsOf(app, config), app.signal),
 
   async planRestore(app, manifest, wish, context) {
-    const { path } = pathTarget(wish, app.machine.cwd, manifest);
+    const { path } = pathTarget(wish, app.machine, manifest);
     const options = {
       target: path,
       only: onlyPaths(wish.only, manifest),
       force: wish.force,
       check: wish.check,
       owner: wish.owner,
-      randomHex: (count: number) => randomBytes(count).toString('hex'),
+      randomHex,
       now: () => app.machine.clock.now(),
     };
     const plan = await planFilesRestore(options, context);

@@ -1,7 +1,7 @@
-import { homedir } from 'node:os';
-import { isAbsolute, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { failure } from '../../kernel/errors/failure.ts';
+import type { Machine } from '../machine.ts';
+import { typedPath } from '../typed-path.ts';
 import { describeBackup, titleOf, type Described } from './describe.ts';
 import type { RestoreWish } from './kind.ts';
 
@@ -17,9 +17,14 @@ export interface PathTarget {
  * Reads `--to` of a restore into files: a path, `~/…` or `file:///…`. Throws `usage` for what is none, and for options
  * that mean something for databases on a server only.
  */
-export function pathTarget(wish: RestoreWish, cwd: string, manifest: Described): PathTarget {
-  if (/^file:\/\//i.test(wish.to)) return { path: fileURLToPath(wish.to), directory: wish.to.endsWith('/') };
-  if (wish.to === '' || /^[a-z][a-z0-9+.-]*:/i.test(wish.to)) {
+export function pathTarget(
+  wish: RestoreWish,
+  machine: Pick<Machine, 'cwd' | 'home'>,
+  manifest: Described,
+): PathTarget {
+  // A URL of another host is no path of this one.
+  const isHere = /^file:\/\/(?:localhost)?\//i.test(wish.to);
+  if (wish.to === '' || (!isHere && /^[a-z][a-z0-9+.-]*:/i.test(wish.to))) {
     const isDatabase = /^postgres(?:ql)?:/i.test(wish.to);
     const named = isDatabase ? 'names a database' : wish.to === '' ? 'is empty' : 'is not a path';
     const other = isDatabase ? '; the backup of a database is named by its source: latest:SOURCE' : '';
@@ -34,8 +39,8 @@ export function pathTarget(wish: RestoreWish, cwd: string, manifest: Described):
       suggestion: 'leave it out',
     });
   }
-  const text = wish.to === '~' || wish.to.startsWith('~/') ? join(homedir(), wish.to.slice(1)) : wish.to;
-  return { path: isAbsolute(text) ? resolve(text) : resolve(cwd, text), directory: text.endsWith('/') };
+  const text = isHere ? fileURLToPath(wish.to) : wish.to;
+  return { path: typedPath(text, machine), directory: text.endsWith('/') };
 }
 
 /** Reads `--only path=…`. Throws `usage` for anything else. */

@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto';
+import { randomHex } from '../random-hex.ts';
 import { failure } from '../../kernel/errors/failure.ts';
 import { planScriptExport } from '../../sources/postgres-logical/script-export.ts';
 import {
@@ -28,7 +28,6 @@ export const postgresSqlKind: RestorableKind = {
     if (target.password !== undefined) app.secrets.push(target.password);
     const config = app.config.sources[manifest.source.name];
     const toolsDirectory = config?.type === 'postgres' ? config.client_bin : undefined;
-    const randomHex = (count: number): string => randomBytes(count).toString('hex');
     const options = { target, force: wish.force, toolsDirectory, randomHex, env: app.env };
     const plan = await planScriptRestore(options, context);
     const nowNs = (): bigint => app.machine.clock.monotonicNs();

@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto';
 import type { Manifest } from '../../contract/manifest.ts';
 import { backupPostgres } from '../../sources/postgres-logical/backup.ts';
 import { checkPostgres } from '../../sources/postgres-logical/check.ts';
@@ -6,6 +5,7 @@ import type { PostgresRestoreOptions } from '../../sources/postgres-logical/rest
 import { planRestore } from '../../sources/postgres-logical/restore-plan.ts';
 import { entriesNeeded, runRestore } from '../../sources/postgres-logical/restore.ts';
 import type { App } from '../compose.ts';
+import { randomHex } from '../random-hex.ts';
 import type { RestoreWish, SourceKind } from './kind.ts';
 import { connectionOf, wantedDatabases } from './postgres-source.ts';
 import { parseOnly, restoreTarget } from './postgres-target.ts';
@@ -64,8 +64,4 @@ function optionsOf(app: App, manifest: Manifest, wish: RestoreWish): PostgresRes
     randomHex,
     env: app.env,
   };
-}
-
-function randomHex(count: number): string {
-  return randomBytes(count).toString('hex');
 }

@@ -1,8 +1,8 @@
-import { randomBytes } from 'node:crypto';
 import { backupSqlite, type SqliteBackupOptions } from '../../sources/sqlite/backup.ts';
 import { checkSqlite } from '../../sources/sqlite/check.ts';
 import { planSqliteRestore, runSqliteRestore } from '../../sources/sqlite/restore.ts';
 import type { App } from '../compose.ts';
+import { randomHex } from '../random-hex.ts';
 import type { ConfigOf, SourceKind } from './kind.ts';
 import { onlyPaths, pathTarget } from './path-target.ts';
 
@@ -16,7 +16,7 @@ export const sqliteKind: SourceKind<'sqlite'> = {
   check: (app, _name, config) => checkSqlite(optionsOf(app, config), app.signal),
 
   async planRestore(app, manifest, wish, context) {
-    const { path, directory } = pathTarget(wish, app.machine.cwd, manifest);
+    const { path, directory } = pathTarget(wish, app.machine, manifest);
     const options = {
       target: path,
       targetIsDirectory: directory,
@@ -47,8 +47,4 @@ function optionsOf(app: App, config: ConfigOf<'sqlite'>): SqliteBackupOptions {
     host: app.machine.host,
     now: () => app.machine.clock.now(),
   };
-}
-
-function randomHex(count: number): string {
-  return randomBytes(count).toString('hex');
 }

@@ -1,0 +1,111 @@
+import type { DatabaseSync, StatementSync } from 'node:sqlite';
+import { recordHeaderBytes } from '../pipeline/pack-format.ts';
+
+const schemaVersion = 2;
+const isListed = 'EXISTS (SELECT 1 FROM temp.listing l WHERE l.id = p.id AND l.size = p.size)';
+const isDamaged = 'EXISTS (SELECT 1 FROM damaged d WHERE d.id = b.id AND d.pack = b.pack)';
+
+/** Makes the tables that are not there, and the temporary ones of this connection. Throws for another version of them. */
+export function createTables(database: DatabaseSync): void {
+  const version = Number(database.prepare('PRAGMA user_version').get()?.['user_version']);
+  if (version !== 0 && version !== schemaVersion) throw new Error(`a cache of version ${version}`);
+  database.exec(`
+    CREATE TABLE IF NOT EXISTS indexes (name TEXT PRIMARY KEY) WITHOUT ROWID;
+    CREATE TABLE IF NOT EXISTS packs (
+      number INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE, salt BLOB NOT NULL, size INTEGER NOT NULL);
+    CREATE TABLE IF NOT EXISTS blobs (
+      id BLOB NOT NULL, pack INTEGER NOT NULL, type INTEGER NOT NULL, codec INTEGER NOT NULL,
+      offset INTEGER NOT NULL, raw INTEGER NOT NULL, stored INTEGER NOT NULL,
+      PRIMARY KEY (id, pack)) WITHOUT ROWID;
+    CREATE TABLE IF NOT EXISTS damaged (
+      id BLOB NOT NULL, pack INTEGER NOT NULL, PRIMARY KEY (id, pack)) WITHOUT ROWID;
+    CREATE INDEX IF NOT EXISTS blobs_by_pack ON blobs (pack, offset);
+    PRAGMA user_version = ${schemaVersion};
+    PRAGMA temp.journal_mode = OFF;
+    CREATE TEMP TABLE listing (id BLOB PRIMARY KEY, size INTEGER NOT NULL) WITHOUT ROWID;
+    CREATE TEMP TABLE arriving (id BLOB PRIMARY KEY, size INTEGER NOT NULL) WITHOUT ROWID;
+    CREATE TEMP TABLE claimed (id BLOB PRIMARY KEY) WITHOUT ROWID;
+    CREATE TEMP TABLE depended (pack INTEGER PRIMARY KEY);
+    CREATE TEMP TABLE visited (id BLOB PRIMARY KEY) WITHOUT ROWID;
+    CREATE TEMP TABLE needed (id BLOB PRIMARY KEY) WITHOUT ROWID;
+  `);
+}
+
+/** Every statement of the cache, ready to run. */
+export function prepare(
+  database: DatabaseSync,
+): Record<
+  | 'hasIndex'
+  | 'addIndex'
+  | 'packNumber'
+  | 'addPack'
+  | 'addBlob'
+  | 'listed'
+  | 'stored'
+  | 'unindexed'
+  | 'locate'
+  | 'presentPack'
+  | 'markDamaged'
+  | 'clearDamage'
+  | 'claim'
+  | 'isClaimed'
+  | 'depend'
+  | 'missingDependencies'
+  | 'visit'
+  | 'need'
+  | 'neededPacks'
+  | 'listedPacks'
+  | 'listedBytes'
+  | 'recordBytes'
+  | 'pack'
+  | 'packBlobs',
+  StatementSync
+> {
+  return {
+    hasIndex: database.prepare('SELECT 1 FROM indexes WHERE name = ?'),
+    addIndex: database.prepare('INSERT OR IGNORE INTO indexes (name) VALUES (?)'),
+    packNumber: database.prepare('SELECT number FROM packs WHERE id = ?'),
+    addPack: database.prepare('INSERT OR IGNORE INTO packs (id, salt, size) VALUES (?, ?, ?)'),
+    addBlob: database.prepare('INSERT OR IGNORE INTO blobs VALUES (?, ?, ?, ?, ?, ?, ?)'),
+    listed: database.prepare('INSERT OR REPLACE INTO temp.arriving VALUES (?, ?)'),
+    stored: database.prepare('INSERT OR REPLACE INTO temp.listing VALUES (?, ?)'),
+    unindexed: database.prepare(
+      'SELECT l.id, l.size FROM temp.listing l WHERE NOT EXISTS (SELECT 1 FROM packs p WHERE p.id = l.id)',
+    ),
+    locate: database.prepare(
+      `SELECT b.type, b.codec, b.offset, b.raw, b.stored, p.id AS pack_id, p.salt, p.size,
+              ${isListed} AS present, ${isDamaged} AS damaged
+       FROM blobs b JOIN packs p ON p.number = b.pack WHERE b.id = ?
+       ORDER BY present DESC, damaged, b.pack LIMIT 1`,
+    ),
+    presentPack: database.prepare(
+      `SELECT b.pack FROM blobs b JOIN packs p ON p.number = b.pack
+       WHERE b.id = ? AND ${isListed} AND NOT ${isDamaged} LIMIT 1`,
+    ),
+    markDamaged: database.prepare('INSERT OR IGNORE INTO damaged SELECT ?, number FROM packs WHERE id = ?'),
+    clearDamage: database.prepare('DELETE FROM damaged WHERE pack = (SELECT number FROM packs WHERE id = ?)'),
+    claim: database.prepare('INSERT OR IGNORE INTO temp.claimed VALUES (?)'),
+    isClaimed: database.prepare('SELECT 1 FROM temp.claimed WHERE id = ?'),
+    depend: database.prepare('INSERT OR IGNORE INTO temp.depended VALUES (?)'),
+    visit: database.prepare('INSERT OR IGNORE INTO temp.visited VALUES (?)'),
+    need: database.prepare('INSERT OR IGNORE INTO temp.needed VALUES (?)'),
+    neededPacks: database.prepare(
+      'SELECT l.id, l.size FROM temp.needed n JOIN temp.listing l ON l.id = n.id ORDER BY l.id',
+    ),
+    listedPacks: database.prepare('SELECT id, size FROM temp.listing ORDER BY id'),
+    listedBytes: database.prepare(
+      'SELECT COUNT(*) AS packs, COALESCE(SUM(size), 0) AS bytes FROM temp.listing',
+    ),
+    recordBytes: database.prepare(
+      `SELECT COALESCE(SUM(b.stored + ${recordHeaderBytes}), 0) AS bytes FROM packs p
+       CROSS JOIN blobs b ON b.pack = p.number WHERE ${isListed}`,
+    ),
+    pack: database.prepare('SELECT number, salt, size FROM packs WHERE id = ?'),
+    packBlobs: database.prepare(
+      'SELECT id, type, codec, offset, raw, stored FROM blobs WHERE pack = ? ORDER BY offset',
+    ),
+    missingDependencies: database.prepare(
+      `SELECT p.id FROM temp.depended d JOIN packs p ON p.number = d.pack WHERE NOT ${isListed}`,
+    ),
+  };
+}
