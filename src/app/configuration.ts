@@ -59,8 +59,10 @@ export async function showConfig(options: CommonOptions, context: AppContext): P
         const found = show(settings, setting);
         return { ...found, value: found.value ?? effective.get(found.setting) ?? null };
       }),
-    ...Object.keys(settings.config.sources).flatMap((name) =>
-      ofSources.map((setting) => show(settings, setting, name)),
+    ...Object.entries(settings.config.sources).flatMap(([name, { type }]) =>
+      ofSources
+        .filter(({ sourceType }) => sourceType === type)
+        .map((setting) => show(settings, setting, name)),
     ),
   ];
   return { schema: 1, ok: true, file: settings.file, dotenv: settings.dotenvFiles, settings: shown };

@@ -75,6 +75,33 @@ describe('config show', () => {
     assert.equal(sources.filter((name, at) => name !== sources[at - 1]).length, 2, sources.join(' '));
   });
 
+  it('shows of each source the settings of its own type, each once', async () => {
+    await using box = await sandbox();
+    const env = {
+      HOLDFAST_SOURCES_SHOP_URL: 'postgres://shop@localhost/shop',
+      HOLDFAST_SOURCES_APP_TYPE: 'sqlite',
+      HOLDFAST_SOURCES_APP_PATHS: '/srv/app.db',
+      HOLDFAST_SOURCES_UP_TYPE: 'files',
+      HOLDFAST_SOURCES_UP_PATHS: '/srv/up',
+    };
+    const text = await runInProcess(box, ['config', 'show'], { env });
+    const json = await runInProcess(box, ['config', 'show', '--json'], { env });
+    const settings = json.json()['settings'] as { setting: string }[];
+    const names = settings.map(({ setting }) => setting);
+    assert.deepEqual(
+      names,
+      text.stdout
+        .trimEnd()
+        .split('\n')
+        .slice(1)
+        .map((line) => line.split(' ', 1)[0]),
+    );
+    assert.deepEqual(names, [...new Set(names)]);
+    for (const name of ['shop', 'app', 'up']) assert.ok(names.includes(`sources.${name}.tags`), name);
+    for (const other of ['shop.paths', 'app.url', 'app.xattrs', 'up.check', 'up.lock_timeout'])
+      assert.ok(!names.includes(`sources.${other}`), other);
+  });
+
   it('writes a size so that it is read as the same', () => {
     for (const size of [1, 1023, 1024, 1000, 10_000_000, 10_000_000_000, 2 ** 20, 3 * 2 ** 30, 1_234_567])
       assert.equal(sizeSchema.parse(asWritten(size, 'bytes')), size);
