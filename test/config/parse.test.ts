@@ -100,6 +100,48 @@ describe('refusing', () => {
       assert.ok(refusal(text).message.endsWith(wanted), refusal(text).message);
   });
 
+  it('names the types a source can have, and the one that seems to be meant', () => {
+    for (const [source, guess] of [
+      ['{ type: file, paths: [/x] }', 'files'],
+      ['{ type: directory }', 'files'],
+      ['{ type: postgresql, url: "postgres://h/d" }', 'postgres'],
+      ['{ type: pg }', 'postgres'],
+      ['{ type: sqlite3 }', 'sqlite'],
+      ['{ url: "postgres://h/d" }', 'postgres'],
+      ['{ host: db, tags: { a: b } }', 'postgres'],
+      ['{ paths: [/srv/uploads] }', 'files'],
+      ['{ path: /srv/uploads }', 'files'],
+      ['{ paths: [a.db, "data/*.sqlite"] }', 'sqlite'],
+      ['{ paths: [a.db, uploads] }', 'files'],
+      ['{ paths: [a.db], ignore_file: x }', 'files'],
+      ['{ type: backup, paths: [/srv/uploads] }', 'files'],
+    ] as const) {
+      const { message, hint } = refusal(`sources: { a: ${source} }`);
+      assert.match(message, /sources\.a\.type: .*must be postgres, sqlite or files$/, source);
+      assert.equal(hint, `did you mean ${guess}? Write type: ${guess}`, source);
+    }
+    for (const source of ['{ type: mysql, host: h }', '{ jobs: 2 }', '{}']) {
+      const { message, hint } = refusal(`sources: { a: ${source} }`);
+      assert.match(message, /must be postgres, sqlite or files$/, source);
+      assert.match(hint, /^write type: postgres, sqlite or files; see docs/, source);
+    }
+    const { hint } = refusal(null, { HOLDFAST_SOURCES_U_PATHS: '/srv/app.db' });
+    assert.equal(hint, 'did you mean sqlite? Set HOLDFAST_SOURCES_U_TYPE=sqlite');
+  });
+
+  it('says of a misspelt setting what it is, not that the right one is missing', () => {
+    const { code, message, hint, details } = refusal('sources: { a: { type: files, path: /x } }');
+    assert.equal(code, 'HF-1104');
+    assert.match(message, /there is no setting sources\.a\.path$/);
+    assert.match(hint, /^did you mean sources\.a\.paths\? It is a list: paths: \["\/srv\/uploads"\]\. /);
+    assert.equal(details['problems'], undefined);
+    const list = refusal('sources: { a: { type: sqlite, pahts: [/x.db] } }');
+    assert.match(list.hint, /^did you mean sources\.a\.paths\? Known here: /);
+    // Both are there: both are told.
+    const both = refusal('sources: { a: { type: files, paths: 3, path: /x } }');
+    assert.equal((both.details['problems'] as string[]).length, 2);
+  });
+
   it('lists every problem in the details', () => {
     const { details } = refusal('jobs: 0\nlog: { level: loud }\nreposit: x\n');
     assert.equal((details['problems'] as string[]).length, 3);

@@ -5,6 +5,7 @@ import { after, before, describe, it, test } from 'node:test';
 import { compileFunction } from 'node:vm';
 import { failure } from '../../src/kernel/errors/failure.ts';
 import type { ProgressEvent } from '../../src/sdk/events.ts';
+import type { NamedSource } from '../../src/sdk/options.ts';
 import {
   createBackup,
   HoldfastError,
@@ -84,6 +85,12 @@ describe('a call that does not go well', () => {
     const error = await rejection(createBackup({ ...options, source }));
     assert.ok(isHoldfastError(error, 'config_invalid'), String(error));
     assert.match(error.message, /^options: sources\.x\.paths/);
+    // As somebody may who writes JavaScript.
+    const misnamed = { name: 'x', type: 'file', paths: ['/x'] } as unknown as NamedSource;
+    const refused = await rejection(createBackup({ ...options, source: misnamed }));
+    assert.ok(isHoldfastError(refused, 'config_invalid'), String(refused));
+    assert.match(refused.message, /^options: sources\.x\.type: must be postgres, sqlite or files$/);
+    assert.match(refused.hint, /did you mean files\?/);
   });
 });
 

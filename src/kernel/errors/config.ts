@@ -50,7 +50,7 @@ export const configErrors = defineErrors({
     kind: 'usage',
     retryable: false,
     message: '{place}: {setting}: {problem}',
-    hint: 'see docs/configuration.md, or run holdfast config template',
+    hint: '{suggestion}',
     explain: 'A setting has a value of the wrong kind or out of range. Nothing was done.',
   },
   config_variable_missing: {
@@ -151,7 +151,7 @@ export const configErrors = defineErrors({
     kind: 'usage',
     retryable: false,
     message: 'the passphrase is empty',
-    hint: 'give one, or create the repository with --no-encryption',
+    hint: 'give one of at least 8 characters',
     explain: 'An empty passphrase protects nothing. Nothing was done.',
   },
   key_file_unsafe: {
