@@ -11,6 +11,10 @@ const postgresVariables: readonly string[] = [
   'PGUSER',
 ];
 
+/** What a URL of a source looks like, for people. */
+export const sourceUrlForms =
+  'postgres://user@host:5432/database, sqlite:FILE for SQLite, files:DIRECTORY for files';
+
 /**
  * The source meant when no source is configured: `DATABASE_URL`, else the `PG*` variables that libpq reads by itself.
  * It has the name of the database. Undefined when neither is set, and when `DATABASE_URL` is of something else: that
@@ -42,9 +46,10 @@ export function impliedSource(variables: Variables): Layer | undefined {
 export function sourceNameOf(url: string, setting: string): string {
   const [, scheme, beforeQuery = '', query = ''] =
     /^([a-z][a-z0-9+.-]*:)?\/\/([^?]*)\??(.*)$/is.exec(url) ?? [];
-  if (scheme === undefined) throw failure('source_url', { setting, reason: 'it does not parse' });
+  const suggestion = `write ${sourceUrlForms}`;
+  if (scheme === undefined) throw failure('source_url', { setting, reason: 'it does not parse', suggestion });
   if (!['postgres:', 'postgresql:'].includes(scheme.toLowerCase()))
-    throw failure('source_url', { setting, reason: `it begins with ${scheme}` });
+    throw failure('source_url', { setting, reason: `it begins with ${scheme}`, suggestion });
   const at = beforeQuery.lastIndexOf('@');
   const [, database = ''] = beforeQuery.slice(at + 1).split('/');
   const [user = ''] = beforeQuery.slice(0, Math.max(at, 0)).split(':');

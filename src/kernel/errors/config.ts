@@ -107,18 +107,18 @@ export const configErrors = defineErrors({
     kind: 'usage',
     retryable: false,
     message: 'there is nothing to back up: no source is configured',
-    hint: 'set DATABASE_URL, or pass --from postgres://user@host/database, or add sources to holdfast.yaml',
+    hint: 'set DATABASE_URL, or pass --from (postgres://user@host/database, sqlite:FILE or files:DIRECTORY), or add sources to holdfast.yaml',
     explain:
-      'Neither the configuration nor DATABASE_URL nor the PG* variables name a database. Nothing was done.',
+      'The configuration has no source, and neither DATABASE_URL nor the PG* variables name a database. Nothing was done.',
   },
   source_url: {
     code: 'HF-1114',
     kind: 'usage',
     retryable: false,
-    message: '{setting} is not the URL of something this version can back up: {reason}',
-    hint: 'write postgres://user@host:5432/database',
+    message: '{setting} names nothing that this version can back up: {reason}',
+    hint: '{suggestion}',
     explain:
-      'The URL does not parse, or its kind of source is not in this version. The URL itself is not shown: it may hold a password.',
+      'What --from and DATABASE_URL name is a PostgreSQL database (postgres://…), SQLite databases (sqlite:FILE) or files (files:DIRECTORY). Anything else is not in this version, or does not parse. A URL itself is not shown: it may hold a password. Nothing was done.',
   },
   secret_file_empty: {
     code: 'HF-1115',
