@@ -15,6 +15,7 @@ import {
 import { checkSource, errorOfFinding } from './check-source.ts';
 import { gitInfo } from './git.ts';
 import { chooseSources, prepareSource, type ChosenSource } from './sources.ts';
+import { shareThreads, type SharedThreads } from './backup-threads.ts';
 import { holdfastVersion } from './version.ts';
 import type { Finding } from '../sources/port.ts';
 
@@ -86,16 +87,21 @@ async function run(
     holdfast_version: holdfastVersion(),
     git: await gitInfo(machine.cwd, signal),
   };
-  // A source that asks for more jobs than the others has them.
-  const mostJobs = Math.max(...chosen.map((source) => jobsOf(app, source, options)));
-  const parts = { app, repository, origin, options, permits: new Semaphore(mostJobs) };
-  const outcomes = new Map<string, SourceOutcome>();
-  const waiting = chosen.values();
-  const lane = async (own: Repository): Promise<void> => {
-    for (const source of waiting)
-      outcomes.set(source.name, await attempt(parts, own, source, chosen.length > 1));
-  };
   const lanes = Math.min(chosen.length, app.config.parallel_sources);
+  const threads = shareThreads({
+    jobs: options.jobs ?? app.jobs,
+    lanes,
+    ownJobs: chosen.map(({ config }) => (options.jobs === undefined ? config.jobs : 'auto')),
+  });
+  const parts = { app, origin, options, threads, permits: new Semaphore(threads.permits) };
+  const outcomes = new Map<string, SourceOutcome>();
+  const waiting = chosen.entries();
+  const lane = async (own: Repository): Promise<void> => {
+    for (const [index, source] of waiting) {
+      const jobs = threads.jobs[index] ?? 1;
+      outcomes.set(source.name, await attempt({ ...parts, jobs }, own, source, chosen.length > 1));
+    }
+  };
   await using siblings = new AsyncDisposableStack();
   await Promise.all(
     Array.from({ length: lanes }, (_, index) =>
@@ -110,10 +116,12 @@ type SourceOutcome = BackupView | { readonly error: Record<string, unknown> } | 
 
 interface RunParts {
   readonly app: App;
-  readonly repository: Repository;
   readonly origin: Manifest['origin'];
   readonly options: BackupOptions;
+  readonly threads: SharedThreads;
   readonly permits: Semaphore;
+  /** Of this source. */
+  readonly jobs: number;
 }
 
 async function attempt(
@@ -176,7 +184,7 @@ function tell(app: App, view: BackupView): void {
 }
 
 async function one(
-  { app, origin, options, permits }: RunParts,
+  { app, origin, options, threads, permits, jobs }: RunParts,
   repository: Repository,
   chosen: ChosenSource,
 ): Promise<Manifest> {
@@ -185,18 +193,15 @@ async function one(
   return await backupSource(repository, source, {
     signal: app.signal,
     log: app.log,
-    jobs: jobsOf(app, chosen, options),
+    jobs,
     permits,
+    packBytes: threads.packBytes,
     progress,
     clock: app.machine.clock,
     compression: app.compression,
     tags: { ...chosen.config.tags, ...options.tags },
     origin,
   });
-}
-
-function jobsOf(app: App, { config }: ChosenSource, options: BackupOptions): number {
-  return options.jobs ?? (config.jobs === 'auto' ? app.jobs : config.jobs);
 }
 
 async function plan(

@@ -102,7 +102,7 @@ export async function withApp<R extends Outcome>(
     directories,
     log: journal.log,
     secrets: journal.secrets,
-    jobs: config.jobs === 'auto' ? Math.min(8, availableParallelism()) : config.jobs,
+    jobs: config.jobs === 'auto' ? Math.min(6, availableParallelism()) : config.jobs,
     compression: compressionOf(config),
   };
   return audited === null ? await work(app) : await recorded(app, journal, audited, work);

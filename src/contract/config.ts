@@ -125,7 +125,8 @@ export const configSchema = z.strictObject({
   sources: z.record(sourceName, sourceSchema).default({}),
   compression: compressionSchema.prefault({}),
   jobs: setting(jobsSchema(), {
-    description: 'How many things run at once; auto is the number of processors, at most 8',
+    description:
+      'How many things run at once; auto is the number of processors, at most 6. Each job takes about 40 MiB of memory',
   }),
   parallel_sources: setting(
     z
@@ -136,7 +137,7 @@ export const configSchema = z.strictObject({
       .default(2),
     {
       description:
-        'How many sources one backup command reads at once. They share the jobs; each takes memory of its own',
+        'How many sources one backup command reads at once. They share the jobs, each having at least 2; each takes memory of its own',
     },
   ),
   log: logSchema.prefault({}),

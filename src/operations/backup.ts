@@ -13,6 +13,8 @@ export interface BackupOptions extends OperationContext {
   readonly compression: Compression;
   /** Shared with backups that run beside this one, so that together they have no more than so many tasks at once. */
   readonly permits?: Semaphore | undefined;
+  /** A pack is closed when it has grown beyond this; see `SessionOptions`. */
+  readonly packBytes?: number | undefined;
   readonly tags: Readonly<Record<string, string>>;
   readonly origin: Manifest['origin'];
 }
@@ -37,6 +39,7 @@ export async function backupSource(
     compression,
     jobs,
     permits: options.permits,
+    packBytes: options.packBytes,
     onNewBytes: (bytes) => progress.stored(bytes),
   });
   const before = await repository.newestOf({ name: source.name, kind: source.kind }, { signal });

@@ -16,6 +16,15 @@ export interface BlobHost {
   foundNew?(bytes: number): void;
 }
 
+export const defaultPackBytes = 16 * 1024 * 1024;
+
+export interface SinkSetup {
+  readonly keys: PipelineKeys;
+  readonly compression: Compression;
+  /** A pack is closed when it has grown beyond this. */
+  readonly packBytes: number;
+}
+
 export interface PendingBlob {
   readonly type: BlobType;
   readonly id: Uint8Array;
@@ -29,19 +38,17 @@ export interface SinkCounts {
   bytesNew: number;
 }
 
-/** Packs under way at once, a thread; each holds a buffer. */
-const packsInFlight = 2;
-
 /** Where the streams of one thread put their blobs: asks which are new, seals those into packs, has packs stored. */
 export class BlobSink {
   readonly counts: SinkCounts = { chunks: 0, chunksNew: 0, bytesNew: 0 };
   readonly #builder: PackBuilder;
   readonly #host: BlobHost;
-  readonly #stores = new Set<Promise<void>>();
+  /** The pack under way: one a thread, besides the one that is being filled, for each holds a buffer. */
+  #store: Promise<void> | undefined;
   #error: unknown;
 
-  constructor(keys: PipelineKeys, compression: Compression, host: BlobHost) {
-    this.#builder = new PackBuilder(keys, new Compressor(compression));
+  constructor({ keys, compression, packBytes }: SinkSetup, host: BlobHost) {
+    this.#builder = new PackBuilder(keys, new Compressor(compression), packBytes);
     this.#host = host;
   }
 
@@ -68,17 +75,15 @@ export class BlobSink {
   /** Closes the open pack and resolves when every pack of this sink is durable. */
   async flush(): Promise<void> {
     await this.#finishPack();
-    await Promise.all(this.#stores);
+    await this.#store;
     this.#throwIfFailed();
   }
 
   async #finishPack(): Promise<void> {
-    while (this.#stores.size >= packsInFlight) await Promise.race(this.#stores);
+    await this.#store;
     this.#throwIfFailed();
     const pack = this.#builder.finish();
-    if (pack === undefined) return;
-    const store = this.#storePack(pack).finally(() => this.#stores.delete(store));
-    this.#stores.add(store);
+    if (pack !== undefined) this.#store = this.#storePack(pack);
   }
 
   async #storePack(pack: FinishedPack): Promise<void> {

@@ -1,4 +1,5 @@
 import { constants, gunzipSync, gzipSync, zstdCompressSync, zstdDecompressSync } from 'node:zlib';
+import { release } from '../kernel/release.ts';
 
 /** How a blob's bytes are packed, as stored in its record. */
 export const codecs = { none: 0, zstd: 1, gzip: 2 } as const;
@@ -19,6 +20,8 @@ export interface Compressed {
 
 /** Below this share saved, a blob is stored as it is: unpacking it later would cost more than it saves. */
 const worthwhile = 0.97;
+/** Node gives buffers of at least this size memory of their own. */
+const unpooledBytes = (Buffer.poolSize >>> 1) + 1;
 /** One compressed blob in this many is unpacked again and compared before it is stored. */
 const proofInterval = 16;
 
@@ -38,8 +41,11 @@ export class Compressor {
   compress(raw: Uint8Array): Compressed {
     const { codec, level } = this.#compression;
     if (codec === 'none' || raw.length < 64 || isNoise(raw)) return { codec: codecs.none, data: raw };
-    const data = codec === 'zstd' ? zstd(raw, level) : gzipSync(raw, { level });
-    if (data.length > raw.length * worthwhile) return { codec: codecs.none, data: raw };
+    const data = codec === 'zstd' ? zstd(raw, level) : gzip(raw, level);
+    if (data.length > raw.length * worthwhile) {
+      release(data);
+      return { codec: codecs.none, data: raw };
+    }
     this.#count += 1;
     if (this.#count % proofInterval === 1) prove(codecs[codec], data, raw);
     return { codec: codecs[codec], data };
@@ -71,15 +77,25 @@ function isNoise(raw: Uint8Array): boolean {
 }
 
 function zstd(raw: Uint8Array, level: number): Uint8Array {
-  // Small output buffers: the default of 64 KiB for every chunk keeps the garbage collector busy.
-  const chunkSize = Math.max(8_192, raw.length >> 3);
-  return zstdCompressSync(raw, { params: { [constants.ZSTD_c_compressionLevel]: level }, chunkSize });
+  const params = { [constants.ZSTD_c_compressionLevel]: level };
+  return zstdCompressSync(raw, { params, chunkSize: roomFor(raw.length) });
+}
+
+function gzip(raw: Uint8Array, level: number): Uint8Array {
+  return gzipSync(raw, { level, chunkSize: roomFor(raw.length) });
+}
+
+/** One output buffer that holds it all, and none of the pool's: it can be released as soon as it is copied. */
+function roomFor(bytes: number): number {
+  return Math.max(unpooledBytes, bytes);
 }
 
 function prove(codec: number, data: Uint8Array, raw: Uint8Array): void {
-  if (Buffer.compare(decompress(codec, data, raw.length), raw) !== 0) {
+  const unpacked = decompress(codec, data, raw.length);
+  if (Buffer.compare(unpacked, raw) !== 0) {
     throw new Error('a compressed chunk does not unpack to what it was; check the memory of this machine');
   }
+  release(unpacked);
 }
 
 /** Unpacks a blob. Never gives more than `rawLength` bytes; throws a plain `Error` on anything unexpected. */
@@ -90,8 +106,8 @@ export function decompress(codec: number, data: Uint8Array, rawLength: number): 
 }
 
 function unpack(codec: number, data: Uint8Array, rawLength: number): Uint8Array {
-  // One output buffer of just the right size; a bomb ends at its edge.
-  const options = { chunkSize: Math.max(64, rawLength), maxOutputLength: Math.max(64, rawLength) };
+  // A bomb ends at the edge.
+  const options = { chunkSize: roomFor(rawLength), maxOutputLength: Math.max(64, rawLength) };
   if (codec === codecs.zstd) return zstdDecompressSync(data, options);
   if (codec === codecs.gzip) return gunzipSync(data, options);
   if (codec === codecs.none) return data;

@@ -1,4 +1,5 @@
 import { hash } from 'node:crypto';
+import { release } from '../kernel/release.ts';
 import type { BlobLocation, BlobType } from './blob.ts';
 import type { Compressor } from './codec.ts';
 import type { PipelineKeys } from './keys.ts';
@@ -14,10 +15,8 @@ import {
 } from './pack-format.ts';
 import { headerBytes, newHeader, ObjectSeal, tagBytes } from './seal.ts';
 
-/** A pack is closed when it has grown beyond this. */
-export const packTargetBytes = 16 * 1024 * 1024;
-/** Room for the target, one more largest blob, and a footer for very many small ones. */
-const packBufferBytes = 22 * 1024 * 1024;
+/** Room beyond the target: for one more largest blob, and a footer for very many small ones. */
+const spareBytes = 6 * 1024 * 1024;
 /** A pack of tiny blobs is closed at this count, so that its footer fits. */
 const packMaximumBlobs = 16_384;
 
@@ -37,21 +36,24 @@ export interface FinishedPack {
 export class PackBuilder {
   readonly #keys: PipelineKeys;
   readonly #compressor: Compressor;
-  readonly #spare: ArrayBuffer[] = [];
+  readonly #targetBytes: number;
+  #spare: ArrayBuffer | undefined;
   #bytes: Buffer<ArrayBuffer> | undefined;
   #header: Uint8Array = new Uint8Array(0);
   #seal: ObjectSeal | undefined;
   #length = 0;
   #blobs: BlobLocation[] = [];
 
-  constructor(keys: PipelineKeys, compressor: Compressor) {
+  /** A pack is full when it has grown beyond `targetBytes`. */
+  constructor(keys: PipelineKeys, compressor: Compressor, targetBytes: number) {
     this.#keys = keys;
     this.#compressor = compressor;
+    this.#targetBytes = targetBytes;
   }
 
   /** True when the pack should be finished before another blob is added. */
   get full(): boolean {
-    return this.#length >= packTargetBytes || this.#blobs.length >= packMaximumBlobs;
+    return this.#length >= this.#targetBytes || this.#blobs.length >= packMaximumBlobs;
   }
 
   get empty(): boolean {
@@ -69,7 +71,10 @@ export class PackBuilder {
     const [sealed, tag] = seal.seal(offset, header, data);
     bytes.set(sealed, offset + recordHeaderBytes);
     bytes.set(tag, offset + recordHeaderBytes + sealed.length);
-    this.#length = offset + recordHeaderBytes + sealed.length + tag.length;
+    const addedBytes = recordHeaderBytes + sealed.length + tag.length;
+    if (sealed !== data) release(sealed);
+    if (data.buffer !== raw.buffer) release(data);
+    this.#length = offset + addedBytes;
     this.#blobs.push({ ...facts, offset });
   }
 
@@ -105,12 +110,13 @@ export class PackBuilder {
 
   /** Gives a buffer back that a stored pack no longer needs. */
   recycle(buffer: ArrayBuffer): void {
-    if (buffer.byteLength === packBufferBytes && this.#spare.length < 2) this.#spare.push(buffer);
+    this.#spare = buffer;
   }
 
   #current(): { bytes: Buffer<ArrayBuffer>; seal: ObjectSeal } {
     if (this.#bytes === undefined || this.#seal === undefined) {
-      this.#bytes = Buffer.from(this.#spare.pop() ?? new ArrayBuffer(packBufferBytes));
+      this.#bytes = Buffer.from(this.#spare ?? new ArrayBuffer(this.#targetBytes + spareBytes));
+      this.#spare = undefined;
       this.#header = newHeader(this.#keys, 'pack');
       this.#bytes.set(this.#header, 0);
       this.#seal = new ObjectSeal(this.#keys, this.#header);

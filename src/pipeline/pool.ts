@@ -3,14 +3,14 @@ import { runAgain } from '../kernel/errors/core.ts';
 import { failure, reasonOf } from '../kernel/errors/failure.ts';
 import type { Semaphore } from '../kernel/queue.ts';
 import { siblingModule } from '../kernel/module-url.ts';
-import type { BlobHost, SinkCounts } from './blob-sink.ts';
+import type { BlobHost, SinkCounts, SinkSetup } from './blob-sink.ts';
 import { serveStored, type StoredHost } from './stored.ts';
 import { Channel, Moved } from './channel.ts';
 import type { PackFindings, PackToCheck } from './check-pack.ts';
 import type { Decoded, DecodeRequest } from './decode.ts';
 import type { FinishedPack } from './pack-builder.ts';
 import type { RunOptions, TaskModule } from './task.ts';
-import type { RunRequest, WorkerSetup } from './worker.ts';
+import type { RunRequest } from './worker.ts';
 
 /** A task that does not end by itself after it was told to is ended with its thread, after this long. */
 const abortGraceMs = 15_000;
@@ -30,7 +30,7 @@ interface Member {
 
 /** Worker threads, started when first needed, each with a pipeline of its own. */
 export class WorkerPool implements AsyncDisposable {
-  readonly #setup: WorkerSetup;
+  readonly #setup: SinkSetup;
   readonly #size: number;
   readonly #host: PoolHost | undefined;
   readonly #permits: Semaphore | undefined;
@@ -42,7 +42,7 @@ export class WorkerPool implements AsyncDisposable {
   /** A worker that died took sealed blobs with it: nothing that follows may be reported as stored. */
   #broken: Error | undefined;
 
-  constructor(setup: WorkerSetup, size: number, host?: PoolHost, permits?: Semaphore) {
+  constructor(setup: SinkSetup, size: number, host?: PoolHost, permits?: Semaphore) {
     this.#setup = setup;
     this.#size = Math.max(1, size);
     this.#host = host;
@@ -128,7 +128,7 @@ export class WorkerPool implements AsyncDisposable {
     member.runs.set(runId, options);
     member.load += 1;
     try {
-      return await member.channel.call<O>('run', { runId, ...request });
+      return await member.channel.call<O>('run', { runId, ...request }, options.transfer);
     } catch (error) {
       options.signal?.throwIfAborted();
       throw error;

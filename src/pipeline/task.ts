@@ -67,6 +67,8 @@ export interface TaskModule<I, O> {
 }
 
 export interface RunOptions {
+  /** Buffers of the input that move to the task instead of being copied: they are empty here afterwards. */
+  readonly transfer?: readonly ArrayBuffer[];
   readonly signal?: AbortSignal | undefined;
   readonly onProgress?: (bytesRead: number) => void;
   readonly onMessage?: (message: unknown) => void;

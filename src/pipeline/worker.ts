@@ -2,22 +2,15 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { runAgain } from '../kernel/errors/core.ts';
 import { failure } from '../kernel/errors/failure.ts';
 import { BlobHasher } from './blob.ts';
-import { BlobSink, type BlobHost, type SinkCounts } from './blob-sink.ts';
+import { BlobSink, type BlobHost, type SinkCounts, type SinkSetup } from './blob-sink.ts';
 import { Channel, Moved } from './channel.ts';
-import type { Compression } from './codec.ts';
 import { checkPack, type PackToCheck } from './check-pack.ts';
 import { decodeTogether, probeBlobs, type DecodeRequest } from './decode.ts';
-import type { PipelineKeys } from './keys.ts';
 import type { FinishedPack } from './pack-builder.ts';
 import { ExtentMapWriter, storeWhole } from './map-writer.ts';
 import { storedOver } from './stored.ts';
 import { ChunkedStreamWriter, WindowPool } from './stream-writer.ts';
 import type { Task, TaskContext } from './task.ts';
-
-export interface WorkerSetup {
-  readonly keys: PipelineKeys;
-  readonly compression: Compression;
-}
 
 export interface RunRequest {
   readonly runId: number;
@@ -27,7 +20,7 @@ export interface RunRequest {
 }
 
 if (parentPort === null) throw new Error('this module runs in a worker thread');
-const setup = workerData as WorkerSetup;
+const setup = workerData as SinkSetup;
 const running = new Map<number, AbortController>();
 
 const host: BlobHost = {
@@ -35,7 +28,7 @@ const host: BlobHost = {
   storePack: (pack: FinishedPack) =>
     channel.call<ArrayBuffer>('storePack', pack, [pack.buffer, pack.entries.buffer]),
 };
-const sink = new BlobSink(setup.keys, setup.compression, host);
+const sink = new BlobSink(setup, host);
 const windows = new WindowPool(setup.keys.gearTable);
 const hasher = new BlobHasher(setup.keys.blobIdKey);
 const stored = storedOver(() => channel);

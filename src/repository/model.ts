@@ -59,6 +59,8 @@ export interface SessionOptions {
   readonly jobs: number;
   /** Shared with other sessions, when they are to have no more than so many tasks at once all together. */
   readonly permits?: Semaphore | undefined;
+  /** A pack is closed when it has grown beyond this: 16 MiB unless said. Every thread holds two of them in memory. */
+  readonly packBytes?: number | undefined;
   /** Told now and then, while it runs: how many plain bytes more turned out to be new. */
   readonly onNewBytes?: ((bytes: number) => void) | undefined;
 }

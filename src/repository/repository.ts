@@ -7,6 +7,7 @@ import type { Logger } from '../kernel/log.ts';
 import type { Secret } from '../kernel/secret.ts';
 import { defaultCompression } from '../pipeline/codec.ts';
 import { deriveKeys, type PipelineKeys } from '../pipeline/keys.ts';
+import { defaultPackBytes } from '../pipeline/blob-sink.ts';
 import { WorkerPool } from '../pipeline/pool.ts';
 import type { Storage } from '../storage/port.ts';
 import { BlobReader } from './blob-reader.ts';
@@ -215,7 +216,7 @@ export class Repository implements AsyncDisposable {
 
   /** The threads that open and check blobs. */
   workers(): WorkerPool {
-    const setup = { keys: this.pipelineKeys, compression: defaultCompression };
+    const setup = { keys: this.pipelineKeys, compression: defaultCompression, packBytes: defaultPackBytes };
     this.#pool ??= new WorkerPool(setup, this.#options.readJobs ?? 2);
     return this.#pool;
   }

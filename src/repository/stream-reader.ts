@@ -199,7 +199,7 @@ function pieceOf(extent: Extent, blob: OpenedBlob | undefined): Uint8Array {
 }
 
 /**
- * The bytes of several whole streams, in order, all in memory at once. Streams of one chunk that lie near each other are
+ * The bytes of several whole streams, in order, all in memory at once, in buffers that are the caller's to move. Streams of one chunk that lie near each other are
  * read by one request; others are read one after another.
  */
 export async function readTogether(
@@ -227,7 +227,12 @@ export async function readTogether(
 }
 
 async function wholeStream(reader: BlobReader, stream: StreamRef, signal?: AbortSignal): Promise<Uint8Array> {
-  const pieces: Uint8Array[] = [];
-  for await (const piece of readStream(reader, stream, signal)) pieces.push(piece);
-  return Buffer.concat(pieces);
+  const bytes = new Uint8Array(stream.size_bytes);
+  let offset = 0;
+  for await (const piece of readStream(reader, stream, signal)) {
+    // One that is too long is refused at its end.
+    if (offset + piece.length <= bytes.length) bytes.set(piece, offset);
+    offset += piece.length;
+  }
+  return bytes;
 }

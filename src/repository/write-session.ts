@@ -2,7 +2,7 @@ import type { Manifest } from '../contract/manifest.ts';
 import type { Entry, StreamRef } from '../contract/stream.ts';
 import { failure } from '../kernel/errors/failure.ts';
 import { BlobHasher, blobTypes } from '../pipeline/blob.ts';
-import { BlobSink, type SinkCounts } from '../pipeline/blob-sink.ts';
+import { BlobSink, defaultPackBytes, type SinkCounts } from '../pipeline/blob-sink.ts';
 import type { PipelineKeys } from '../pipeline/keys.ts';
 import type { FinishedPack } from '../pipeline/pack-builder.ts';
 import { footerEntryBytes } from '../pipeline/pack-format.ts';
@@ -68,9 +68,10 @@ export class WriteSession implements AsyncDisposable {
           what === 'bytes' ? readStream(reader, stream, signal) : extentRows(reader, stream, signal),
       },
     };
-    const { keys, compression } = parts;
-    this.#pool = new WorkerPool({ keys, compression }, parts.jobs, host, parts.permits);
-    this.#sink = new BlobSink(keys, compression, host);
+    const { keys, compression, packBytes = defaultPackBytes } = parts;
+    const setup = { keys, compression, packBytes };
+    this.#pool = new WorkerPool(setup, parts.jobs, host, parts.permits);
+    this.#sink = new BlobSink(setup, host);
     this.#windows = new WindowPool(keys.gearTable);
     this.#hasher = new BlobHasher(keys.blobIdKey);
     this.#entries = new EntryWriter(

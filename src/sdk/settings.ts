@@ -31,11 +31,14 @@ export interface Settings {
     /** How hard to try: 1 to 19 for zstd, 1 to 9 for gzip. Default: 1 for zstd, 6 for gzip. */
     readonly level?: number | undefined;
   } | undefined;
-  /** How many things run at once; auto is the number of processors, at most 8. Default: auto. */
+  /**
+   * How many things run at once; auto is the number of processors, at most 6. Each job takes about 40 MiB of
+   * memory. Default: auto.
+   */
   readonly jobs?: 'auto' | number | undefined;
   /**
-   * How many sources one backup command reads at once. They share the jobs; each takes memory of its own.
-   * Default: 2.
+   * How many sources one backup command reads at once. They share the jobs, each having at least 2; each
+   * takes memory of its own. Default: 2.
    */
   readonly parallel_sources?: number | undefined;
   readonly log?: {

@@ -52,7 +52,7 @@ export interface RestoreContext {
   open(stream: StreamRef): AsyncIterable<Uint8Array>;
   /**
    * The bytes of several whole streams, in their order: much faster for many small ones. At most a few MiB together,
-   * for they are all in memory at once. Rejects as `open` does.
+   * for they are all in memory at once, in buffers that are the caller's to move. Rejects as `open` does.
    */
   readTogether(streams: readonly StreamRef[]): Promise<readonly Uint8Array[]>;
   /** Runs a task in a worker thread, for what is written to the target. Waits for a free worker. It stores nothing. */

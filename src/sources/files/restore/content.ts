@@ -1,5 +1,6 @@
 import { mkdir } from 'node:fs/promises';
 import { siblingModule } from '../../../kernel/module-url.ts';
+import { buffersToMove } from '../../../kernel/release.ts';
 import type { TaskModule } from '../../../pipeline/task.ts';
 import { damagedEntries, writing } from './failure.ts';
 import type { FileToFinish } from './finish-task.ts';
@@ -140,9 +141,9 @@ export class ContentWriter {
         mtime: meta.mtime,
         ...givenTo(meta, this.#staging.owners, false),
       })),
-      bytes: contents.length === 1 && contents[0] !== undefined ? contents[0] : Buffer.concat(contents),
+      contents,
     };
-    const { notGiven } = await context.run(writeTask, input);
+    const { notGiven } = await context.run(writeTask, input, { transfer: buffersToMove(contents) });
     if (check) this.#done.checked += files.length;
     this.#done.notGiven += notGiven.length;
     context.progress.advance(files.reduce((sum, { stream }) => sum + stream.size_bytes, 0));

@@ -16,6 +16,7 @@ import {
 import { promisify } from 'node:util';
 import { pathBytes } from '../../../kernel/byte-path.ts';
 import { failure } from '../../../kernel/errors/failure.ts';
+import { release } from '../../../kernel/release.ts';
 import type { TaskContext } from '../../../pipeline/task.ts';
 import { writeFailure } from './failure.ts';
 import { locationOf, shownLocation } from './location.ts';
@@ -46,8 +47,8 @@ export interface WriteInput {
   readonly shown: string;
   readonly files: readonly WholeFile[];
   readonly links: readonly Link[];
-  /** The files' content, one after another. */
-  readonly bytes: Uint8Array;
+  /** What is in each file; released here. */
+  readonly contents: readonly Uint8Array[];
   readonly check: boolean;
   /** Files are made durable here; otherwise somebody does it for all of them. */
   readonly flush: boolean;
@@ -60,6 +61,8 @@ export interface WriteOutput {
 
 /** So many files are open at once, and flushed together. */
 const filesAtOnce = 64;
+/** What is read back lies here, a piece at a time. */
+const found = Buffer.allocUnsafeSlow(256 * 1024);
 const flush = promisify(fsync);
 const newFile = constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW | constants.O_RDWR;
 
@@ -67,14 +70,12 @@ const newFile = constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW | co
 export async function writeFiles(input: WriteInput, context: TaskContext): Promise<WriteOutput> {
   const notGiven: string[] = [];
   for (const link of input.links) if (!makeLink(link, input)) notGiven.push(link.path);
-  let at = 0;
   for (let from = 0; from < input.files.length; from += filesAtOnce) {
     context.signal.throwIfAborted();
     const open: { readonly file: WholeFile; readonly fd: number }[] = [];
     try {
-      for (const file of input.files.slice(from, from + filesAtOnce)) {
-        const content = input.bytes.subarray(at, at + file.sizeBytes);
-        at += file.sizeBytes;
+      for (const [index, file] of input.files.slice(from, from + filesAtOnce).entries()) {
+        const content = input.contents[from + index] ?? new Uint8Array(0);
         attempt(file, input, () => {
           const fd = openSync(locationOf(input.base, file.path), newFile, 0o600);
           open.push({ file, fd });
@@ -95,6 +96,7 @@ export async function writeFiles(input: WriteInput, context: TaskContext): Promi
       for (const { fd } of open) closeSync(fd);
     }
   }
+  for (const content of input.contents) release(content);
   return { notGiven };
 }
 
@@ -137,12 +139,13 @@ function writeContent(fd: number, content: Uint8Array, sparse: boolean): void {
 
 /** Throws `restore_differs` unless the file holds exactly this. */
 export function compareContent(fd: number, content: Uint8Array, shown: string): void {
-  // One byte more, so that a file that is too long is noticed.
-  const found = Buffer.allocUnsafe(content.length + 1);
   let length = 0;
-  for (let read = 1; read > 0; length += read)
-    read = readSync(fd, found, length, found.length - length, length);
-  if (found.subarray(0, length).equals(content)) return;
+  let same = true;
+  for (let read = 1; read > 0; length += read) {
+    read = readSync(fd, found, 0, found.length, length);
+    same &&= found.subarray(0, read).equals(content.subarray(length, length + read));
+  }
+  if (same && length === content.length) return;
   const reason =
     length === content.length
       ? 'its content is another'
