@@ -7,10 +7,17 @@ export type Dispatch = (
   verb: string,
   args: readonly string[],
   options: Readonly<Record<string, unknown>>,
+  command: Command,
 ) => Promise<void>;
 
 /** The examples of each verb's help, for tests to run. */
 export const examplesOf = new WeakMap<Command, readonly string[]>();
+
+/**
+ * The option that a verb cannot do without. Commander would miss it before anything else: whoever misspells it is better
+ * told so.
+ */
+export const neededOf = new WeakMap<Command, Option>();
 
 /** All verbs and their options. Loads nothing but commander: what a verb does is loaded when it runs. */
 export function createProgram(version: string, dispatch: Dispatch): Command {
@@ -21,7 +28,7 @@ export function createProgram(version: string, dispatch: Dispatch): Command {
     .version(version, '-V, --version', 'print the version')
     .enablePositionalOptions()
     .helpCommand('help [verb]', 'show the help of a verb')
-    .showSuggestionAfterError();
+    .showSuggestionAfterError(false);
   common(program);
   const verb = (
     parent: Command,
@@ -40,7 +47,7 @@ export function createProgram(version: string, dispatch: Dispatch): Command {
     command.addHelpText('after', `\nExamples:\n${lines.join('\n')}`);
     const name = parent === program ? command.name() : `${parent.name()} ${command.name()}`;
     command.action(async () => {
-      await dispatch(name, command.args, command.optsWithGlobals());
+      await dispatch(name, command.args, command.optsWithGlobals(), command);
     });
     return command;
   };
@@ -72,22 +79,14 @@ export function createProgram(version: string, dispatch: Dispatch): Command {
     .option('--dry-run', 'look whether it would work, store nothing');
 
   const restore = verb(program, 'restore <id>', 'restore a backup: a database, SQLite files, a directory', [
-    ['holdfast restore latest --to postgres://user@localhost/shop_restored', 'the newest backup'],
-    ['holdfast restore latest:shop --to postgres://user@localhost/shop2', 'the newest of one source'],
-    ['holdfast restore latest:uploads --to ./uploads-restored', 'files, into a new directory'],
+    ['holdfast restore latest:shop --to postgres://user@localhost/shop_restored', 'PostgreSQL'],
+    ['holdfast restore latest:app --to ./app-restored.db', 'SQLite'],
+    ['holdfast restore latest:uploads --to ./uploads-restored', 'files'],
     ['holdfast restore latest:uploads --to ./found --only path=2026/11', 'some of them'],
-    ['holdfast restore latest:app --to data/app.db --force', 'SQLite; the old one is kept beside it'],
-    ['holdfast restore 3f9a --to postgres://user@localhost/shop2 --dry-run', 'say what would happen'],
-    [
-      'holdfast restore latest --to postgres://user@localhost/scratch --only table=public.orders',
-      'one table',
-    ],
-    [
-      'holdfast restore latest --to postgres://user@localhost/shop --force',
-      'put it in the place of what is there',
-    ],
+    ['holdfast restore latest:app --to data/app.db --force', 'in the place of what is there, which is kept'],
+    ['holdfast restore 3f9a --to ./restored --dry-run', 'say what would happen'],
   ])
-    .requiredOption(
+    .option(
       '--to <target>',
       'where to: postgres://user@host/database, a directory or a file; made when not there',
     )
@@ -114,12 +113,12 @@ export function createProgram(version: string, dispatch: Dispatch): Command {
     laterOption(restore, flag);
   }
 
-  verb(program, 'export <id>', 'write a backup as plain files that other tools open', [
+  const exported = verb(program, 'export <id>', 'write a backup as plain files that other tools open', [
     ['holdfast export latest --to ./exported', 'for psql, sqlite3 or tar, as the backup is'],
     ['holdfast export latest:shop --to ./exported --format dump', 'for pg_restore'],
     ['holdfast export 3f9a --to ./exported --only database=shop', 'a part of it'],
   ])
-    .requiredOption('--to <directory>', 'where to; made when it does not exist')
+    .option('--to <directory>', 'where to; made when it does not exist')
     .addOption(new Option('--format <format>', 'of PostgreSQL; sql unless given').choices(['sql', 'dump']))
     .option('--only <what>', 'what --only of a restore takes; may be repeated', collect)
     .option('--jobs <n>', 'how much to compress at once', positiveInteger)
@@ -238,6 +237,10 @@ export function createProgram(version: string, dispatch: Dispatch): Command {
     ['holdfast completion fish > ~/.config/fish/completions/holdfast.fish', 'for fish'],
   ]).registeredArguments[0]?.choices(['bash', 'zsh', 'fish']);
 
+  for (const command of [restore, exported]) {
+    const to = command.options.find(({ long }) => long === '--to');
+    if (to !== undefined) neededOf.set(command, to);
+  }
   for (const command of [restore, remove])
     command.options.find(({ long }) => long === '--yes')?.hideHelp(false);
   for (const name of laterVerbs) addLater(program, name);

@@ -1,14 +1,13 @@
-import type { Command, CommanderError } from 'commander';
+import type { Command } from 'commander';
 import type { Machine } from '../app/machine.ts';
 import { holdfastVersion } from '../app/version.ts';
 import { runAgain } from '../kernel/errors/core.ts';
 import { exitCodes } from '../kernel/errors/define.ts';
-import { failure, isFailure, type HoldfastError } from '../kernel/errors/failure.ts';
-import { nearest } from '../kernel/nearest.ts';
 import { Face } from './face.ts';
 import { Output } from './output.ts';
 import { createProgram } from './program.ts';
 import type { Terminal } from './terminal.ts';
+import { asUsage, checkNeeded, tooMuchHelp } from './usage.ts';
 import { handlers } from './verbs/handlers.ts';
 
 export interface CliEnvironment {
@@ -39,23 +38,25 @@ export async function runCli(argv: readonly string[], environment: CliEnvironmen
   }
   let code = 0;
   let face: Face | undefined;
-  const program = createProgram(holdfastVersion(), async (verb, args, options) => {
+  const program = createProgram(holdfastVersion(), async (verb, args, options, command) => {
+    checkNeeded(command);
     face = new Face(faceOptions(verb, options), machine, terminal, argv);
     listen(face, environment);
     const handler = await handlers[verb]?.();
     if (handler === undefined) throw new Error(`the verb ${verb} has no handler`);
     code = await handler(face, args, options);
   });
-  configure(program, terminal);
+  let at = program;
+  configure(program, terminal, (command) => (at = command));
   try {
     if (argv.length === 0) {
       terminal.stderr.write(program.helpInformation());
       return 2;
     }
-    await program.parseAsync(helpOfSubcommand(argv, program), { from: 'user' });
+    await program.parseAsync([...helpOfSubcommand(argv, program)], { from: 'user' });
     return code;
   } catch (error) {
-    const usage = asUsage(error, argv, program);
+    const usage = asUsage(error, argv, at);
     if (usage === undefined) return 0;
     face ??= new Face(guessOptions(argv), machine, terminal, argv);
     const status = face.fail(usage);
@@ -65,13 +66,15 @@ export async function runCli(argv: readonly string[], environment: CliEnvironmen
 }
 
 /** `help key add` as `key add --help`: commander's own help command looks no further than `key`. */
-function helpOfSubcommand(argv: readonly string[], program: Command): string[] {
-  const [help, verb, sub, ...more] = argv;
-  const under = program.commands.find((command) => command.name() === verb)?.commands ?? [];
-  const known = under.some((command) => command.name() === sub);
-  if (help !== 'help' || verb === undefined || sub === undefined || more.length > 0 || !known)
-    return [...argv];
-  return [verb, sub, '--help'];
+function helpOfSubcommand(argv: readonly string[], program: Command): readonly string[] {
+  const [help, name, ...more] = argv;
+  const verb = program.commands.find((command) => command.name() === name);
+  if (help !== 'help' || name === undefined || verb === undefined || more.length === 0) return argv;
+  if (more.some((word) => word.startsWith('-'))) return argv;
+  const [sub = '', ...surplus] = more;
+  if (surplus.length > 0 || verb.commands.length === 0) throw tooMuchHelp(more);
+  const known = verb.commands.some((command) => command.name() === sub);
+  return known ? [name, sub, '--help'] : [name, 'help', sub];
 }
 
 function faceOptions(verb: string, options: Readonly<Record<string, unknown>>) {
@@ -100,10 +103,14 @@ function guessOptions(argv: readonly string[]) {
   return faceOptions(verb, { json: argv.includes('--json'), quiet: argv.includes('--quiet') });
 }
 
-function configure(program: Command, terminal: Terminal): void {
+/** `failed` hears of the command that throws something. */
+function configure(program: Command, terminal: Terminal, failed: (command: Command) => void): void {
   const all = [program, ...program.commands, ...program.commands.flatMap(({ commands }) => commands)];
   for (const command of all) {
-    command.exitOverride();
+    command.exitOverride((error) => {
+      failed(command);
+      throw error;
+    });
     command.configureOutput({
       writeOut: (text) => new Output(terminal).product(text),
       writeErr: () => {},
@@ -111,47 +118,6 @@ function configure(program: Command, terminal: Terminal): void {
       getOutHelpWidth: () => 100,
     });
   }
-}
-
-/** What commander threw as a coded error; undefined for help and the version, which are no errors. */
-function asUsage(error: unknown, argv: readonly string[], program: Command): unknown {
-  if (isFailure(error)) return error;
-  const { code, message, exitCode } = error as CommanderError;
-  if (typeof code !== 'string' || !code.startsWith('commander.')) return error;
-  if (exitCode === 0) return undefined;
-  if (code === 'commander.help') return noVerb(argv.filter((arg) => !arg.startsWith('-')));
-  const [first = '', ...rest] = message.replace(/^error: /, '').split('\n');
-  const suggested =
-    /\(Did you mean (?:one of )?(.+)\?\)/.exec(rest.join(' '))?.[1] ?? nearestVerb(code, first, program);
-  const verb = argv.find((arg) => !arg.startsWith('-'));
-  const help =
-    verb === undefined || code === 'commander.unknownCommand' ? 'holdfast --help' : `holdfast ${verb} --help`;
-  return usage(first, suggested === undefined ? `see ${help}` : `did you mean ${suggested}? See ${help}`);
-}
-
-/** `key` without what to do with keys, or help for what is no verb. */
-function noVerb(words: readonly string[]): HoldfastError {
-  const above = words.slice(0, -1).filter((word) => word !== 'help');
-  if (words.includes('help'))
-    return usage(
-      `there is no verb ${words.at(-1)}`,
-      `${['holdfast', ...above, '--help'].join(' ')} lists them`,
-    );
-  if (words.length === 0) return usage('there is no verb to run', 'holdfast --help lists them');
-  return usage(`${words.join(' ')} needs a verb after it`, `holdfast ${words.join(' ')} --help lists them`);
-}
-
-function nearestVerb(code: string, message: string, program: Command): string | undefined {
-  if (code !== 'commander.unknownCommand') return undefined;
-  const word = /'(.+)'/.exec(message)?.[1] ?? '';
-  return nearest(
-    word,
-    program.commands.map((command) => command.name()),
-  );
-}
-
-function usage(reason: string, suggestion: string): HoldfastError {
-  return failure('usage', { reason, suggestion });
 }
 
 /** The first signal stops the work in good order, the second one at once. */

@@ -21,7 +21,7 @@ async function parse(
   args: readonly string[],
 ): Promise<[string, readonly string[], Readonly<Record<string, unknown>>]> {
   const seen: [string, readonly string[], Readonly<Record<string, unknown>>][] = [];
-  const program = createProgram('0', async (...call) => void seen.push(call));
+  const program = createProgram('0', async (verb, words, options) => void seen.push([verb, words, options]));
   for (const command of allCommands(program))
     command.exitOverride().configureOutput({ writeErr: () => {}, writeOut: () => {} });
   await program.parseAsync([...args], { from: 'user' });
@@ -150,12 +150,60 @@ describe('a command line that is wrong', () => {
     ['an unknown verb', ['bakcup'], /did you mean backup\?/],
     ['an unknown verb below a verb', ['key', 'lst'], /did you mean list\?/],
     ['an unknown option', ['list', '--jsn'], /did you mean --json\?/],
-    ['a missing argument', ['info'], /holdfast info --help/],
-    ['a missing option', ['restore', 'latest'], /holdfast restore --help/],
-    ['too many arguments', ['list', 'a'], /holdfast list --help/],
+    [
+      'an unknown option below a verb',
+      ['key', 'add', '--lable=x'],
+      /did you mean --label\? See holdfast key add -/,
+    ],
+    ['an option that is far from all', ['list', '--since', '1'], /'--since'\nhint: see holdfast list --help/],
+    [
+      'a misspelt option that is needed',
+      ['restore', 'latest:shop', '--too', 'x'],
+      /'--too'\nhint: did you mean --to\?/,
+    ],
+    ['a missing argument', ['info'], /'id'\nhint: for example: holdfast info .*; see holdfast info --help/],
+    ['nothing of what is needed', ['restore'], /'id'\nhint: for example: holdfast restore latest:shop --to /],
+    [
+      'a missing option',
+      ['restore', 'latest'],
+      /restore needs --to <target>\nhint: for example: holdfast restore /,
+    ],
+    [
+      'an export to nowhere',
+      ['export', 'latest'],
+      /export needs --to <directory>\nhint: for example: holdfast export /,
+    ],
+    [
+      'too many arguments',
+      ['list', 'a'],
+      /list takes no words after it, and not a\nhint: see holdfast list --help/,
+    ],
+    [
+      'a word too many',
+      ['restore', 'a', 'b', '--to', 'x'],
+      /takes only <id>, and not b\nhint: see holdfast restore -/,
+    ],
+    ['a target without its option', ['restore', 'a', 'b'], /, and not b\nhint: did you mean --to b\?/],
+    [
+      'a word too many below a verb',
+      ['key', 'list', 'b'],
+      /key list takes no words .*\n.* holdfast key list --help/,
+    ],
+    [
+      'help for a misspelt verb',
+      ['help', 'restor'],
+      /no verb restor\nhint: did you mean restore\? holdfast --help/,
+    ],
+    [
+      'help for a misspelt verb below',
+      ['key', 'help', 'lst'],
+      /hint: did you mean list\? holdfast key --help/,
+    ],
+    ['help for the same', ['help', 'key', 'lst'], /hint: did you mean list\? holdfast key --help/],
     ['a verb without its second half', ['config'], /config needs .*\n.*holdfast config --help/],
     ['help for no verb', ['help', 'nope'], /no verb nope\nhint: holdfast --help/],
     ['help for no verb below a verb', ['key', 'help', 'nope'], /no verb nope\nhint: holdfast key --help/],
+    ['help for too much', ['help', 'list', 'x'], /verb, and not x\nhint: holdfast --help/],
     ['a number that is none', ['backup', '--jobs', 'many'], /holdfast backup --help/],
     ['a share that is none', ['verify', '--read-data-subset', '110%'], /holdfast verify --help/],
     ['a tag that is none', ['backup', '--tag', 'x'], /holdfast backup --help/],
@@ -184,6 +232,27 @@ describe('a command line that is wrong', () => {
       assert.match(stderr, hint);
     });
   }
+
+  it('refuses words too many of every verb, before anything else is done', async () => {
+    await using box = await sandbox();
+    const program = createProgram('0', async () => {});
+    for (const command of allCommands(program).filter((one) => examplesOf.has(one))) {
+      if (command.registeredArguments.some(({ variadic }) => variadic)) continue;
+      const [line = ''] = examplesOf.get(command) ?? [];
+      const { code, stderr } = await runInProcess(box, [...words(line), 'surplus']);
+      assert.equal(code, 2, line);
+      assert.match(stderr, /^error\[HF-1001\]: .*and not surplus$/m, line);
+    }
+  });
+
+  it('does not show the password in a word too many', async () => {
+    await using box = await sandbox();
+    const { stderr } = await runInProcess(box, ['restore', 'latest', 'postgres://u:hunter2@h/d']);
+    assert.match(stderr, /did you mean --to postgres:\/\/u:\*+@h\/d\?/);
+    assert.doesNotMatch(stderr, /hunter2/);
+    const { stderr: other } = await runInProcess(box, ['list', '--passwort=hunter2']);
+    assert.doesNotMatch(other, /hunter2/);
+  });
 
   for (const args of [
     ['status'],
