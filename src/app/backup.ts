@@ -220,8 +220,16 @@ async function plan(
     const error = errorOfFinding(first) ?? failure('doctor_failed', { checks: first.check }).toJSON();
     failed.push({ source: source.name, error });
   }
-  const result = resultOf(repository, overall(failed, chosen.length));
+  const result = resultOf(repository, dryRunError(failed, chosen.length));
   return { ...result, dry_run: true, backups: [], failed, not_made: [], plan: plans };
+}
+
+/** Of one source its own error; where there are several, all that would fail are named. */
+function dryRunError(failed: readonly FailedSource[], total: number): BackupResult['error'] {
+  const [first] = failed;
+  if (first === undefined || total === 1) return first?.error;
+  const names = failed.map(({ source }) => source).join(', ');
+  return failure('dry_run_failed', { failed: failed.length, total, names }).toJSON();
 }
 
 function resultOf(repository: Repository, error: BackupResult['error']) {

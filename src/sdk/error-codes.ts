@@ -10,6 +10,7 @@ export const errorCodes = {
   partly_done: 'HF-1005',
   backup_incomplete: 'HF-1006',
   node_too_old: 'HF-1007',
+  dry_run_failed: 'HF-1008',
   demo_no_server: 'HF-1051',
   demo_server_failed: 'HF-1052',
   demo_not_proven: 'HF-1053',

@@ -94,6 +94,35 @@ describe('several sources in one run', () => {
       ['files', 'files', 'sqlite', 'files', 'files'],
     );
     assert.deepEqual((await box.run(['list', '--json'], { env })).json()['backups'], []);
+    assert.equal((summary['error'] as Json)['code'], 'HF-1008');
+    const { code, stderr } = await box.run(['backup', '--dry-run'], { env });
+    assert.equal(code, 1, stderr);
+    assert.match(
+      stderr,
+      /^would back up one \(files\) to .*\n(?:ok .*\n)+would fail: broken \(files\)\n(?:.*\n)*ERROR/m,
+    );
+    assert.doesNotMatch(stderr, /would back up broken/);
+    assert.match(stderr, /^error\[HF-1008\]: 2 of 5 sources could not be backed up whole: broken, half$/m);
+  });
+
+  it('names all in a dry run in which all would fail, and the one where there is one', async () => {
+    await using box = await service();
+    const sources = ['x', 'y'].map((name) => `  ${name}: { type: files, paths: [no-${name}] }\n`);
+    await writeFile(box.at('holdfast.yaml'), `repository: repo\nsources:\n${sources.join('')}`);
+    const both = await box.run(['backup', '--dry-run'], { env });
+    assert.match(both.stderr, /^error\[HF-1008\]: 2 of 2 sources could not be backed up whole: x, y$/m);
+    const one = await box.run(['backup', 'x', '--dry-run'], { env });
+    assert.match(one.stderr, /^would fail: x \(files\)$/m);
+    assert.match(one.stderr, /^error\[HF-52\d\d\]: /m);
+  });
+
+  it('doctor --quiet says only what is not well', async () => {
+    await using box = await service();
+    const loud = await box.run(['doctor'], { env });
+    assert.match(loud.stdout, /^ok /m);
+    const { stdout } = await box.run(['doctor', '--quiet'], { env });
+    assert.deepEqual(stdout, loud.stdout.replaceAll(/^ok .*\n/gm, ''));
+    assert.match(stdout, /^ERROR +broken: /m);
   });
 });
 

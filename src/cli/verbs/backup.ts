@@ -24,7 +24,11 @@ export const runBackup: Handler = (face, args, options) =>
 
 function render(face: Face, result: BackupResult): void {
   for (const { source, kind, findings } of result.plan ?? []) {
-    face.say(`would back up ${source} (${kind}) to ${result.repository.location}\n${findingLines(findings)}`);
+    const fails = findings.some(({ level }) => level === 'error');
+    const head = fails
+      ? `would fail: ${source} (${kind})`
+      : `would back up ${source} (${kind}) to ${result.repository.location}`;
+    face.say(`${head}\n${findingLines(findings)}`);
   }
   for (const view of result.backups) face.say(line(view));
   if (result.not_made.length > 0) face.say(`not backed up: ${result.not_made.join(', ')}\n`);

@@ -6,5 +6,8 @@ import type { Handler } from './handler.ts';
 export const runDoctor: Handler = (face, _args, options) =>
   face.run(
     (context) => doctor(commonOptions(options), context),
-    (result) => face.product(findingLines(result.findings)),
+    ({ findings }) => {
+      const shown = face.options.quiet ? findings.filter(({ level }) => level !== 'ok') : findings;
+      face.product(findingLines(shown));
+    },
   );

@@ -70,4 +70,13 @@ export const coreErrors = defineErrors({
     explain:
       'The package was loaded by a version of Node.js that lacks what it is built on. Nothing was done.',
   },
+  dry_run_failed: {
+    code: 'HF-1008',
+    kind: 'failed',
+    retryable: true,
+    message: '{failed} of {total} sources could not be backed up whole: {names}',
+    hint: 'mend each as told above, then look again: holdfast backup --dry-run',
+    explain:
+      'backup --dry-run only looks, and found sources whose backup would fail or lack something. Each is told with its own error. Nothing was stored.',
+  },
 });
