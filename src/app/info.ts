@@ -12,6 +12,8 @@ import {
 
 export interface InfoOptions extends CommonOptions {
   readonly id: string;
+  /** Given the backup before its entries are read. */
+  readonly onBackup?: ((backup: InfoResult['backup']) => void) | undefined;
   /** Given each entry as it is read, however many there are; the result then lists none. */
   readonly onEntry?: ((entry: EntryView) => void) | undefined;
 }
@@ -42,12 +44,14 @@ export async function info(options: InfoOptions, context: AppContext): Promise<I
   return withApp(options, context, null, async (app) => {
     await using repository = await openConfiguredRepository(app);
     const manifest = await repository.find(options.id, { signal: app.signal });
+    const backup = { ...backupView(manifest), sequence: manifest.sequence, metadata: manifest.metadata };
+    options.onBackup?.(backup);
     const entries = await entriesOf(repository, manifest, options.onEntry, app.signal);
     return {
       schema: 1,
       ok: true,
       repository: { id: repository.info.id, location: repository.storage.location },
-      backup: { ...backupView(manifest), sequence: manifest.sequence, metadata: manifest.metadata },
+      backup,
       ...(options.onEntry === undefined || manifest.entries.count === 0 ? { entries } : {}),
       entries_not_listed: options.onEntry === undefined ? manifest.entries.count - entries.length : 0,
     };

@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
+import { copyFileSync, linkSync, mkdirSync, utimesSync, writeFileSync } from 'node:fs';
 import { after, before, describe, it } from 'node:test';
 import { asWritten } from '../../src/cli/format.ts';
 import { sizeSchema } from '../../src/contract/config-setting.ts';
 import { runInProcess } from './in-process.ts';
-import { sandbox } from './program-runner.ts';
+import { sandbox, type Sandbox } from './program-runner.ts';
 import { shop, type Shop } from './shop.ts';
 
 describe('a backup, as people read of it', () => {
@@ -26,7 +27,7 @@ describe('a backup, as people read of it', () => {
     const { stderr } = await the.ok(['restore', 'latest', '--to', the.server.url('again'), '--force']);
     const telling = stderr.split('\n').filter((line) => line.includes('holdfast_replaced_'));
     assert.equal(telling.length, 1, stderr);
-    assert.match(telling[0] ?? '', /^warning: .* is kept as holdfast_replaced_/);
+    assert.match(telling[0] ?? '', /^the database before is kept as holdfast_replaced_/);
   });
 
   it('what a backup remarks on itself is kept, and said unless it is to be quiet', async () => {
@@ -42,6 +43,66 @@ describe('a backup, as people read of it', () => {
     const { stdout } = await the.ok(['info', 'latest']);
     assert.match(stdout, /^warning +.*passwords/m);
     assert.match(stdout, /^roles +in it, without their passwords$/m);
+  });
+});
+
+describe('backups of files, as people read of them', () => {
+  const env = { HOLDFAST_PASSPHRASE: 'correct horse battery' };
+  let box: Sandbox;
+  const ok = async (...args: string[]) => {
+    const ran = await runInProcess(box, args, { env });
+    assert.equal(ran.code, 0, `${args.join(' ')}: ${ran.stderr}`);
+    return ran;
+  };
+  before(async () => {
+    box = await sandbox();
+    mkdirSync(box.at('up'));
+    writeFileSync(box.at('up', 'a.txt'), 'alpha', { mode: 0o640 });
+    utimesSync(box.at('up', 'a.txt'), 1_700_000_000, 1_700_000_000);
+    linkSync(box.at('up', 'a.txt'), box.at('up', 'b.txt'));
+    await ok('init', '--repo', 'repo');
+    await ok('backup', '--repo', 'repo', '--from', 'files:up', '--tag', 'team=web');
+  });
+  after(() => box[Symbol.asyncDispose]());
+
+  it('info --entries tells of the backup first, then mode and time of each file', async () => {
+    const { stdout } = await ok('info', 'latest', '--entries', '--repo', 'repo');
+    const [about = '', entries = ''] = stdout.split('\n\n');
+    assert.match(about, /^id .*\n(?:.*\n)*entries +3$/);
+    assert.match(entries, /^ +5 B {2}0640 {2}2023-11-14 22:13:20Z {2}files\.file {7}a\.txt$/m);
+    assert.match(entries, /^ +0 B {5}- {2}- {21}files\.hardlink {3}b\.txt$/m);
+    const json = (await ok('info', 'latest', '--entries', '--json', '--repo', 'repo')).json();
+    assert.equal((json['entries'] as unknown[]).length, 3);
+    assert.equal((json['backup'] as { entries: number }).entries, 3);
+  });
+
+  it('restore --force notes what is kept; that is no warning', async () => {
+    for (const _ of [1, 2]) {
+      const { stderr } = await ok('restore', 'latest', '--to', 'back', '--force', '--repo', 'repo');
+      assert.doesNotMatch(stderr, /warning/);
+      if (_ === 2) assert.match(stderr, /^what was at .*back is kept as .*holdfast-replaced-/m);
+    }
+  });
+
+  it('list tells shortly what was imported, and JSON all of it', async () => {
+    const { stdout } = await ok('export', 'latest', '--to', 'out', '--repo', 'repo');
+    const [file = ''] = stdout.split('\n');
+    await ok('import', file, '--repo', 'repo', '--tag', 'x=y');
+    copyFileSync(file, box.at(`${'long'.repeat(20)}.tar.gz`));
+    await ok('import', `${'long'.repeat(20)}.tar.gz`, '--repo', 'repo', '--source', 'x');
+    const backups = (await ok('list', '--json', '--repo', 'repo')).json()['backups'] as {
+      id: string;
+      tags: Record<string, string>;
+    }[];
+    const id = backups[0]?.id ?? '';
+    assert.equal(backups[1]?.tags['imported_id'], id);
+    assert.match(backups[1]?.tags['imported_started_at'] ?? '', /^20/);
+    const [, first, second, third] = (await ok('list', '--repo', 'repo')).stdout.split('\n');
+    assert.match(first ?? '', / {2}team=web$/);
+    assert.match(second ?? '', new RegExp(` {2}imported from ${id.slice(0, 8)} .*x=y`));
+    assert.doesNotMatch(second ?? '', /imported_/);
+    assert.match(third ?? '', / {2}imported from …(?:long)*g?.*\.tar\.gz$/);
+    assert.ok((third ?? '').length < 130, third);
   });
 });
 

@@ -7,24 +7,46 @@ import { postgresFacts } from '../postgres-facts.ts';
 import { commonOptions } from './common.ts';
 import type { Handler } from './handler.ts';
 
-export const runInfo: Handler = (face, [id = ''], options) =>
-  face.run(
-    (context) => {
-      const onEntry = options['entries'] === true ? (entry: EntryView) => showEntry(face, entry) : undefined;
-      return info({ ...commonOptions(options), id, onEntry }, context);
-    },
-    (result) => {
-      if (options['entries'] === true) face.product('\n');
-      render(face, result);
-    },
+export const runInfo: Handler = (face, [id = ''], options) => {
+  const common = { ...commonOptions(options), id };
+  if (options['entries'] !== true)
+    return face.run(
+      (context) => info(common, context),
+      ({ backup }) => render(face, backup),
+    );
+  // A million entries do not wait for each other: what is said of the backup comes first.
+  const onBackup = (backup: Backup): void => {
+    if (!face.options.json) render(face, backup, '\n');
+  };
+  const onEntry = (entry: EntryView): void => {
+    if (face.options.json) face.listed('entries', entry);
+    else face.product(entryLine(entry));
+  };
+  return face.run(
+    (context) => info({ ...common, onBackup, onEntry }, context),
+    () => {},
   );
+};
 
-function showEntry(face: Face, entry: EntryView): void {
-  if (face.options.json) face.listed('entries', entry);
-  else face.product(`${bytes(entry.bytes).padStart(9)}  ${entry.kind.padEnd(15)}  ${entry.path}\n`);
+type Backup = InfoResult['backup'];
+
+/** Size, mode and time of change as far as there are any, kind and path. */
+function entryLine({ path, kind, bytes: size, meta }: EntryView): string {
+  const ofFiles = kind.startsWith('files.') ? `  ${modeText(meta['mode'])}  ${timeText(meta['mtime'])}` : '';
+  return `${bytes(size).padStart(9)}${ofFiles}  ${kind.padEnd(15)}  ${path}\n`;
 }
 
-function render(face: Face, { backup }: InfoResult): void {
+function modeText(mode: unknown): string {
+  return typeof mode === 'number' ? mode.toString(8).padStart(4, '0') : '-'.padStart(4);
+}
+
+/** Of nanoseconds since 1970; times that no calendar has are left out. */
+function timeText(ns: unknown): string {
+  const time = typeof ns === 'string' ? new Date(Number(BigInt(ns) / 1_000_000n)) : new Date(Number.NaN);
+  return (Number.isNaN(time.getTime()) ? '-' : instant(time.toISOString())).padEnd(20);
+}
+
+function render(face: Face, backup: Backup, after = ''): void {
   const { git } = backup;
   const rows: [string, string][] = [
     ['id', backup.id],
@@ -49,7 +71,7 @@ function render(face: Face, { backup }: InfoResult): void {
     ['entries', String(backup.entries)],
   ];
   const width = Math.max(...rows.map(([key]) => key.length));
-  face.product(rows.map(([key, value]) => `${key.padEnd(width)}  ${value}\n`).join(''));
+  face.product(`${rows.map(([key, value]) => `${key.padEnd(width)}  ${value}\n`).join('')}${after}`);
 }
 
 /** What fits a line; the rest is in --json. */

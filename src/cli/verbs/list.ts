@@ -1,3 +1,4 @@
+import type { BackupView } from '../../app/backup-view.ts';
 import { list, type ListResult } from '../../app/list.ts';
 import type { Face } from '../face.ts';
 import { plural } from '../../kernel/plural.ts';
@@ -38,11 +39,26 @@ function render(face: Face, { backups, repository, unreadable }: ListResult): vo
     bytes(view.bytes),
     bytes(view.bytes_added),
     duration(view.duration_ms),
-    [
-      ...(view.incomplete === null ? [] : ['incomplete']),
-      ...Object.entries(view.tags).map(([key, value]) => `${key}=${value}`),
-    ].join(' '),
+    remarks(view).join(' '),
   ]);
   face.product(table(['ID', 'STARTED', 'SOURCE', 'KIND', 'SIZE', 'STORED', 'TOOK', 'TAGS'], rows, [4, 5, 6]));
   face.say(`${plural(backups.length, 'backup')} in ${repository.location}\n`);
+}
+
+const imported = /^imported_(?:from|id|started_at)$/;
+const longestFile = 30;
+
+/** Tags, and what else there is to know. Where an imported backup comes from is told at length by info. */
+function remarks({ incomplete, tags }: BackupView): string[] {
+  const { imported_from: file, imported_id: id } = tags;
+  const others = Object.entries(tags).filter(([key]) => file === undefined || !imported.test(key));
+  return [
+    ...(incomplete === null ? [] : ['incomplete']),
+    ...(file === undefined ? [] : [`imported from ${id?.slice(0, 8) ?? shortened(file)}`]),
+    ...others.map(([key, value]) => `${key}=${value}`),
+  ];
+}
+
+function shortened(file: string): string {
+  return file.length > longestFile ? `…${file.slice(1 - longestFile)}` : file;
 }

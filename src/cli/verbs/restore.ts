@@ -40,7 +40,9 @@ export const runRestore: Handler = (face, [id = ''], options) =>
 
 function render(face: Face, result: RestoreResult): void {
   const { restored, plan } = result;
-  for (const message of restored?.warnings ?? plan.warnings) face.notice({ level: 'warning', message });
+  const kept = restored !== null && 'replaced' in restored ? restored.replaced : null;
+  for (const message of restored?.warnings ?? plan.warnings)
+    face.notice({ level: kept !== null && message.includes(kept) ? 'info' : 'warning', message });
   if (isPostgres(result)) sayPostgres(face, result);
   else if (isSqlite(result)) saySqlite(face, result);
   else if (isFiles(result)) sayFiles(face, result);
@@ -114,7 +116,7 @@ function sayFiles(
   if (restored.replaced !== null && plan.mode !== 'add') tellKept(face, restored.target, restored.replaced);
 }
 
-/** Somebody has to look after it: it takes room. */
+/** As was asked for: no warning. */
 function tellKept(face: Face, place: string, kept: string): void {
-  face.notice({ level: 'warning', message: `what was at ${place} is kept as ${kept}` });
+  face.notice({ level: 'info', message: `what was at ${place} is kept as ${kept}` });
 }
