@@ -1,4 +1,5 @@
 import { rm } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import { failure } from '../kernel/errors/failure.ts';
 import { newRepositoryId, type RepositoryId } from '../kernel/ids.ts';
 import { createRepository } from '../repository/create.ts';
@@ -16,8 +17,14 @@ import {
   type CommonOptions,
   type Outcome,
 } from './compose.ts';
+import { directoriesToMake, removeEmpty } from './init-place.ts';
 import { createKeyFile, keyFilePath } from './key-file.ts';
-import { askNewPassphrase, configuredPassphrase, type FoundPassphrase } from './passphrase.ts';
+import {
+  askNewPassphrase,
+  configuredPassphrase,
+  unattendedHint,
+  type FoundPassphrase,
+} from './passphrase.ts';
 import { writeRecoveryKit } from './recovery-kit.ts';
 
 export interface InitOptions extends CommonOptions {
@@ -54,22 +61,32 @@ export async function init(options: InitOptions, context: AppContext): Promise<I
     async (app) => {
       refuseUnusedPassphrase(app, options);
       const encrypt = options.encryption !== false && app.config.encryption.enabled;
-      const storage = await openPlace(app, { create: true });
+      const toMake = await directoriesToMake(app);
       try {
-        const info = await readRepositoryInfo(storage);
-        if (info === null) return await createIn(app, storage, encrypt, options);
-        // Only a choice somebody made contradicts what is there.
-        const chosen = !encrypt || app.settings.origins.exact(['encryption', 'enabled']) !== undefined;
-        if (chosen && info.encrypted !== encrypt) {
-          const state = info.encrypted ? 'is encrypted' : 'is not encrypted';
-          throw failure('encryption_mismatch', { location: storage.location, state });
-        }
-        return await confirm(app, storage, info, options);
-      } finally {
-        await storage.close();
+        return await initThere(app, encrypt, options);
+      } catch (error) {
+        await removeEmpty(toMake);
+        throw error;
       }
     },
   );
+}
+
+async function initThere(app: App, encrypt: boolean, options: InitOptions): Promise<InitResult> {
+  const storage = await openPlace(app, { create: true });
+  try {
+    const info = await readRepositoryInfo(storage);
+    if (info === null) return await createIn(app, storage, encrypt, options);
+    // Only a choice somebody made contradicts what is there.
+    const chosen = !encrypt || app.settings.origins.exact(['encryption', 'enabled']) !== undefined;
+    if (chosen && info.encrypted !== encrypt) {
+      const state = info.encrypted ? 'is encrypted' : 'is not encrypted';
+      throw failure('encryption_mismatch', { location: storage.location, state });
+    }
+    return await confirm(app, storage, info, options);
+  } finally {
+    await storage.close();
+  }
 }
 
 /** Every later command would take the repository for one that somebody has put in the place of the right one. */
@@ -127,15 +144,26 @@ function tellOfKey({ observer }: App, found: FoundPassphrase | undefined): void 
       message: `no passphrase was given, so a random key was made and kept in ${found.detail ?? ''}`,
       hint: 'copy this file to another, safe place now: without it nobody can ever read the backups',
     });
+  } else if (found.source === 'terminal') {
+    observer.notice({
+      level: 'warning',
+      message:
+        'only the passphrase you typed opens this repository, so nothing that runs unattended (cron, systemd) can use it yet',
+      hint: unattendedHint,
+    });
   }
 }
 
 async function newPassphrase(app: App, location: string, id: RepositoryId): Promise<FoundPassphrase> {
   const configured = await configuredPassphrase(passphraseContext(app));
   if (configured !== undefined) return configured;
-  if (app.asker !== null) return askNewPassphrase(app.asker, location);
-  // Under its final name before there is a repository: no crash may leave one whose key nobody finds.
   const path = keyFilePath(app.directories.keys, id);
+  if (app.asker !== null) {
+    const ifEmpty = `empty: a random key, kept in a file in ${dirname(path)}, which cron can use`;
+    const typed = await askNewPassphrase(app.asker, `New passphrase for ${location} (${ifEmpty})`);
+    if (typed !== undefined) return typed;
+  }
+  // Under its final name before there is a repository: no crash may leave one whose key nobody finds.
   return { secret: await createKeyFile(path), source: 'key file', detail: path };
 }
 

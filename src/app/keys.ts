@@ -124,7 +124,11 @@ async function givenPassphrase(app: App, { newPassphraseFile }: NewKeyOptions): 
   const given = app.env['HOLDFAST_NEW_PASSPHRASE'];
   if (given === '') throw failure('passphrase_empty', {});
   if (given !== undefined) return new Secret(given);
-  if (app.asker !== null) return (await askNewPassphrase(app.asker, 'the new key')).secret;
+  if (app.asker !== null) {
+    const typed = await askNewPassphrase(app.asker, 'New passphrase for the new key');
+    if (typed === undefined) throw failure('passphrase_empty', {});
+    return typed.secret;
+  }
   const flag = '--new-passphrase-file FILE, or set HOLDFAST_NEW_PASSPHRASE';
   throw failure('needs_answer', { question: 'the new passphrase', flag });
 }

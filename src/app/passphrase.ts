@@ -86,10 +86,14 @@ export async function encryptionExpected(
   return (await unsafeReason(path, machine.uid)) === 'missing' ? undefined : `there is a key for it: ${path}`;
 }
 
-/** A new passphrase typed twice. Throws `passphrase_empty` and `passphrase_mismatch`. */
-export async function askNewPassphrase(asker: Asker, what: string): Promise<FoundPassphrase> {
-  const first = await asker.secret(`New passphrase for ${what}`);
-  if (first.reveal() === '') throw failure('passphrase_empty', {});
+/** How backups that nobody attends get in where so far only a typed passphrase does. */
+export const unattendedHint =
+  'give those a key of their own: (umask 077; openssl rand -base64 32 > backup.key), holdfast key add --new-passphrase-file backup.key, and name that file in encryption.passphrase_file or HOLDFAST_PASSPHRASE_FILE';
+
+/** A new passphrase typed twice; undefined for an empty answer. Throws `passphrase_mismatch`. */
+export async function askNewPassphrase(asker: Asker, question: string): Promise<FoundPassphrase | undefined> {
+  const first = await asker.secret(question);
+  if (first.reveal() === '') return undefined;
   const second = await asker.secret('The same again');
   if (first.reveal() !== second.reveal()) throw failure('passphrase_mismatch', {});
   return { secret: first, source: 'terminal' };

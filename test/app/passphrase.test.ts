@@ -103,9 +103,9 @@ describe('the passphrase command', () => {
 
 describe('a new passphrase', () => {
   it('is asked for twice', async () => {
-    assert.equal((await askNewPassphrase(typing('a b', 'a b'), 'x')).secret.reveal(), 'a b');
+    assert.equal((await askNewPassphrase(typing('a b', 'a b'), 'x'))?.secret.reveal(), 'a b');
     assert.equal((await rejection(askNewPassphrase(typing('a', 'b'), 'x'))).errorName, 'passphrase_mismatch');
-    assert.equal((await rejection(askNewPassphrase(typing('', ''), 'x'))).errorName, 'passphrase_empty');
+    assert.equal(await askNewPassphrase(typing(''), 'x'), undefined);
   });
 });
 

@@ -42,7 +42,61 @@ describe('at a terminal', () => {
     );
     assert.equal(code, 2);
     assert.match(stderr, /error\[HF-1117\]/);
-    await assert.rejects(access(test.at('r', 'holdfast.json')));
+    await assert.rejects(access(test.at('r')));
+  });
+
+  it('a failed init leaves what was there before it, and nothing else', async () => {
+    await using test = await testMachine();
+    await mkdir(test.at('there'));
+    for (const repo of ['there', 'there/deep/er', 'new']) {
+      const short = [
+        ['New passphrase', 'short\r'],
+        ['The same again', 'short\r'],
+      ] as [string, string][];
+      const { code, stderr } = await play(test.machine, ['init', '--repo', repo], short);
+      assert.equal(code, 2, stderr);
+      assert.match(stderr, /error\[HF-3107\]/);
+      assert.deepEqual(await readdir(test.at('there')), []);
+    }
+    await assert.rejects(access(test.at('new')));
+    const { code } = await play(test.machine, ['init'], [['New passphrase', 'half\u0003']]);
+    assert.equal(code, 130);
+    await assert.rejects(access(test.at('backups')));
+  });
+
+  it('an empty answer to init makes a key file, and what runs unattended then works', async () => {
+    await using test = await testMachine();
+    await mkdir(test.at('data'));
+    await writeFile(test.at('data', 'a'), 'a');
+    await using box = await sandbox();
+    const made = await play(test.machine, ['init'], [[`${test.at('home')}/.config/holdfast/keys`, '\r']]);
+    assert.equal(made.code, 0, made.stderr);
+    assert.match(made.stderr, /empty: a random key/);
+    assert.match(made.stderr, /random key was made and kept in .*\.key/);
+    assert.doesNotMatch(made.stderr, /unattended/);
+    // As cron would: no terminal, and nothing set.
+    const night = await box.run(['backup', '--from', 'files:data', '--quiet'], {
+      env: { HOME: test.at('home') },
+      cwd: test.machine.cwd,
+    });
+    assert.deepEqual([night.code, night.stderr], [0, '']);
+    const checked = await play(test.machine, ['doctor'], []);
+    assert.doesNotMatch(checked.stdout + checked.stderr, /unattended/);
+  });
+
+  it('who types a passphrase is told what unattended runs need, by init and by doctor', async () => {
+    await using test = await testMachine();
+    const twice = [
+      ['New passphrase', 'correct horse\r'],
+      ['The same again', 'correct horse\r'],
+    ] as [string, string][];
+    const made = await play(test.machine, ['init', '--repo', 'r'], twice);
+    assert.match(
+      made.stderr,
+      /warning: .*unattended.*\nhint: .*key add --new-passphrase-file .*passphrase_file/,
+    );
+    const asked = await play(test.machine, ['doctor', '--repo', 'r'], [['Passphrase of', 'correct horse\r']]);
+    assert.match(asked.stdout + asked.stderr, /unattended runs.*\n.*mend: .*key add --new-passphrase-file/);
   });
 
   it('Ctrl-C at a question exits with 130', async () => {

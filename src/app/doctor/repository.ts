@@ -4,17 +4,27 @@ import { reasonOf } from '../../kernel/errors/failure.ts';
 import { freeBytes } from '../../storage/fs/free-space.ts';
 import { parseLocation } from '../../storage/open.ts';
 import type { Finding } from '../../sources/port.ts';
-import { openConfiguredRepository, openPlace, repositoryOrigin, type App } from '../compose.ts';
+import { openAndTell, openPlace, repositoryOrigin, type App } from '../compose.ts';
+import { unattendedHint } from '../passphrase.ts';
 import { findingOf } from './finding.ts';
 
 const gibibyte = 2 ** 30;
 const check = 'repository';
 
+const onlyTyped: Finding = {
+  check: 'unattended runs',
+  level: 'warning',
+  message:
+    'the passphrase was typed; cron, systemd and whatever else nobody sits at cannot open the repository',
+  mend: unattendedHint,
+};
+
 /** Whether it is there, opens, can be written, and has room. */
 export async function checkRepository(app: App): Promise<readonly Finding[]> {
   const findings: Finding[] = [];
   try {
-    await using repository = await openConfiguredRepository(app);
+    const { repository, found } = await openAndTell(app);
+    await using _repository = repository;
     const { location } = repository.storage;
     const names = await repository.names({ signal: app.signal });
     findings.push({
@@ -26,6 +36,7 @@ export async function checkRepository(app: App): Promise<readonly Finding[]> {
       const keys = await repository.keys.list();
       findings.push({ check: 'keys', level: 'ok', message: `${keys.length} of them can be read` });
     }
+    if (found?.source === 'terminal') findings.push(onlyTyped);
   } catch (error) {
     app.signal.throwIfAborted();
     return [findingOf(check, error)];
