@@ -8,7 +8,9 @@ export function nearest(word: string, candidates: Iterable<string>): string | un
   let bestDistance = Math.max(1, Math.floor(wanted.length * 0.4)) + 1;
   for (const candidate of candidates) {
     const distance = editDistance(wanted, candidate.toLowerCase());
-    if (distance < bestDistance) {
+    // A word of which nothing is left is another one, however short the way.
+    const shares = distance < Math.max(wanted.length, candidate.length);
+    if (shares && distance < bestDistance) {
       best = candidate;
       bestDistance = distance;
     }

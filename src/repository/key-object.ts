@@ -3,6 +3,7 @@ import { promisify } from 'node:util';
 import { z } from 'zod';
 import { failure } from '../kernel/errors/failure.ts';
 import { newKeyId, type RepositoryId } from '../kernel/ids.ts';
+import { plural } from '../kernel/plural.ts';
 import type { Secret } from '../kernel/secret.ts';
 import { canonicalJson } from './checked-json.ts';
 import type { NewKey } from './model.ts';
@@ -102,5 +103,6 @@ async function wrappingKey(kdf: KeyObject['kdf'], passphrase: Secret): Promise<U
 function refuseWeak(passphrase: Secret): void {
   const length = passphrase.reveal().length;
   if (length === 0) throw failure('key_weak', { reason: 'it is empty' });
-  if (length < minimumPassphraseLength) throw failure('key_weak', { reason: `it has ${length} characters` });
+  if (length < minimumPassphraseLength)
+    throw failure('key_weak', { reason: `it has ${plural(length, 'character')}` });
 }

@@ -406,7 +406,14 @@ test('paths that are missing are named; without any there is no backup', async (
   assert.deepEqual(pathsOf(backedUp), ['here/', 'here/f']);
   assert.equal(backedUp.incomplete, `1 of 2 paths could not be read: ${missing}`);
   assert.deepEqual(backedUp.warnings, [`${missing} is not in the backup: no such file or directory`]);
-  await assert.rejects(backUpFiles(filesOptions([missing])), { errorName: 'files_paths_missing' });
+  for (const [paths, told] of [
+    [[missing], /^nothing to back up: its only path cannot be read; /],
+    [[missing, `${missing}2`], /^nothing to back up: none of its 2 paths can be read; /],
+  ] as const)
+    await assert.rejects(backUpFiles(filesOptions([...paths])), {
+      errorName: 'files_paths_missing',
+      message: told,
+    });
 });
 
 test('paths of which one lies in another are refused, and one given twice counts once', async () => {

@@ -113,6 +113,19 @@ test('a path that is there wins over what it means as a pattern', async () => {
   }
 });
 
+test('files that a backup lacks are told in good grammar', async () => {
+  await using work = await tempDirectory();
+  const memory = await writtenBackup(tree);
+  for (const [unreadable, told] of [
+    [1, '1 file could not be read when the backup was taken, and is not in it'],
+    [2, '2 files could not be read when the backup was taken, and are not in it'],
+  ] as const) {
+    const context = memory.restoreContext({ ...metadata, unreadable });
+    const { summary } = await planFilesRestore(optionsFor(join(work.path, 'target')), context);
+    assert.ok(summary.warnings.includes(told), summary.warnings.join());
+  }
+});
+
 test('what means nothing is refused, with what may have been meant', async () => {
   await using work = await tempDirectory();
   const memory = await writtenBackup(tree);
@@ -123,6 +136,9 @@ test('what means nothing is refused, with what may have been meant', async () =>
   );
   await assert.rejects(only('a/onne.txt'), refused('restore_selects_nothing', /nearest: a\/one\.txt/));
   await assert.rejects(only('**/*.jpg'), refused('restore_selects_nothing', /jpg means; .* what is in it$/));
+  // The place itself is nothing that anybody has misspelt.
+  for (const far of ['x', '.x', 'video.mp4'])
+    await assert.rejects(only(far), refused('restore_selects_nothing', /means; .* what is in it$/));
   assert.deepEqual(readdirSync(work.path), []);
 });
 

@@ -105,9 +105,13 @@ test('no passphrase, a wrong one and one that is too short are told apart', asyn
     exitCode: 10,
   });
   await using repository = await openTestRepository(storage);
-  for (const weak of ['', 'short']) {
+  for (const [weak, told] of [
+    ['', /is empty/],
+    ['x', /has 1 character$/],
+    ['short', /has 5 characters$/],
+  ] as const) {
     const key = { passphrase: new Secret(weak), label: 'weak' };
-    await assert.rejects(repository.keys.add(key), { errorName: 'key_weak' });
+    await assert.rejects(repository.keys.add(key), { errorName: 'key_weak', message: told });
   }
 });
 

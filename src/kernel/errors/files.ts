@@ -15,7 +15,7 @@ export const filesErrors = defineErrors({
     code: 'HF-5202',
     kind: 'not_found',
     retryable: true,
-    message: 'nothing to back up: of {paths} none can be read; {path}: {reason}',
+    message: 'nothing to back up: {what}; {path}: {reason}',
     hint: 'check the paths of this source, and whether what they are on is mounted; see each with: holdfast doctor',
     explain:
       'A backup of files has nothing to read: every path it was given is missing, or may not be read. No backup was made: one without files would look as if all had been deleted. When only some of several paths are missing, the rest is backed up, the backup is marked as incomplete, and the command ends with 3.',

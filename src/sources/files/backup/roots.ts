@@ -2,7 +2,6 @@ import { accessSync, type BigIntStats, constants, lstatSync, opendirSync, realpa
 import { getSystemErrorMessage } from 'node:util';
 import { pathText } from '../../../kernel/byte-path.ts';
 import { failure } from '../../../kernel/errors/failure.ts';
-import { plural } from '../../../kernel/plural.ts';
 import { comparePaths, topPath } from '../path-order.ts';
 
 /** A path that is backed up. */
@@ -50,7 +49,11 @@ export function findRoots(paths: readonly string[], oneFileSystem: boolean): Roo
   const [first] = missing;
   if (found.length === 0) {
     const [path, reason] = [first?.given ?? '', first?.reason ?? ''];
-    throw failure('files_paths_missing', { paths: plural(missing.length, 'path'), path, reason });
+    const what =
+      missing.length === 1
+        ? 'its only path cannot be read'
+        : `none of its ${missing.length} paths can be read`;
+    throw failure('files_paths_missing', { what, path, reason });
   }
   for (const one of found) {
     for (const other of found) {

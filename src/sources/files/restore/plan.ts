@@ -220,7 +220,7 @@ function warningsOf(counts: Counts, { unreadable }: FilesMetadata, { owner }: Fi
   const warnings: string[] = [];
   if (unreadable > 0)
     warnings.push(
-      `${plural(unreadable, 'file')} could not be read when the backup was taken, and is not in it`,
+      `${plural(unreadable, 'file')} could not be read when the backup was taken, and ${unreadable === 1 ? 'is' : 'are'} not in it`,
     );
   if (counts.changed > 0)
     warnings.push(

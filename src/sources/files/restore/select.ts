@@ -109,7 +109,7 @@ export async function nearestPath(only: string, entries: AsyncIterable<Entry>): 
   const candidates: string[] = [];
   for await (const { path } of entries) {
     if (path.endsWith(ending)) return path;
-    if (candidates.length < nearestAmong) candidates.push(path);
+    if (candidates.length < nearestAmong && path !== '.') candidates.push(path);
   }
   return nearest(wanted, candidates);
 }
