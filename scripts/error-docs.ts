@@ -42,6 +42,7 @@ Every error Holdfast shows has a code that never changes its meaning. On the com
 \`error[HF-XXXX]: what happened\`, then \`hint:\` and the next thing to type; with \`--json\` and over REST it is an
 object with \`code\`, \`name\`, \`kind\`, \`message\`, \`hint\` and \`retryable\`. Words in braces stand for what the message
 names when it is shown. *Retryable* means that the same call may succeed later although nobody changed anything.
+\`holdfast help HF-XXXX\` prints what this page says of a code.
 
 The kind decides the exit code and the HTTP status:
 

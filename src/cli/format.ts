@@ -67,3 +67,15 @@ export function table(
       .trimEnd();
   return [header, ...rows].map((cells) => `${line(cells)}\n`).join('');
 }
+
+/** Text in lines of at most so many columns, broken at blanks; a longer word has a line of its own. */
+export function wrapped(text: string, columns: number): string {
+  const lines: string[] = [];
+  for (const word of text.split(' ')) {
+    const last = lines.at(-1);
+    if (last !== undefined && last.length + word.length < columns)
+      lines[lines.length - 1] = `${last} ${word}`;
+    else lines.push(word);
+  }
+  return lines.join('\n');
+}

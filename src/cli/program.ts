@@ -28,7 +28,8 @@ export function createProgram(version: string, dispatch: Dispatch): Command {
     .version(version, '-V, --version', 'print the version')
     .enablePositionalOptions()
     .helpCommand('help [verb]', 'show the help of a verb')
-    .showSuggestionAfterError(false);
+    .showSuggestionAfterError(false)
+    .addHelpText('after', '\nholdfast help HF-5005 explains an error by its code.');
   common(program);
   const verb = (
     parent: Command,

@@ -8,6 +8,7 @@ import { Output } from './output.ts';
 import { createProgram } from './program.ts';
 import type { Terminal } from './terminal.ts';
 import { asUsage, checkNeeded, tooMuchHelp } from './usage.ts';
+import { errorCode } from './error-code.ts';
 import { handlers } from './verbs/handlers.ts';
 
 export interface CliEnvironment {
@@ -53,6 +54,12 @@ export async function runCli(argv: readonly string[], environment: CliEnvironmen
       terminal.stderr.write(program.helpInformation());
       return 2;
     }
+    const explained = explainedCode(argv);
+    if (explained !== undefined) {
+      face = new Face(guessOptions(argv), machine, terminal, argv);
+      const { runHelpError } = await import('./verbs/help-error.ts');
+      return await runHelpError(face, explained);
+    }
     await program.parseAsync([...helpOfSubcommand(argv, program)], { from: 'user' });
     return code;
   } catch (error) {
@@ -63,6 +70,14 @@ export async function runCli(argv: readonly string[], environment: CliEnvironmen
     await face.flush();
     return status;
   }
+}
+
+/** The code in `help HF-5005`, which commander would take for a verb. */
+function explainedCode(argv: readonly string[]): string | undefined {
+  const [help, word, ...surplus] = argv.filter((arg) => !arg.startsWith('-'));
+  const code = help === 'help' ? errorCode(word) : undefined;
+  if (code !== undefined && surplus.length > 0) throw tooMuchHelp(surplus);
+  return code;
 }
 
 /** `help key add` as `key add --help`: commander's own help command looks no further than `key`. */

@@ -100,7 +100,7 @@ function noVerb(words: readonly string[], at: Command): HoldfastError {
 /** Words behind the verb that help is asked for. */
 export function tooMuchHelp(surplus: readonly string[]): HoldfastError {
   return usage(
-    `help takes the name of a verb, and not ${surplus.join(' ')}`,
+    `help takes the name of one verb or error, and not ${surplus.join(' ')}`,
     'holdfast --help lists the verbs',
   );
 }

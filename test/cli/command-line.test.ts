@@ -3,6 +3,7 @@ import { writeFile } from 'node:fs/promises';
 import { describe, it } from 'node:test';
 import type { Command } from 'commander';
 import { createProgram, examplesOf } from '../../src/cli/program.ts';
+import { catalogue } from '../../src/kernel/errors/catalogue.ts';
 import { handlers } from '../../src/cli/verbs/handlers.ts';
 import { runInProcess } from './in-process.ts';
 import { sandbox } from './program-runner.ts';
@@ -75,6 +76,33 @@ describe('the help', () => {
       ['key', 'add', '--help'],
     ])
       assert.match((await runInProcess(box, args)).stdout, /^Usage: holdfast key add/);
+  });
+
+  it('explains an error by its code', async () => {
+    await using box = await sandbox();
+    const { explain, message } = catalogue.postgres_hba;
+    const plain = (text: string): string => text.replaceAll(/\s+/g, ' ');
+    for (const args of [
+      ['help', 'HF-5005'],
+      ['help', 'hf5005'],
+      ['help', '5005'],
+      ['help', '--quiet', 'HF-5005'],
+    ]) {
+      const { code, stdout, stderr } = await runInProcess(box, args);
+      assert.deepEqual([code, stderr], [0, ''], args.join(' '));
+      assert.ok(plain(stdout).includes(plain(`HF-5005: ${message} ${explain} hint: `)), stdout);
+      for (const line of stdout.split('\n')) assert.ok(line.length <= 100, line);
+    }
+    const { explained } = (await runInProcess(box, ['help', 'HF-5005', '--json'])).json() as {
+      explained: Record<string, unknown>;
+    };
+    assert.deepEqual([explained['name'], explained['explanation']], ['postgres_hba', explain]);
+    for (const args of [
+      ['help', 'HF-9999'],
+      ['help', 'HF-5005', 'more'],
+    ])
+      assert.equal((await runInProcess(box, args)).code, 2);
+    assert.match((await runInProcess(box, ['--help'])).stdout, /holdfast help HF-\d{4} explains/);
   });
 
   it('is pointed to where there are options and no verb', async () => {
@@ -203,7 +231,7 @@ describe('a command line that is wrong', () => {
     ['a verb without its second half', ['config'], /config needs .*\n.*holdfast config --help/],
     ['help for no verb', ['help', 'nope'], /no verb nope\nhint: holdfast --help/],
     ['help for no verb below a verb', ['key', 'help', 'nope'], /no verb nope\nhint: holdfast key --help/],
-    ['help for too much', ['help', 'list', 'x'], /verb, and not x\nhint: holdfast --help/],
+    ['help for too much', ['help', 'list', 'x'], /verb or error, and not x\nhint: holdfast --help/],
     ['a number that is none', ['backup', '--jobs', 'many'], /holdfast backup --help/],
     ['a share that is none', ['verify', '--read-data-subset', '110%'], /holdfast verify --help/],
     ['a tag that is none', ['backup', '--tag', 'x'], /holdfast backup --help/],
