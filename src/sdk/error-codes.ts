@@ -141,6 +141,8 @@ export const errorCodes = {
   postgres_name_encoding: 'HF-5046',
   postgres_restore_temporary: 'HF-5047',
   postgres_password_missing: 'HF-5048',
+  postgres_role_missing: 'HF-5049',
+  postgres_role_login: 'HF-5050',
   sqlite_none_found: 'HF-5101',
   sqlite_path_matches_nothing: 'HF-5102',
   sqlite_not_a_database: 'HF-5103',

@@ -103,6 +103,25 @@ describe('a backup that cannot be made says why', () => {
     );
   });
 
+  it('the user is no role, or one that may not log in', async () => {
+    const file = join(server.dataDirectory, 'pg_hba.conf');
+    await writeFile(file, `host all nobody_here,groupies all trust\n${await readFile(file, 'utf8')}`);
+    await server.psql('SELECT pg_reload_conf(); CREATE ROLE groupies');
+    await assert.rejects(
+      takeBackup(server.url('shop', 'nobody_here', 'x')),
+      failing('postgres_role_missing', ({ exitCode, message, hint }) => {
+        assert.equal(exitCode, 4);
+        assert.match(message, /^there is no role nobody_here at /);
+        assert.match(hint, /^check the user in the URL.*createuser nobody_here/);
+        assert.doesNotMatch(hint, /pg_hba/);
+      }),
+    );
+    await assert.rejects(
+      takeBackup(server.url('shop', 'groupies', 'x')),
+      failing('postgres_role_login', ({ hint }) => assert.match(hint, /ALTER ROLE "groupies" LOGIN/)),
+    );
+  });
+
   it('no connection is left', async () => {
     await assert.rejects(
       takeBackup(server.url('shop', 'busy', 'busy pw')),
@@ -348,6 +367,11 @@ describe('errors without a server to provoke them', () => {
       'pg_dump: error: connection to server on socket "/tmp/.s.PGSQL.5432" failed: FATAL:  Peer authentication failed for user "u"',
       'postgres_hba',
     ],
+    [
+      'pg_dump: error: connection to server at "db" (::1), port 5432 failed: FATAL:  role "u" does not exist',
+      'postgres_role_missing',
+    ],
+    ['pg_restore: error: ERROR:  role "u" does not exist', 'postgres_tool_failed'],
     ['pg_dump: error: something nobody has seen', 'postgres_tool_failed'],
   ] as const) {
     it(`${name} is told from what a tool prints`, () => {

@@ -351,4 +351,21 @@ export const postgresErrors = defineErrors({
     explain:
       'The server wants a password, and neither the URL nor the source (`password`, `password_file`) nor PGPASSWORD has one, nor a line of `~/.pgpass` (or PGPASSFILE) for this host, port, database and user. That file is passed over when others can read it. Nothing was changed.',
   },
+  postgres_role_missing: {
+    code: 'HF-5049',
+    kind: 'refused',
+    retryable: false,
+    message: 'there is no role {user} at {server}',
+    hint: 'check the user in the URL; a superuser sees the roles with psql -c "TABLE pg_roles" and makes one with createuser {user}',
+    explain:
+      'The server lets this user in from here without a password of its own, by pg_hba.conf, and then knows no role of that name. Where none is named in the URL it is PGUSER, else the user of the system. Nothing was changed.',
+  },
+  postgres_role_login: {
+    code: 'HF-5050',
+    kind: 'refused',
+    retryable: false,
+    message: 'role {user} at {server} is not permitted to log in',
+    hint: 'name another user in the URL, or, as a superuser: ALTER ROLE {quoted} LOGIN',
+    explain: 'The role is there and was made without LOGIN, as roles that stand for groups are.',
+  },
 });

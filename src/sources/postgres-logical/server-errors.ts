@@ -110,7 +110,7 @@ function fromSqlState(code: string, text: string, setting: ServerSetting): Holdf
     case '28P01':
       return passwordFailure(text, setting);
     case '28000':
-      return failure('postgres_hba', { server, user, reason });
+      return roleFailure(text, setting) ?? failure('postgres_hba', { server, user, reason });
     case '55000':
       return notAccepting(text, setting);
     case '3D000':
@@ -133,6 +133,13 @@ function fromSqlState(code: string, text: string, setting: ServerSetting): Holdf
     default:
       return undefined;
   }
+}
+
+/** Past pg_hba.conf, and no role that may come in. */
+function roleFailure(text: string, { server, user }: ServerSetting): HoldfastError | undefined {
+  if (/role ".*" does not exist/.test(text)) return failure('postgres_role_missing', { server, user });
+  if (!/role ".*" is not permitted to log in/.test(text)) return undefined;
+  return failure('postgres_role_login', { server, user, quoted: quoteIdentifier(user) });
 }
 
 function notAccepting(text: string, { server, database }: ServerSetting): HoldfastError | undefined {
@@ -159,6 +166,10 @@ function fromMessage(text: string, setting: ServerSetting): HoldfastError | unde
   if (/(?:peer|ident|GSSAPI|SSPI|certificate|LDAP|RADIUS|PAM) authentication failed/i.test(text)) {
     return failure('postgres_hba', { server, user, reason });
   }
+  // Of a restore, GRANT says the same as an ERROR about other roles.
+  const refusal = firstMatch(text, /FATAL:\s+(role .*)/);
+  const byRole = refusal === undefined ? undefined : roleFailure(refusal, setting);
+  if (byRole !== undefined) return byRole;
   if (/^(?:.*FATAL:\s+)?database ".*" does not exist$/m.test(text))
     return failure('postgres_database_missing', { database, server });
   if (
