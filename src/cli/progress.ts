@@ -1,6 +1,7 @@
 import { ByteMeter, type Measured } from '../app/byte-meter.ts';
 import type { TaskProgress } from '../app/observer.ts';
 import type { Clock } from '../kernel/clock.ts';
+import { share } from './amounts.ts';
 import { bytes, duration } from './format.ts';
 
 const redrawMs = 100;
@@ -108,6 +109,6 @@ export class CommandProgress implements TaskProgress {
 }
 
 function newOf(stored: number, done: number): string {
-  const ratio = stored === 0 ? '' : `, dedup ${(done / stored).toFixed(1)}x`;
-  return `${bytes(stored)} new${ratio}`;
+  const part = stored === 0 ? '' : ` (${share(stored / done)})`;
+  return `${bytes(stored)} new${part}`;
 }

@@ -88,7 +88,7 @@ describe('from an empty repository to a restored database', () => {
   it('a second backup costs next to nothing, and says so to people on standard error alone', async () => {
     const { stdout, stderr } = await ok('backup', 'shop');
     assert.equal(stdout, '');
-    assert.match(stderr, /^backup [0-9a-f]{8} of shop: .* read, .* stored/);
+    assert.match(stderr, /^backup [0-9a-f]{8} of shop: [\d.]+ KiB, .* stored, [\d.]+% of it new, in /);
     const backups = (await ok('list', '--source', 'shop', '--json')).json()['backups'] as Json[];
     const [first, second] = backups;
     assert.ok(Number(second?.['bytes_added']) < Number(first?.['bytes_added']) / 10);

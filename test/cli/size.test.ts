@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { cp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { DatabaseSync } from 'node:sqlite';
 import { after, before, describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import type { SizeResult } from '../../src/app/size.ts';
@@ -45,12 +46,36 @@ describe('holdfast size', () => {
     assert.equal(backups.split('\n').length, 3);
     assert.match(backups, / 39\.5 KiB +24\.8 KiB +1\.0x +1\.6x\n.* 4\.7 KiB +24\.8 KiB +1\.0x +2\.5x$/);
     for (const row of [
+      /^the whole repository$/m,
       /^contents +153\.9 KiB in 2 backups$/m,
       /^unique +91\.9 KiB, dedup 1\.7x/m,
       /^ {2}unused +0 B$/m,
       /^total +87\.0 KiB in /m,
     ])
       assert.match(whole, row);
+  });
+
+  it('tells why UNIQUE may be above SIZE, where it is', async () => {
+    const database = new DatabaseSync(box.at('app.db'));
+    database.exec(`CREATE TABLE a (x INTEGER PRIMARY KEY, b TEXT);
+      WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 3000)
+      INSERT INTO a SELECT i, hex(randomblob(40)) FROM n`);
+    const work = async (...args: readonly string[]): Promise<Ran> => {
+      const ran = await runInProcess(box, [...args, '--repo', './sqlite']);
+      assert.equal(ran.code, 0, ran.stderr);
+      return ran;
+    };
+    await work('init', '--no-encryption');
+    await work('backup', '--from', 'sqlite:app.db');
+    const first = await work('size');
+    assert.deepEqual(
+      [/UNIQUE above/.test(first.stderr), first.stdout.includes('\nthe whole repository\n')],
+      [false, true],
+    );
+    database.exec(`UPDATE a SET b = hex(randomblob(40)) WHERE x % 500 = 0`);
+    database.close();
+    await work('backup', '--from', 'sqlite:app.db');
+    assert.match((await work('size')).stderr, /^UNIQUE above SIZE: .*SQLite/m);
   });
 
   it('prints one object with --json, with every backup', async () => {
@@ -136,6 +161,9 @@ describe('holdfast size', () => {
     assert.equal((await runInProcess(box, ['init', '--repo', './empty', '--no-encryption'])).code, 0);
     const { code, stdout } = await runInProcess(box, ['size', '--repo', './empty']);
     assert.equal(code, 0);
-    assert.match(stdout, /^contents +0 B in 0 backups\nunique +0 B, dedup -, compression -\n/);
+    assert.match(
+      stdout,
+      /^the whole repository\ncontents +0 B in 0 backups\nunique +0 B, dedup -, compression -\n/,
+    );
   });
 });

@@ -187,7 +187,7 @@ describe('colour', () => {
 });
 
 describe('progress', () => {
-  it('shows bytes, rate, time left and dedup ratio on a screen, and a line now and then elsewhere', async () => {
+  it('shows bytes, rate, time left and the new part on a screen, and a line now and then elsewhere', async () => {
     const clock = new ManualClock();
     const screen: string[] = [];
     const lines: string[] = [];
@@ -206,7 +206,7 @@ describe('progress', () => {
     }
     assert.equal(
       screen.at(-1),
-      'shop · 20.0 MiB of about 100.0 MiB · 1.0 MiB/s · about 80 s left · 10.0 MiB new, dedup 2.0x · dumping public.orders',
+      'shop · 20.0 MiB of about 100.0 MiB · 1.0 MiB/s · about 80 s left · 10.0 MiB new (50%) · dumping public.orders',
     );
     assert.equal(lines.length, 2);
     const last = events.at(-1) ?? {};

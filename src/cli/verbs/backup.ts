@@ -1,8 +1,9 @@
 import { backup, type BackupResult } from '../../app/backup.ts';
 import type { BackupView } from '../../app/backup-view.ts';
+import { amountsOf } from '../amounts.ts';
 import type { Face } from '../face.ts';
 import { findingLines } from '../finding-lines.ts';
-import { bytes, duration } from '../format.ts';
+import { duration } from '../format.ts';
 import { commonOptions, tags, text } from './common.ts';
 import type { Handler } from './handler.ts';
 
@@ -35,13 +36,6 @@ function render(face: Face, result: BackupResult): void {
 }
 
 function line(view: BackupView): string {
-  const ratio = view.bytes_new > 0 ? `, dedup ${(view.bytes / view.bytes_new).toFixed(1)}x` : '';
-  // What is taken over from the backup before is not read.
-  const read =
-    view.bytes_read < view.bytes
-      ? `${bytes(view.bytes)}, ${bytes(view.bytes_read)} of it read`
-      : `${bytes(view.bytes_read)} read`;
-  const amounts = `${read}, ${bytes(view.bytes_added)} stored${ratio}`;
   const mark = view.incomplete === null ? '' : ', INCOMPLETE';
-  return `backup ${view.id.slice(0, 8)} of ${view.source}: ${amounts}, in ${duration(view.duration_ms)}${mark}\n`;
+  return `backup ${view.id.slice(0, 8)} of ${view.source}: ${amountsOf(view)}, in ${duration(view.duration_ms)}${mark}\n`;
 }

@@ -1,6 +1,7 @@
 import { importFiles, type ImportResult } from '../../app/import.ts';
+import { amountsOf } from '../amounts.ts';
 import type { Face } from '../face.ts';
-import { bytes, duration } from '../format.ts';
+import { duration } from '../format.ts';
 import { commonOptions, tags, text } from './common.ts';
 import type { Handler } from './handler.ts';
 
@@ -26,10 +27,11 @@ function render(face: Face, { backups, not_made: notMade, plan, repository }: Im
     face.say(`would import ${file} as a backup of ${source} (${kind}) into ${repository.location}${sum}\n`);
   }
   for (const view of backups) {
-    const amounts = `${bytes(view.bytes_read)} read, ${bytes(view.bytes_added)} stored`;
     const from = view.tags['imported_from'] ?? '';
     const id = view.id.slice(0, 8);
-    face.say(`backup ${id} of ${view.source} from ${from}: ${amounts}, in ${duration(view.duration_ms)}\n`);
+    face.say(
+      `backup ${id} of ${view.source} from ${from}: ${amountsOf(view)}, in ${duration(view.duration_ms)}\n`,
+    );
     face.say(`  to restore it, name it: holdfast restore ${id} (latest passes over what was imported)\n`);
   }
   if (notMade.length > 0) face.say(`not imported: ${notMade.join(', ')}\n`);

@@ -7,6 +7,8 @@ import type { Handler } from './handler.ts';
 
 /** So many backups are shown unless --limit says otherwise. */
 const shownBackups = 20;
+const partlyUsed =
+  'UNIQUE above SIZE: chunks count whole, and of some these backups use a part only (pages of SQLite that changed since)\n\n';
 const figureTitles = ['SIZE', 'UNIQUE', 'STORED', 'OWN', 'SHARED', 'DEDUP', 'COMPRESSION'];
 
 export const runSize: Handler = (face, _args, options) =>
@@ -44,6 +46,7 @@ function render(face: Face, result: SizeResult, limit: number): void {
     face.say(
       `the newest ${newest.length} of ${backups.length} backups; --limit ${backups.length} shows all\n`,
     );
+  if ([...sources, ...newest].some((one) => one.unique_bytes > one.bytes)) face.say(partlyUsed);
   renderRepository(face, result);
   const lost = backups.filter(({ missing_chunks: missing }) => missing > 0);
   for (const { id, missing_chunks: missing } of lost)
@@ -70,6 +73,7 @@ function renderRepository(face: Face, { repository }: SizeResult): void {
     ['total', `${bytes(repository.total_bytes)} in ${repository.location}`],
   ];
   const width = Math.max(...rows.map(([key]) => key.length));
+  face.product('the whole repository\n');
   face.product(rows.map(([key, value]) => `${key.padEnd(width)}  ${value}\n`).join(''));
 }
 
