@@ -58,7 +58,8 @@ export async function backupFiles(
   return await new FilesBackup(options, context, roots, helper, links, previous).run(scanner);
 }
 
-function scanOptions(options: FilesBackupOptions, roots: Roots): ScanOptions {
+/** How the paths are gone through: in the check before a backup as well. */
+export function scanOptions(options: FilesBackupOptions, roots: Roots): ScanOptions {
   const { exclude, include, ignoreFile, excludeCaches, oneFileSystem } = options;
   const namesInMemory = options.heldInMemory ?? heldInMemory;
   return { roots: roots.found, exclude, include, ignoreFile, excludeCaches, oneFileSystem, namesInMemory };

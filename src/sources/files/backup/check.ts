@@ -1,9 +1,8 @@
-import { accessSync, constants } from 'node:fs';
 import { pathBytes } from '../../../kernel/byte-path.ts';
 import { isFailure } from '../../../kernel/errors/failure.ts';
-import { plural } from '../../../kernel/plural.ts';
 import type { Finding } from '../../port.ts';
 import type { FilesBackupOptions } from './backup.ts';
+import { checkTree, mayRead } from './check-tree.ts';
 import { Patterns } from './patterns.ts';
 import { PosixHelper } from '../posix-helper.ts';
 import { findRoots } from './roots.ts';
@@ -12,16 +11,17 @@ import { isRepository } from './special-directories.ts';
 /** Looks whether the paths could be backed up: for `doctor` and `--dry-run`. Changes nothing. */
 export async function checkFiles(options: FilesBackupOptions, signal: AbortSignal): Promise<Finding[]> {
   return [
-    ...checkPaths(options),
+    ...(await checkPaths(options, signal)),
     ...checkPatterns('exclude', options.exclude),
     ...checkPatterns('include', options.include),
     await checkXattrs(options.xattrs, signal),
   ];
 }
 
-function checkPaths({ paths, oneFileSystem }: FilesBackupOptions): Finding[] {
+async function checkPaths(options: FilesBackupOptions, signal: AbortSignal): Promise<Finding[]> {
   try {
-    const { found, missing } = findRoots(paths, oneFileSystem);
+    const roots = findRoots(options.paths, options.oneFileSystem);
+    const { found, missing } = roots;
     const findings: Finding[] = missing.map(({ given, reason }) => ({
       check: 'paths',
       level: 'error',
@@ -46,20 +46,11 @@ function checkPaths({ paths, oneFileSystem }: FilesBackupOptions): Finding[] {
         });
     }
     if (findings.length > 0) return findings;
-    return [{ check: 'paths', level: 'ok', message: `${plural(found.length, 'path')} can be read` }];
+    return [await checkTree(options, roots, signal)];
   } catch (error) {
     if (!isFailure(error)) throw error;
     const { message, hint, code } = error;
     return [{ check: 'paths', level: 'error', message, mend: hint, code }];
-  }
-}
-
-function mayRead(path: Buffer): boolean {
-  try {
-    accessSync(path, constants.R_OK);
-    return true;
-  } catch {
-    return false;
   }
 }
 
