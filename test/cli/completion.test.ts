@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { createProgram } from '../../src/cli/program.ts';
 import { allVerbs, modelOf } from '../../src/cli/completion/model.ts';
 import { laterVerbs } from '../../src/cli/later.ts';
+import { passphrase } from '../../testing/repository.ts';
 import { runInProcess } from './in-process.ts';
 import { sandbox, type Sandbox } from './program-runner.ts';
 
@@ -83,6 +84,30 @@ describe('what completion scripts ask', () => {
     assert.match(answer.stdout, /\t2026-\d\d-\d\d \d\d:\d\d:\d\dZ\n/);
     assert.equal((await ask('sources')).stdout, 'shop\t\nblog\t\n');
     assert.deepEqual(globSync('**', { cwd: box.path }), before);
+  });
+
+  it('tells source and kind as well where the passphrase is at hand', async () => {
+    const [first = '', second = ''] = backupIds();
+    const before = globSync('**', { cwd: box.path });
+    const { stdout } = await runInProcess(box, ['__complete', 'backups', 'info'], {
+      env: { HOLDFAST_PASSPHRASE: passphrase.reveal() },
+    });
+    const lines = stdout.trimEnd().split('\n').slice(-2);
+    assert.match(lines[0] ?? '', new RegExp(`^${second}\\t2026-\\S+ \\S+Z \\S+ \\([a-z-]+\\)$`));
+    assert.match(lines[1] ?? '', new RegExp(`^${first}\\t2026-\\S+ \\S+Z \\S+ \\([a-z-]+\\)$`));
+    assert.deepEqual(globSync('**', { cwd: box.path }), before);
+  });
+
+  it('runs no command for the passphrase, and takes a wrong one for none', async () => {
+    const names = (await ask('backups', 'info')).stdout;
+    for (const env of [
+      { HOLDFAST_PASSPHRASE: 'some other passphrase' },
+      { HOLDFAST_PASSPHRASE_COMMAND: `touch ${box.at('was-run')}; echo ${passphrase.reveal()}` },
+    ]) {
+      const { stdout, stderr } = await runInProcess(box, ['__complete', 'backups', 'info'], { env });
+      assert.deepEqual([stdout, stderr], [names, '']);
+    }
+    assert.ok(!existsSync(box.at('was-run')));
   });
 
   it('goes by the options that were typed', async () => {
@@ -267,6 +292,14 @@ describe('in fish', { skip: missing('fish') }, () => {
     const replies = complete(offers.map(([line]) => line));
     for (const [index, [line, words]] of offers.entries())
       assert.deepEqual(replies[index]?.toSorted(), words.toSorted(), line);
+  });
+
+  it('says of a value what is known of it, not what its option is for', () => {
+    const script = ['complete -C "holdfast export latest --format "', 'complete -C "holdfast info 1f2"'].join(
+      '; ',
+    );
+    const stdout = shell('fish', ['--no-config', '-c', `source ./script.fish; ${script}`]);
+    assert.equal(stdout, 'dump\nsql\n1f2e3d4c\t2026\n');
   });
 
   it('leaves files to the shell where a file belongs', () => {

@@ -5,6 +5,8 @@ import type { Terminal } from '../terminal.ts';
 
 /** Somebody waits at a prompt. */
 const deadlineMs = 2000;
+/** So long may it take to find out what each backup is of. */
+const factsMs = 1000;
 /** More than fit a screen help nobody. */
 const shownBackups = 200;
 const shortId = 8;
@@ -38,7 +40,8 @@ export async function answerCompletion(
   } catch {
     // Whoever runs the verb itself is told what is wrong.
   } finally {
-    clearTimeout(timer);
+    // Something may still be waited for that nobody needs any more.
+    timer.unref();
   }
 }
 
@@ -50,17 +53,25 @@ async function sources(options: CompletionOptions, machine: Machine): Promise<Ca
 
 async function backups(options: CompletionOptions, machine: Machine): Promise<Candidate[]> {
   const known = await knownBackups(options, machine, new AbortController().signal);
-  if (known.length === 0) return [];
+  const facts = await known.facts(shownBackups, AbortSignal.timeout(factsMs));
+  await known.close();
+  if (known.backups.length === 0) return [];
   const configured = await knownSources(options, machine);
-  const short = Map.groupBy(known, ({ id }) => id.slice(0, shortId));
+  const short = Map.groupBy(known.backups, ({ id }) => id.slice(0, shortId));
   return [
     ['latest', 'the newest backup'],
     ...configured.map((name): Candidate => [`latest:${name}`, `the newest of ${name}`]),
-    ...known.slice(0, shownBackups).map(({ id, startedAt }): Candidate => {
+    ...known.backups.slice(0, shownBackups).map(({ id, startedAt }): Candidate => {
       const beginning = id.slice(0, shortId);
-      return [short.get(beginning)?.length === 1 ? beginning : id, instant(startedAt)];
+      const { source, kind } = facts.get(id) ?? {};
+      const about = source === undefined ? '' : ` ${printable(source)} (${kind})`;
+      return [short.get(beginning)?.length === 1 ? beginning : id, `${instant(startedAt)}${about}`];
     }),
   ];
+}
+
+function printable(text: string): string {
+  return text.replaceAll(/\p{Cc}/gu, ' ');
 }
 
 /** Of `--repo PLACE` or `--repo=PLACE`, the last one. */

@@ -48,7 +48,8 @@ function optionOf({ names, description, value }: OptionModel): string {
 function offered(offers: Value): string {
   switch (offers.kind) {
     case 'choices':
-      return `-a ${quoted(offers.choices.join(' '))}`;
+      // Behind a tab stands what is said of a value. Without one fish says of each what it says of the option.
+      return `-a ${quoted(offers.choices.map((choice) => String.raw`${choice}\t`).join(' '))}`;
     case 'files':
       return '-F';
     case 'directories':
