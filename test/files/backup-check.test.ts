@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -81,4 +81,22 @@ test('a big tree is looked at in part, and that is said', async () => {
   const [first] = await checkFiles(filesOptions(paths, slow), never);
   assert.equal(first?.level, 'ok');
   assert.match(first.message, /of the first 2048 entries; the others were not looked at/);
+});
+
+test('a user with the capability to read everything may read what is shut', async (context) => {
+  const words = ['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups'];
+  const capable = ['--inh-caps=-all,+dac_read_search', '--ambient-caps=+dac_read_search'];
+  const run = [...words, ...capable].slice(1);
+  if (spawnSync('setpriv', [...run, 'true']).status !== 0)
+    return context.skip('only root can start a program with capabilities');
+  await using directory = await tempDirectory();
+  const file = join(directory.path, 'shut');
+  writeFileSync(file, '');
+  chmodSync(file, 0);
+  chmodSync(directory.path, 0o700);
+  const script = fileURLToPath(new URL('./check-process.ts', import.meta.url));
+  const check = (path: string): string =>
+    execFileSync('setpriv', [...run, process.execPath, script, path], { encoding: 'utf8' });
+  assert.match(check(directory.path), /^ok 1 path can be read, with all/m);
+  assert.match(check(file), /^ok 1 path can be read, with all/m);
 });

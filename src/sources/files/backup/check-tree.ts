@@ -1,4 +1,4 @@
-import { accessSync, constants } from 'node:fs';
+import { closeSync, constants, openSync } from 'node:fs';
 import { pathBytes } from '../../../kernel/byte-path.ts';
 import { plural } from '../../../kernel/plural.ts';
 import type { Finding } from '../../port.ts';
@@ -10,6 +10,7 @@ import { placeOf } from './units.ts';
 
 /** Whoever asks waits for the answer: no more is looked at, nor for longer. */
 export const treeLimits = { entries: 20_000, ms: 2000 };
+const { O_RDONLY, O_NONBLOCK, O_NOCTTY } = constants;
 /** So many are named, the others counted. */
 const named = 3;
 
@@ -57,10 +58,10 @@ function unreadable(shut: readonly string[], lookedAt: string): Finding {
   };
 }
 
-/** As far as one can tell without opening it. */
+/** By opening it: `access` answers for the user alone, whatever capabilities the process was given beside. */
 export function mayRead(path: Buffer): boolean {
   try {
-    accessSync(path, constants.R_OK);
+    closeSync(openSync(path, O_RDONLY | O_NONBLOCK | O_NOCTTY));
     return true;
   } catch (error) {
     // What went away meanwhile is no trouble.

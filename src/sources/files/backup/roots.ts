@@ -1,4 +1,12 @@
-import { accessSync, type BigIntStats, constants, lstatSync, opendirSync, realpathSync } from 'node:fs';
+import {
+  closeSync,
+  type BigIntStats,
+  constants,
+  lstatSync,
+  opendirSync,
+  openSync,
+  realpathSync,
+} from 'node:fs';
 import { getSystemErrorMessage } from 'node:util';
 import { pathText } from '../../../kernel/byte-path.ts';
 import { failure } from '../../../kernel/errors/failure.ts';
@@ -65,11 +73,11 @@ export function findRoots(paths: readonly string[], oneFileSystem: boolean): Roo
   return { found: found.toSorted((one, other) => comparePaths(one.at, other.at)), missing };
 }
 
-/** Throws unless it can be read, as far as one can tell from outside. */
+/** Throws unless it can be read. `access` would answer for the user alone, without capabilities the process has beside. */
 function lookAt(path: Buffer): BigIntStats {
   const stats = lstatSync(path, { bigint: true });
   if (stats.isDirectory()) opendirSync(path).closeSync();
-  else if (stats.isFile()) accessSync(path, constants.R_OK);
+  else if (stats.isFile()) closeSync(openSync(path, constants.O_RDONLY | constants.O_NONBLOCK));
   else throw new Error('it is neither a directory nor a file');
   return stats;
 }
