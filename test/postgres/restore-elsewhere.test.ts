@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { Client } from 'pg';
+import { checkPostgres } from '../../src/sources/postgres-logical/check.ts';
+import { connectionFromUrl } from '../../src/sources/postgres-logical/connection.ts';
 import { installExtension } from '../../testing/every-object.ts';
 import { dumpText } from '../../testing/pg-dump.ts';
 import { startPostgres, withoutPostgres, type PostgresServer } from '../../testing/postgres-server.ts';
@@ -74,6 +76,24 @@ describe('a restore elsewhere', () => {
       globals: true,
     });
     assert.deepEqual(warned(whole.summary.warnings), []);
+  });
+
+  it('says how the warning of missing passwords ends, and it ends so', async () => {
+    await server.psql(`CREATE ROLE teller LOGIN PASSWORD 't'; GRANT SELECT ON items TO teller`, 'shop');
+    const url = server.url('shop', 'teller', 't');
+    const toldOf = async (globals: boolean): Promise<string[]> => {
+      const options = { connection: connectionFromUrl(url, {}), env: { PATH: process.env['PATH'] }, globals };
+      const found = await checkPostgres(options, new AbortController().signal);
+      const doubts = found.filter(({ check, level }) => check === 'roles' && level !== 'ok');
+      const { warnings } = await takeBackup(url, { globals });
+      return [...doubts.map(({ mend = '' }) => mend), ...warnings];
+    };
+    const told = await toldOf(true);
+    assert.equal(told.length, 2);
+    for (const text of told) assert.match(text, /pg_read_all_data.*globals: false/);
+    assert.deepEqual(await toldOf(false), []);
+    await server.psql('GRANT pg_read_all_data TO teller');
+    assert.deepEqual(await toldOf(true), []);
   });
 
   it('works on a newer server', { skip: withoutPostgres(18) }, async () => {

@@ -30,7 +30,8 @@ export const postgresKind: SourceKind<'postgres'> = {
     const connection = await connectionOf(name, config, app.env);
     if (connection.password !== undefined) app.secrets.push(connection.password);
     const databases = wantedDatabases(config);
-    const options = { connection, databases, env: app.env, toolsDirectory: config.client_bin };
+    const { globals, client_bin: toolsDirectory } = config;
+    const options = { connection, databases, globals, env: app.env, toolsDirectory };
     return await checkPostgres(options, app.signal);
   },
 

@@ -11,6 +11,8 @@ import { findTools, type ToolName } from './tools.ts';
 export interface PostgresCheckOptions {
   readonly connection: ConnectionParameters;
   readonly databases?: WantedDatabases;
+  /** False: roles and tablespaces are not wanted. */
+  readonly globals?: boolean | undefined;
   readonly env: Environment;
   readonly toolsDirectory?: string | undefined;
 }
@@ -43,7 +45,8 @@ export async function checkPostgres(options: PostgresCheckOptions, signal: Abort
   } catch (error) {
     findings.push(brokenBy('databases', error, signal));
   }
-  for (const question of [globals, standby, leftovers]) findings.push(...(await ask(question, open, signal)));
+  const questions = options.globals === false ? [standby, leftovers] : [globals, standby, leftovers];
+  for (const question of questions) findings.push(...(await ask(question, open, signal)));
   return findings;
 }
 
@@ -229,7 +232,7 @@ async function globals(session: Session): Promise<Finding[]> {
       check: 'roles',
       level: 'warning',
       message: 'the passwords of roles cannot be saved by this user',
-      mend: 'back up as a superuser to have them, or keep the passwords elsewhere',
+      mend: 'GRANT pg_read_all_data to it to have them; or globals: false in the source, which leaves roles out',
     },
   ];
 }

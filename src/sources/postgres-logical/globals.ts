@@ -14,6 +14,10 @@ export interface GlobalsOutcome {
   readonly warnings: readonly string[];
 }
 
+/** With each such backup it comes again: how it ends, one way or the other. */
+const remedy =
+  'a role with pg_read_all_data may; with globals: false in the source roles are left out, and nothing is said';
+
 /** Stores roles and tablespaces as pg_dumpall writes them; without passwords where the server does not show these. */
 export async function backupGlobals(
   session: Session,
@@ -46,11 +50,8 @@ export async function backupGlobals(
     const error = toolFailure('pg_dumpall', result, settingOf(parameters));
     if (error.errorName !== 'postgres_permission' && error.errorName !== 'postgres_tool_failed') throw error;
     const reason = scrub(toolReason(result.stderr), parameters.password);
-    warnings.push(
-      passwords
-        ? `the passwords of roles are not in this backup: ${reason}`
-        : `roles and tablespaces are not in this backup: ${reason}`,
-    );
+    const what = passwords ? 'the passwords of roles' : 'roles and tablespaces';
+    warnings.push(`${what} are not in this backup: ${reason} (${remedy})`);
   }
   return { path: null, passwords: false, warnings: warnings.slice(-1) };
 }
