@@ -76,6 +76,18 @@ describe('backups of files, as people read of them', () => {
     assert.equal((json['backup'] as { entries: number }).entries, 3);
   });
 
+  it('restore tells that its target is a directory, loudly where it reads like the name of the one file', async () => {
+    const only = ['--only', 'path=a.txt', '--repo', 'repo'];
+    const { stderr } = await ok('restore', 'latest', '--to', 'x/copy.txt', '--dry-run', ...only);
+    assert.match(stderr, /copy\.txt is a directory, and the file goes into it.*\n.*--to \S+\/x\n/);
+    assert.match(stderr, /^would restore backup \w+ to the directory \S+copy\.txt: 1 file/m);
+    for (const wanted of [
+      ['--to', 'look', ...only],
+      ['--to', 'look.txt', '--repo', 'repo'],
+    ])
+      assert.doesNotMatch((await ok('restore', 'latest', '--dry-run', ...wanted)).stderr, /goes into it/);
+  });
+
   it('restore --force notes what is kept; that is no warning', async () => {
     for (const _ of [1, 2]) {
       const { stderr } = await ok('restore', 'latest', '--to', 'back', '--force', '--repo', 'repo');

@@ -1,6 +1,11 @@
+import { dirname, extname } from 'node:path';
 import { backupFiles, type FilesBackupOptions } from '../../sources/files/backup/backup.ts';
 import { checkFiles } from '../../sources/files/backup/check.ts';
-import { planFilesRestore, runFilesRestore } from '../../sources/files/restore/restore.ts';
+import {
+  planFilesRestore,
+  runFilesRestore,
+  type FilesRestoreSummary,
+} from '../../sources/files/restore/restore.ts';
 import type { App } from '../compose.ts';
 import { randomHex } from '../random-hex.ts';
 import type { ConfigOf, SourceKind } from './kind.ts';
@@ -27,6 +32,7 @@ export const filesKind: SourceKind<'files'> = {
       now: () => app.machine.clock.now(),
     };
     const plan = await planFilesRestore(options, context);
+    noteDirectory(app, plan.summary, options.only);
     return {
       summary: plan.summary,
       needs: plan.needs,
@@ -34,6 +40,18 @@ export const filesKind: SourceKind<'files'> = {
     };
   },
 };
+
+/** One file, and a target that reads like a name for it, as of SQLite it would be. */
+function noteDirectory({ observer }: App, plan: FilesRestoreSummary, [path = '', ...more]: string[]): void {
+  const extension = extname(plan.target);
+  const isOneFile = more.length === 0 && plan.files === 1 && extname(path) === extension;
+  if (extension === '' || !isOneFile || plan.mode !== 'create') return;
+  observer.notice({
+    level: 'info',
+    message: `${plan.target} is a directory, and the file goes into it, under its path in the backup`,
+    hint: `name the directory it is to be in: --to ${dirname(plan.target)}`,
+  });
+}
 
 function optionsOf(app: App, config: ConfigOf<'files'>): FilesBackupOptions {
   return {

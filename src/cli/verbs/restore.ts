@@ -106,7 +106,7 @@ function sayFiles(
   const { files, directories, links } = restored ?? plan;
   const folders = directories === 1 ? '1 directory' : `${directories} directories`;
   const counts = `${plural(files, 'file')}, ${folders}, ${plural(links, 'link')}`;
-  const what = `backup ${backup.id.slice(0, 8)} to ${plan.target}${places[plan.mode]}: ${counts}, ${bytes(plan.bytes)}`;
+  const what = `backup ${backup.id.slice(0, 8)} to the directory ${plan.target}${places[plan.mode]}: ${counts}, ${bytes(plan.bytes)}`;
   if (restored === null) {
     face.say(`would restore ${what}; nothing was changed\n`);
     return;
