@@ -16,12 +16,13 @@ import {
   writeSync,
 } from 'node:fs';
 import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
 import { test, type TestContext } from 'node:test';
 import { passesOverRights } from '../../testing/privileges.ts';
 import { sqliteMetadataSchema } from '../../src/sources/sqlite/metadata.ts';
 import { MemoryBackup } from '../../testing/memory-backup.ts';
 import { metaOf, place } from './place.ts';
-import { backUp, integrity, makeDatabase, names, restore } from './support.ts';
+import { addNotes, backUp, integrity, makeDatabase, names, restore } from './support.ts';
 
 test('an empty file is a database without tables, with a warning; louder when it had content before', async () => {
   await using where = await place();
@@ -182,4 +183,19 @@ test('names that begin with file: and like things mean files', async () => {
   const outcome = await backUp(memory, where.temporary, [file]);
   await restore(memory, outcome, where.restored);
   assert.equal(integrity(where.restored), 'ok');
+});
+
+test('of two names of one file that is taken beside which its log lies', async () => {
+  await using where = await place();
+  const [first, used] = [join(where.data, 'a.db'), join(where.data, 'b.db')];
+  const database = makeDatabase(used, { journal: 'wal', rows: 10 });
+  linkSync(used, first);
+  addNotes(database, 11, 20);
+  const memory = new MemoryBackup();
+  const outcome = await backUp(memory, where.temporary, [join(where.data, '*.db')]);
+  database.close();
+  await restore(memory, outcome, where.restored);
+  const restored = new DatabaseSync(where.restored);
+  assert.equal(restored.prepare('SELECT count(*) AS n FROM notes').get()?.['n'], 20);
+  restored.close();
 });

@@ -1,56 +1,14 @@
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
-import { DatabaseSync } from 'node:sqlite';
 import { test } from 'node:test';
 import { isFailure } from '../../src/kernel/errors/failure.ts';
 import { MemoryBackup } from '../../testing/memory-backup.ts';
 import { tempDirectory } from '../../testing/temp.ts';
+import { rowsOf, startBriefWriter } from './brief-writer.ts';
 import { backUp, integrity, leftIn, makeDatabase, names, restore } from './support.ts';
 
 const rounds = 25;
-
-interface BriefWriter extends Disposable {
-  readonly acknowledged: readonly number[];
-  readonly unexpected: readonly string[];
-  stop(): Promise<void>;
-}
-
-async function startBriefWriter(file: string, journal: string): Promise<BriefWriter> {
-  const script = join(import.meta.dirname, 'brief-writer-process.ts');
-  const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', script, file, journal], {
-    stdio: ['pipe', 'pipe', 'inherit'],
-  });
-  const acknowledged: number[] = [];
-  const unexpected: string[] = [];
-  const lines = createInterface({ input: child.stdout });
-  lines.on('line', (line) => (/^\d+$/.test(line) ? acknowledged.push(Number(line)) : unexpected.push(line)));
-  await once(lines, 'line');
-  return {
-    acknowledged,
-    unexpected,
-    stop: async () => {
-      child.stdin.end();
-      await once(lines, 'close');
-    },
-    [Symbol.dispose]: () => void child.kill('SIGKILL'),
-  };
-}
-
-function rowsOf(file: string): number[] {
-  const database = new DatabaseSync(file);
-  try {
-    return database
-      .prepare('SELECT id FROM acknowledged')
-      .all()
-      .map(({ id }) => Number(id));
-  } finally {
-    database.close();
-  }
-}
 
 /** The databases of a directory: the live one, and those that were kept. */
 function databases(directory: string): string[] {

@@ -3,6 +3,7 @@ import {
   appendFileSync,
   chmodSync,
   existsSync,
+  linkSync,
   mkdirSync,
   readFileSync,
   rmSync,
@@ -203,6 +204,34 @@ test('a symbolic link is followed: what it leads to is replaced', async () => {
   await assert.rejects(restore(memory, outcome, join(target, 'broken.db')), {
     errorName: 'restore_target_unusable',
   });
+});
+
+test('two databases are not restored into one file, nor out of the target through a link', async () => {
+  await using given = await stage(2);
+  const { memory, outcome, target } = given;
+  const outside = join(target, '..', 'outside');
+  mkdirSync(outside);
+  symlinkSync(outside, join(target, 'sub'));
+  await assert.rejects(restore(memory, outcome, target, { force: true }), {
+    errorName: 'restore_target_unusable',
+    message: /leads out of the target/,
+  });
+  assert.deepEqual(names(outside), []);
+  rmSync(join(target, 'sub'));
+  mkdirSync(join(target, 'sub'));
+  makeDatabase(join(target, 'a.db'), { rows: 5 }).close();
+  for (const make of [
+    () => symlinkSync('../a.db', join(target, 'sub', 'b.db')),
+    () => linkSync(join(target, 'a.db'), join(target, 'sub', 'b.db')),
+  ]) {
+    make();
+    await assert.rejects(restore(memory, outcome, target, { force: true }), {
+      errorName: 'restore_target_unusable',
+      message: /both a\.db and sub\/b\.db would go there/,
+    });
+    rmSync(join(target, 'sub', 'b.db'));
+  }
+  assert.equal(notes(join(target, 'a.db')), 5);
 });
 
 test('an abort, and bytes that read back differently, leave the target as it was', async () => {

@@ -189,22 +189,14 @@ export const sqliteErrors = defineErrors({
     explain:
       'A restore of several databases puts all in place or none. One could not be, and another one could not be taken back safely: somebody has opened or changed it since. Both, the restored one and the old one, are there, under the names that the message says.',
   },
-  sqlite_old_still_open: {
-    code: 'HF-5122',
-    kind: 'conflict',
-    retryable: false,
-    message: '{holder} opened the old {file} just when it was replaced, and still has it open, as {kept}',
-    hint: 'restart that program now: it reads the old database, and what it writes fails or comes to lie there',
-    explain:
-      'The database was replaced and the restore is complete. Nobody had the old one open when that began. A program opened it in the instant before, was kept from reading and writing it for half a minute, and has not let go.',
-  },
-  sqlite_kept_without_wal: {
-    code: 'HF-5123',
+  sqlite_kept_as_found: {
+    code: 'HF-5124',
     kind: 'failed',
     retryable: false,
-    message: 'the old database {kept} was in WAL mode and is kept in rollback mode',
-    hint: 'nothing to do unless you use it again: PRAGMA journal_mode=WAL sets it back',
+    message:
+      '{file} had a journal of an unfinished transaction; both are kept as they were found, as {found}',
+    hint: 'nothing to do: {kept} is the old database as SQLite makes it of the two; remove what you do not need',
     explain:
-      'Its data is as it was. In rollback mode SQLite keeps a program that has the old file open from writing beside the new one. Where all processes can be seen (by root, outside of containers) and none has it open, the mode is left as it was.',
+      'A program crashed while it wrote the database that was replaced. SQLite takes its unfinished transaction back when anybody opens the database next, and so it did here. Nobody can tell from outside whether a journal belongs to the database beside it, so both were copied first.',
   },
 });

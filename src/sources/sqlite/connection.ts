@@ -7,7 +7,16 @@ const busyMs = 200;
 const pauseMs = 20;
 
 /** Primary result codes, https://www.sqlite.org/rescode.html */
-export const codes = { busy: 5, readonly: 8, corrupt: 11, full: 13, cantOpen: 14, notADatabase: 26 } as const;
+export const codes = {
+  none: 0,
+  busy: 5,
+  locked: 6,
+  readonly: 8,
+  corrupt: 11,
+  full: 13,
+  cantOpen: 14,
+  notADatabase: 26,
+} as const;
 /** A journal must be rolled back and this connection may not. */
 const readonlyRollback = 776;
 

@@ -85,10 +85,10 @@ class Search {
       const file = await realpath(path);
       if (await this.#isSidecar(file)) return !isLiteral || this.#warnings.has(file);
       const found = { path, file, sizeBytes: Number(stats.size) };
-      // The same file may have several names: its own one comes first, else the first in order.
+      // The same file may have several names.
       const key = `${stats.dev}:${stats.ino}`;
       const other = this.#byFile.get(key);
-      if (other === undefined || precedes(found, other)) this.#byFile.set(key, found);
+      if (other === undefined || (await precedes(found, other))) this.#byFile.set(key, found);
       return true;
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException;
@@ -124,9 +124,23 @@ function isPattern(path: string): boolean {
   return /[*?[{]|[!@+]\(/.test(path);
 }
 
-function precedes(a: Found, b: Found): boolean {
+/**
+ * The name that a program uses comes first, for its log lies beside that one, with what is not in the database yet; then
+ * that which is no symbolic link, then the first in order.
+ */
+async function precedes(a: Found, b: Found): Promise<boolean> {
+  const [aHasLog, bHasLog] = [await hasLog(a.file), await hasLog(b.file)];
+  if (aHasLog !== bHasLog) return aHasLog;
   const aIsItself = a.path === a.file;
   return aIsItself === (b.path === b.file) ? compare(a.path, b.path) < 0 : aIsItself;
+}
+
+async function hasLog(file: string): Promise<boolean> {
+  for (const ending of ['-wal', '-journal']) {
+    const beside = await stat(file + ending).catch(() => null);
+    if (beside !== null && beside.size > 0) return true;
+  }
+  return false;
 }
 
 function compare(a: string, b: string): number {

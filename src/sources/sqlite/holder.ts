@@ -1,41 +1,33 @@
-import { readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs';
+import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { basename } from 'node:path';
 
-/** The PID namespace that has all processes of a machine in it, as Linux numbers it. */
-const namespaceOfAll = 'pid:[4026531836]';
-
-export interface Holders {
-  /** What other processes have open, by file; for people: `python3 (process 123)`. */
-  readonly byFile: ReadonlyMap<string, string>;
-  /**
-   * Every process of this machine was looked at. Not so without /proc, for others than root, and in a container, whose
-   * files processes outside of it may have open.
-   */
-  readonly isComplete: boolean;
-}
-
-/** Looks for other processes that have any of these files open. A file that is not there is open nowhere. */
-export function holdersOf(files: readonly string[]): Holders {
-  const byFile = new Map<string, string>();
+/**
+ * What other processes have open of these files, as far as they can be seen: those of other users by root only, and those
+ * outside of a container by nobody in it. By file; for people: `python3 (process 123)`.
+ */
+export function holdersOf(files: readonly string[]): ReadonlyMap<string, string> {
+  const holders = new Map<string, string>();
   const wanted = new Map<string, string>();
   for (const file of files) {
     const stats = statSync(file, { bigint: true, throwIfNoEntry: false });
     if (stats !== undefined) wanted.set(keyOf(stats), file);
   }
-  let isComplete = process.geteuid?.() === 0;
-  try {
-    isComplete &&= readlinkSync('/proc/self/ns/pid') === namespaceOfAll;
-    for (const pid of readdirSync('/proc')) {
-      if (!/^\d+$/.test(pid) || Number(pid) === process.pid) continue;
-      for (const key of openIn(pid)) {
-        const file = wanted.get(key);
-        if (file !== undefined && !byFile.has(file)) byFile.set(file, nameOf(pid));
-      }
+  for (const pid of processes()) {
+    for (const key of openIn(pid)) {
+      const file = wanted.get(key);
+      if (file !== undefined && !holders.has(file)) holders.set(file, nameOf(pid));
     }
-  } catch {
-    isComplete = false;
   }
-  return { byFile, isComplete };
+  return holders;
+}
+
+/** None on systems without /proc. */
+function processes(): readonly string[] {
+  try {
+    return readdirSync('/proc').filter((name) => /^\d+$/.test(name) && Number(name) !== process.pid);
+  } catch {
+    return [];
+  }
 }
 
 /**
@@ -43,7 +35,7 @@ export function holdersOf(files: readonly string[]): Holders {
  * without /proc; processes of other users are seen by root only.
  */
 export function holderOf(file: string): string | null {
-  return holdersOf([file]).byFile.get(file) ?? null;
+  return holdersOf([file]).get(file) ?? null;
 }
 
 /**

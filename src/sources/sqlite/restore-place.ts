@@ -1,13 +1,14 @@
 import { chmod, chown, mkdir, rm, rmdir, utimes } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
 import { failure, reasonOf, type HoldfastError } from '../../kernel/errors/failure.ts';
-import { holdersOf, type Holders } from './holder.ts';
-import { inUse } from './hold.ts';
-import { syncDirectory } from './names.ts';
-import type { PlannedDatabase } from './restore-plan.ts';
+import type { RestoreContext } from '../port.ts';
+import { Aside } from './aside.ts';
+import { holdersOf } from './holder.ts';
+import { exists, syncDirectory } from './names.ts';
+import { Overwrite } from './overwrite.ts';
+import { besides, type PlannedDatabase } from './restore-plan.ts';
 import type { SqliteRestoreOptions } from './restore-options.ts';
-import { Swap } from './swap.ts';
+import { inUse, type Way, type WayOf } from './way.ts';
 import { writing } from './write-failure.ts';
 
 interface Staged {
@@ -17,14 +18,10 @@ interface Staged {
 }
 
 export interface Placed {
-  /** Where what was there before is kept, by file. */
-  readonly replaced: ReadonlyMap<string, string>;
+  /** Where what was there before is kept, by file; null where nothing was. */
+  readonly replaced: ReadonlyMap<string, string | null>;
   readonly warnings: readonly HoldfastError[];
 }
-
-/** How long those wait who opened an old database in the instant before it was replaced; most give up sooner. */
-const patienceMs = 30_000;
-const pauseMs = 20;
 
 /** Where restored databases wait until all are there, and their way into place. Removes what it made when it fails. */
 export class Placing implements AsyncDisposable {
@@ -64,52 +61,50 @@ export class Placing implements AsyncDisposable {
     });
   }
 
-  /**
-   * Puts all in place, or none. From before the first to after the last is moved nobody can read or write an old one.
-   * Throws `sqlite_in_use` when somebody uses one; then nothing was moved.
-   */
-  async placeAll(signal: AbortSignal): Promise<Placed> {
+  /** Puts all in place, or none. Throws `sqlite_in_use` when somebody uses what is there; then that is as it was. */
+  async placeAll(context: RestoreContext): Promise<Placed> {
     const stamp = new Date(this.#options.now()).toISOString().replaceAll(/[-:]|\.\d+/g, '');
-    const swaps = [...this.#staged.values()].map(({ database: { file, mode }, file: staged }) => {
-      return new Swap({ file, mode, staged, keptAs: `${file}.holdfast-replaced-${stamp}` });
-    });
+    await refuseUsed([...this.#staged.values()].map(({ database }) => database));
+    const ways = new Map<string, Way>();
     try {
-      await refuseUsed(swaps);
-      for (const swap of swaps) await swap.begin();
-      // Who has come since waits for the locks, and has not read anything yet.
-      const { isComplete } = await refuseUsed(swaps);
-      await this.#place(swaps, isComplete);
-      this.#isDone = true;
-      const warnings = await concluded(swaps, signal);
-      const replaced = swaps.flatMap((swap) =>
-        swap.replaced === null ? [] : [[swap.file, swap.replaced] as const],
-      );
-      return { replaced: new Map(replaced), warnings };
-    } finally {
-      for (const swap of swaps) await swap.end();
-    }
-  }
-
-  async #place(swaps: readonly Swap[], seesAll: boolean): Promise<void> {
-    const begun: Swap[] = [];
-    try {
-      for (const swap of swaps) {
-        begun.push(swap);
-        await swap.place(seesAll);
+      for (const { database, file: staged } of this.#staged.values()) {
+        const of = { file: database.file, staged, keptAs: `${database.file}.holdfast-replaced-${stamp}` };
+        await this.#place(of, database.mode, context, ways);
       }
-      const changed = [...swaps.map(({ file }) => file), ...this.#madeDirectories].map((path) =>
-        dirname(path),
-      );
+      const changed = [...ways.keys(), ...this.#madeDirectories].map((path) => dirname(path));
       for (const directory of new Set(changed)) await syncDirectory(directory);
     } catch (error) {
-      await takeBack(begun, error);
+      await takeBack(ways, error);
       throw error;
     }
+    this.#isDone = true;
+    return {
+      replaced: new Map([...ways].map(([file, { replaced }]) => [file, replaced])),
+      warnings: [...ways.values()].flatMap(({ warnings }) => warnings),
+    };
+  }
+
+  /** Adds the way that it takes to `ways` before anything is changed. */
+  async #place(
+    of: WayOf,
+    mode: 'create' | 'replace',
+    context: RestoreContext,
+    ways: Map<string, Way>,
+  ): Promise<void> {
+    if (mode === 'replace' && (await exists(of.file))) {
+      const overwrite = new Overwrite(of, context, this.#options.now);
+      ways.set(of.file, overwrite);
+      if (await overwrite.place()) return;
+    }
+    context.signal.throwIfAborted();
+    const aside = new Aside(of);
+    ways.set(of.file, aside);
+    await aside.place(mode);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     for (const { file, hashes } of this.#staged.values()) {
-      for (const one of [file, hashes]) await rm(one, { force: true });
+      for (const one of [file, `${file}-wal`, `${file}-shm`, hashes]) await rm(one, { force: true });
     }
     if (this.#isDone) return;
     // Not if somebody has put something there.
@@ -117,36 +112,22 @@ export class Placing implements AsyncDisposable {
   }
 }
 
-/** Throws `sqlite_in_use` when another process has one of them open, or what lies beside it. */
-async function refuseUsed(swaps: readonly Swap[]): Promise<Holders> {
-  const owners = new Map<string, string>();
-  for (const swap of swaps) for (const file of await swap.files()) owners.set(file, swap.file);
-  const holders = holdersOf([...owners.keys()]);
-  for (const [open, holder] of holders.byFile) throw inUse(owners.get(open) ?? open, holder);
-  return holders;
-}
-
 /**
- * Waits until nobody has an old one open, keeping its lock: a process that had its file open when it lost its name would
- * take the journal or log of the new one for that of the old one.
+ * Throws `sqlite_in_use` when another process has one of them open, or what lies beside it. SQLite's locks would keep
+ * either from harm; but a program that goes on with what it remembers of the old one would mix it into the restored one.
  */
-async function concluded(swaps: readonly Swap[], signal: AbortSignal): Promise<readonly HoldfastError[]> {
-  const deadlineMs = performance.now() + patienceMs;
-  const kept = swaps.flatMap((swap) => swap.kept ?? []);
-  for (;;) {
-    const { byFile } = holdersOf(kept);
-    const isWorthWaiting = swaps.some(({ kept, isLocked }) => isLocked && kept !== null && byFile.has(kept));
-    if (!isWorthWaiting || signal.aborted || performance.now() >= deadlineMs)
-      return swaps.flatMap((swap) => swap.conclude(byFile.get(swap.kept ?? '') ?? null));
-    await delay(pauseMs);
-  }
+async function refuseUsed(databases: readonly PlannedDatabase[]): Promise<void> {
+  const owners = new Map<string, string>();
+  for (const { file, mode } of databases)
+    if (mode === 'replace') for (const one of [file, ...(await besides(file))]) owners.set(one, file);
+  for (const [open, holder] of holdersOf([...owners.keys()])) throw inUse(owners.get(open) ?? open, holder);
 }
 
 /** Each is tried, whatever becomes of the others. Throws when one cannot be done, saying what is where. */
-async function takeBack(swaps: readonly Swap[], because: unknown): Promise<void> {
+async function takeBack(ways: ReadonlyMap<string, Way>, because: unknown): Promise<void> {
   const left: string[] = [];
-  for (const swap of swaps.toReversed()) {
-    const outcome = await swap.takeBack().catch((error: unknown) => `${swap.file}: ${reasonOf(error)}`);
+  for (const [file, way] of [...ways].toReversed()) {
+    const outcome = await way.takeBack().catch((error: unknown) => `${file}: ${reasonOf(error)}`);
     if (outcome !== null) left.push(outcome);
   }
   if (left.length === 0) return;

@@ -41,6 +41,7 @@ export async function planRestore(
     const file = files[index] ?? options.target;
     databases.push({ ...one, file, mode: await modeOf(file, options.force) });
   }
+  await refuseOneForTwo(databases);
   await checkRoom(databases);
   const flaws = databases.flatMap(({ meta, path }) => judgeCheck(path, meta.check).problem ?? []);
   return { databases, warnings: flaws.map(warningOf) };
@@ -102,7 +103,24 @@ async function targetsOf(
     const reason = `it is a file, and the backup has ${chosen.length} databases`;
     throw noDirectory(target, reason);
   }
-  return await Promise.all(chosen.map(async ({ path }) => await followed(below(target, path))));
+  return await Promise.all(chosen.map(async ({ path }) => await followed(await below(target, path))));
+}
+
+/** Two names of the target may lead to one file, where one database would overwrite the other. */
+async function refuseOneForTwo(databases: readonly PlannedDatabase[]): Promise<void> {
+  const seen = new Map<string, string>();
+  for (const { file, path } of databases) {
+    const there = await stat(file, { bigint: true }).catch(() => null);
+    for (const key of [file, ...(there === null ? [] : [`${there.dev}:${there.ino}`])]) {
+      const other = seen.get(key);
+      if (other !== undefined && other !== path) {
+        const reason = `both ${other} and ${path} would go there: one is a link to the other`;
+        const mend = 'remove the link, or restore to another place';
+        throw failure('restore_target_unusable', { target: file, reason, mend });
+      }
+      seen.set(key, path);
+    }
+  }
 }
 
 function noDirectory(target: string, reason: string): Error {
@@ -110,11 +128,24 @@ function noDirectory(target: string, reason: string): Error {
   return failure('restore_target_unusable', { target, reason, mend });
 }
 
-/** Never outside of the target, whatever the backup says. */
-function below(target: string, path: string): string {
+/** Never outside of the target, whatever the backup says, and whatever directories there lead to. */
+async function below(target: string, path: string): Promise<string> {
   const file = resolve(target, pathBytes(path).toString());
-  if (file.startsWith(target.endsWith(sep) ? target : target + sep)) return file;
-  throw failure('object_damaged', { name: 'the list of entries of the backup', reason: `it names ${path}` });
+  if (!isWithin(target, file)) {
+    const reason = `it names ${path}`;
+    throw failure('object_damaged', { name: 'the list of entries of the backup', reason });
+  }
+  const directory = await nearestDirectory(dirname(file));
+  if (isWithin(target, directory) && !isWithin(await realpath(target), await realpath(directory))) {
+    const reason = 'a symbolic link on the way to it leads out of the target';
+    const mend = 'remove the link, or restore to another place';
+    throw failure('restore_target_unusable', { target: file, reason, mend });
+  }
+  return file;
+}
+
+function isWithin(directory: string, path: string): boolean {
+  return path === directory || path.startsWith(directory.endsWith(sep) ? directory : directory + sep);
 }
 
 /** What a database's name leads to: files beside it are looked for there. */
@@ -163,7 +194,10 @@ async function checkRoom(databases: readonly PlannedDatabase[]): Promise<void> {
   const needed = new Map<string, number>();
   for (const { file, bytes } of databases) {
     const directory = await nearestDirectory(dirname(file));
-    needed.set(directory, (needed.get(directory) ?? 0) + bytes);
+    // What is overwritten is copied first, and needs room for a journal or a log.
+    const old = (await stat(file).catch(() => null))?.size ?? 0;
+    const all = bytes + (old === 0 ? 0 : old + Math.max(bytes, old));
+    needed.set(directory, (needed.get(directory) ?? 0) + all);
   }
   for (const [directory, bytes] of needed) {
     await access(directory, constants.W_OK | constants.X_OK).catch((error: unknown) => {

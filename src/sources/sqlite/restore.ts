@@ -81,7 +81,7 @@ export async function runSqliteRestore(
   }
   context.signal.throwIfAborted();
   context.progress.phase('putting it in place');
-  const { replaced, warnings: said } = await placing.placeAll(context.signal);
+  const { replaced, warnings: said } = await placing.placeAll(context);
   return {
     databases: databases.map(({ file, bytes }) => ({ file, bytes, replaced: replaced.get(file) ?? null })),
     checked,
