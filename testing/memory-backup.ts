@@ -153,6 +153,7 @@ export class MemoryBackup {
       },
       extent: async ({ id, offset, length }) =>
         void extents.push({ id: Uint8Array.from(id), offset, length }),
+      store: async () => {},
       finish: async () => {
         const pieces = extents.map(({ id, offset, length }) => {
           const piece = this.blobs.get(hex(id))?.subarray(offset, offset + length);

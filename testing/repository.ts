@@ -91,6 +91,7 @@ export interface BackUpOptions {
   readonly signal?: AbortSignal;
   readonly compression?: Compression;
   readonly clock?: Clock;
+  readonly jobs?: number;
 }
 
 export async function backUp(
@@ -101,7 +102,7 @@ export async function backUp(
   return await backupSource(repository, source, {
     signal: options.signal ?? new AbortController().signal,
     log: silentLogger,
-    jobs: 1,
+    jobs: options.jobs ?? 1,
     progress: silentProgress,
     clock: options.clock ?? systemClock,
     compression: options.compression ?? defaultCompression,

@@ -22,18 +22,18 @@ export class ExtentMapWriter implements MapWriter {
 
   async blob(raw: Uint8Array): Promise<Uint8Array> {
     const id = this.#gather(blobTypes.data, Uint8Array.from(raw));
-    if (this.#pendingBytes >= gatherBytes) await this.#store();
+    if (this.#pendingBytes >= gatherBytes) await this.store();
     return id;
   }
 
   async extent(extent: Extent): Promise<void> {
     this.#map.add(extent);
-    if (this.#pendingBytes >= gatherBytes) await this.#store();
+    if (this.#pendingBytes >= gatherBytes) await this.store();
   }
 
   async finish(): Promise<StreamRef> {
     const { root, depth, sizeBytes } = this.#map.finish({ mayBeChunk: false });
-    await this.#store();
+    await this.store();
     return { size_bytes: sizeBytes, root, depth };
   }
 
@@ -44,7 +44,7 @@ export class ExtentMapWriter implements MapWriter {
     return id;
   }
 
-  async #store(): Promise<void> {
+  async store(): Promise<void> {
     const blobs = this.#pending;
     this.#pending = [];
     this.#pendingBytes = 0;

@@ -26,6 +26,8 @@ export interface MapWriter {
   blob(raw: Uint8Array): Promise<Uint8Array>;
   /** The bytes that come next: a part of a blob that was stored here, or that `stored.present` has said to be there. */
   extent(extent: Extent): Promise<void>;
+  /** Stores what waits of the blobs, for a task that ends without a stream: another one puts them into one. */
+  store(): Promise<void>;
   /** Ends the stream. Its blobs are durable only once the session that owns it has committed. */
   finish(): Promise<StreamRef>;
 }

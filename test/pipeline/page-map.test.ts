@@ -43,6 +43,7 @@ class Store {
         return id;
       },
       extent: async (extent) => void extents.push({ ...extent }),
+      store: async () => {},
       finish: async () => {
         this.maps.push(extents);
         const size = extents.reduce((sum, { length }) => sum + length, 0);

@@ -24,6 +24,7 @@ import {
   assertBalanced,
   backupOptions,
   integrity,
+  leftIn,
   makeDatabase,
   restoreOptions,
 } from './support.ts';
@@ -344,4 +345,51 @@ test('a database in use that nobody has written is taken over too; one that was 
   assert.ok(third.stats.bytes_read > 500_000);
   // The first page, in which SQLite counts copies, and its hash.
   assert.ok(third.stats.bytes_new < 20_000, `${third.stats.bytes_new} bytes are new`);
+});
+
+test('a large one is stored in parts at once, and its second backup builds on them', async () => {
+  await using directory = await tempDirectory();
+  const file = join(directory.path, 'app.db');
+  const database = makeDatabase(file, { journal: 'wal', rows: 10 });
+  database.exec(`WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 700)
+    INSERT INTO notes (text, extra) SELECT 'large', randomblob(100000) FROM n`);
+  const storage = new MemoryStorage(systemClock);
+  await using repository = await makeRepository(storage);
+  const first = await backUp(repository, source(directory.path, [file]), { jobs: 3 });
+  assert.ok((first.stats.bytes ?? 0) > 70_000_000);
+  database.exec("UPDATE notes SET text = 'other' WHERE id = 300");
+  database.close();
+  await using again = await openTestRepository(storage);
+  const second = await backUp(again, source(directory.path, [file]), { jobs: 3 });
+  assert.ok(second.stats.bytes_new < 1_000_000, String(second.stats.bytes_new));
+  for (const [name, manifest] of [
+    ['first.db', first],
+    ['second.db', second],
+  ] as const) {
+    await restoreTo(again, manifest, join(directory.path, name));
+    assert.equal(integrity(join(directory.path, name)), 'ok');
+  }
+  assert.ok(readFileSync(join(directory.path, 'second.db')).equals(readFileSync(file)));
+});
+
+test('an abort while parts are stored ends the backup and leaves no copy', async () => {
+  await using directory = await tempDirectory();
+  const file = join(directory.path, 'app.db');
+  makeDatabase(file, { rows: 290_000 }).close();
+  await using repository = await makeRepository(new MemoryStorage(systemClock));
+  const controller = new AbortController();
+  const stopped = backUp(
+    repository,
+    {
+      ...source(directory.path, [file]),
+      backup: (context) =>
+        backupSqlite(backupOptions(directory.path, [file]), {
+          ...context,
+          progress: { ...context.progress, advance: () => controller.abort(new Error('stop')) },
+        }),
+    },
+    { jobs: 2, signal: controller.signal },
+  );
+  await assert.rejects(stopped, /stop/);
+  assert.deepEqual(leftIn(directory.path), []);
 });

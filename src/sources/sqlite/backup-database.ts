@@ -10,6 +10,7 @@ import type { Found } from './find.ts';
 import { identityOf, sameIdentity } from './identity.ts';
 import { entryKinds, type CheckResult, type DatabaseMeta } from './metadata.ts';
 import type { Earlier } from './previous.ts';
+import { storeAnew } from './store-anew.ts';
 import { fileChanged, storeModule, type Stored } from './store-task.ts';
 import { takeModule, type TakeInput, type Taken } from './take-task.ts';
 
@@ -82,7 +83,8 @@ class DatabaseBackup {
     const copy = join(directory, 'copy.db');
     const taken = await this.#context.run(takeModule, { file, copy, lockWaitMs, nowMs: now(), ...how });
     if (taken.read === null) return { done: await this.#done(taken, null, null), blamesWal: false };
-    const [stored, checked] = await Promise.allSettled([this.#store(taken.read), this.#check(taken.read)]);
+    // The check first: what is stored in parts fills whatever time the other threads have.
+    const [checked, stored] = await Promise.allSettled([this.#check(taken.read), this.#store(taken.read)]);
     if (taken.read === file && !sameIdentity(taken.identity, identityOf(file)))
       return { done: null, blamesWal: false };
     if (stored.status === 'rejected') throw readable(found.path, stored.reason);
@@ -92,7 +94,8 @@ class DatabaseBackup {
   }
 
   async #store(read: string): Promise<Stored> {
-    const { earlier } = this.#job;
+    const { earlier, directory } = this.#job;
+    const onProgress = (bytes: number): void => this.#context.progress.advance(bytes);
     const previous =
       earlier?.entry.stream === null || earlier?.entry.stream === undefined || !earlier.hashes?.stream
         ? null
@@ -101,7 +104,7 @@ class DatabaseBackup {
             hashes: earlier.hashes.stream,
             pageBytes: earlier.meta.page_size,
           };
-    const onProgress = (bytes: number): void => this.#context.progress.advance(bytes);
+    if (previous === null) return await storeAnew({ read, directory, onProgress }, this.#context);
     return await this.#context.run(storeModule, { read, previous }, { onProgress });
   }
 

@@ -22,27 +22,36 @@ export async function stageDatabase(
   options: SqliteRestoreOptions,
   context: RestoreContext,
 ): Promise<StagedDatabase> {
-  const { file, entry, hashes, bytes } = database;
+  const { entry, hashes } = database;
   const staged = await placing.stage(database);
   await writeStream(staged.file, entry.stream, context, (count) => context.progress.advance(count));
   if (hashes === null) {
     await placing.dress(database);
-    return { isChecked: false, warnings: [] };
+    return notExamined;
   }
   await writeStream(staged.hashes, hashes.stream, context, () => {});
   context.progress.phase(`checking ${database.path}`);
-  const { difference } = await context.run(comparisonModule, {
-    file: staged.file,
-    hashes: staged.hashes,
-    pageBytes: database.meta.page_size,
-    sizeBytes: bytes,
-  });
-  if (difference !== null) throw failure('restore_differs', { path: file, reason: difference });
-  const examined = options.check
-    ? await examine(database, staged.file, context)
-    : { isChecked: false, warnings: [] };
+  const [compared, examined] = await Promise.allSettled([
+    compare(database, staged, context),
+    options.check ? examine(database, staged.file, context) : notExamined,
+  ]);
+  // What differs is the reason of what SQLite finds.
+  if (compared.status === 'rejected') throw compared.reason;
+  if (examined.status === 'rejected') throw examined.reason;
   await placing.dress(database);
-  return examined;
+  return examined.value;
+}
+
+const notExamined: StagedDatabase = { isChecked: false, warnings: [] };
+
+async function compare(
+  { file, meta, bytes }: PlannedDatabase,
+  staged: { readonly file: string; readonly hashes: string },
+  context: RestoreContext,
+): Promise<void> {
+  const input = { ...staged, pageBytes: meta.page_size, sizeBytes: bytes };
+  const { difference } = await context.run(comparisonModule, input);
+  if (difference !== null) throw failure('restore_differs', { path: file, reason: difference });
 }
 
 async function examine(

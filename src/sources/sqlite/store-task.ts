@@ -100,10 +100,7 @@ class PageStore {
 
   async #piece(bytes: Uint8Array): Promise<void> {
     const { pageBytes } = this.#header;
-    const hashes = Buffer.allocUnsafe(Math.ceil(bytes.length / pageBytes) * hashBytes);
-    for (let at = 0, to = 0; at < bytes.length; at += pageBytes, to += hashBytes)
-      pageHash(bytes.subarray(at, at + pageBytes)).copy(hashes, to, 0, hashBytes);
-    const changed = await this.#hashes.add(hashes);
+    const changed = await this.#hashes.add(pageHashes(bytes, pageBytes));
     const count = changed.reduce((sum, flag) => sum + flag, 0);
     this.#pagesChanged += count;
     if (count > 0 || !(await this.#pages.keep(bytes.length))) await this.#pages.add(bytes, changed);
@@ -118,6 +115,14 @@ class PageStore {
       pagesChanged: this.#pagesChanged,
     };
   }
+}
+
+/** The hashes of pages that follow each other. */
+export function pageHashes(bytes: Uint8Array, pageBytes: number): Buffer {
+  const hashes = Buffer.allocUnsafe(Math.ceil(bytes.length / pageBytes) * hashBytes);
+  for (let at = 0, to = 0; at < bytes.length; at += pageBytes, to += hashBytes)
+    pageHash(bytes.subarray(at, at + pageBytes)).copy(hashes, to, 0, hashBytes);
+  return hashes;
 }
 
 /** Its first `hashBytes` bytes count. */
