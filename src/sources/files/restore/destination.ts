@@ -1,7 +1,8 @@
 import { lstat } from 'node:fs/promises';
 import { failure } from '../../../kernel/errors/failure.ts';
 import { locationBytes, shownLocation } from './location.ts';
-import { unusable } from './target.ts';
+import { isMountPoint, type MountPoints, mountPoints } from './mounts.ts';
+import { checkNoMount, unusable } from './target.ts';
 
 /** Where in a target that is not empty something goes. */
 export interface Destination {
@@ -19,6 +20,7 @@ export class Destinations {
   readonly #target: string;
   readonly #force: boolean;
   #device: number | undefined;
+  #mounts: Promise<MountPoints> | undefined;
   #lastReal = '';
 
   constructor(target: string, force: boolean) {
@@ -28,7 +30,7 @@ export class Destinations {
 
   /**
    * Throws `restore_target_exists` for what is there already and may not be replaced, `restore_target_unusable` where the
-   * way to it is no directory of the target, or leads out of it.
+   * way to it is no directory of the target, or leads out of it, and for what has something mounted in it.
    */
   async of(path: string): Promise<Destination> {
     const parts = path.split('/');
@@ -41,7 +43,13 @@ export class Destinations {
     const taken = (await this.#look(path)) !== undefined;
     if (taken && !this.#force)
       throw failure('restore_target_exists', { target: shownLocation(this.#target, path), detail: '' });
+    if (taken) await checkNoMount(locationBytes(this.#target, path), this.#target, await this.#mountPoints());
     return { path, taken };
+  }
+
+  async #mountPoints(): Promise<MountPoints> {
+    this.#mounts ??= mountPoints(this.#target);
+    return await this.#mounts;
   }
 
   async #isDirectory(path: string): Promise<boolean> {
@@ -52,7 +60,9 @@ export class Destinations {
     if (!found.isDirectory())
       throw unusable(this.#target, `${shown} is no directory (links are not followed)`, mend);
     this.#device ??= (await lstat(this.#target)).dev;
-    if (found.dev !== this.#device) throw unusable(this.#target, `${shown} is another file system`, mend);
+    const mounted = isMountPoint(locationBytes(this.#target, path), await this.#mountPoints());
+    if (found.dev !== this.#device || mounted)
+      throw unusable(this.#target, `${shown} is another file system`, mend);
     return true;
   }
 

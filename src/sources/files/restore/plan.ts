@@ -6,8 +6,10 @@ import { Destinations } from './destination.ts';
 import { locationBytes } from './location.ts';
 import { givenTo, losesOwner, type Owners, ownersOf } from './owner.ts';
 import type { FilesRestoreOptions } from './options.ts';
+import { mountPoints } from './mounts.ts';
 import { nearestPath, Selection } from './select.ts';
 import {
+  checkNoMount,
   checkRoom,
   checkWritable,
   examineTarget,
@@ -117,7 +119,10 @@ async function modeOf(
   if (target.found !== 'full') return 'create';
   if (!selection.everything) return 'add';
   if (!force) throw failure('restore_target_exists', { target: given, detail: ' and is not empty' });
-  if (target.fixed === null) return 'replace';
+  if (target.fixed === null) {
+    await checkNoMount(Buffer.from(target.path), given, await mountPoints(target.path));
+    return 'replace';
+  }
   const mend = 'restore to another place; or empty it first: an empty directory is filled where it is';
   throw unusable(given, `nothing else can take its place: ${target.fixed}`, mend);
 }

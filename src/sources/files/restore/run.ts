@@ -12,12 +12,13 @@ import { writing } from './failure.ts';
 import { Flusher } from './flush.ts';
 import { LinkWriter } from './links.ts';
 import { entryPath, locationBytes, shownLocation } from './location.ts';
+import { mountPoints } from './mounts.ts';
 import { Mover, type Replaced } from './mover.ts';
 import { putInPlace, swapIntoPlace } from './place.ts';
 import { type FilesRestoreWork, tokenBytes } from './plan.ts';
 import { isThere, removeTree } from './remove.ts';
 import type { Done, Staging } from './staging.ts';
-import { stagingBeside, stagingWithin } from './target.ts';
+import { checkNoMount, stagingBeside, stagingWithin } from './target.ts';
 import { type DirectoryStep, type Step, walk } from './walk.ts';
 
 /** What a restore has to tell beside what its plan said. */
@@ -130,7 +131,11 @@ export class FilesRun {
     const { target, within, options } = this.#work;
     const { base } = this.#staging;
     if (within) return await this.#putWithin();
-    if (target.found === 'full') return await swapIntoPlace(base, target, options.now());
+    if (target.found === 'full') {
+      // It may have been mounted while all was written.
+      await checkNoMount(Buffer.from(target.path), options.target, await mountPoints(target.path));
+      return await swapIntoPlace(base, target, options.now());
+    }
     await putInPlace(base, target);
     return null;
   }

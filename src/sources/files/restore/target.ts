@@ -1,8 +1,9 @@
 import { constants } from 'node:fs';
-import { access, mkdir, readdir, readFile, realpath, rename, rmdir, stat, statfs } from 'node:fs/promises';
+import { access, mkdir, readdir, realpath, rename, rmdir, stat, statfs } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { failure } from '../../../kernel/errors/failure.ts';
 import { inWords } from './failure.ts';
+import { isMountPoint, type MountPoints, mountPoints, mountWithin } from './mounts.ts';
 import { isThere } from './remove.ts';
 
 /** Where a restore goes, as it was found. */
@@ -92,7 +93,8 @@ async function isEmpty(path: string, given: string): Promise<boolean> {
 async function whyFixed(path: string, above: string): Promise<string | null> {
   if (path === above) return 'it is the root of the file system';
   const [own, parent] = [await stat(path), await stat(above)];
-  if (own.dev !== parent.dev || (await mountPoints()).has(path)) return 'something is mounted there';
+  if (own.dev !== parent.dev || isMountPoint(Buffer.from(path), await mountPoints(path)))
+    return 'something is mounted there';
   const uid = process.geteuid?.() ?? 0;
   const sticky = (parent.mode & 0o1000) !== 0;
   if (sticky && uid !== 0 && uid !== own.uid && uid !== parent.uid) return 'only its owner may move it';
@@ -100,16 +102,18 @@ async function whyFixed(path: string, above: string): Promise<string | null> {
   return refused === null ? null : `${above} cannot be written: ${refused}`;
 }
 
-/** Also of what is mounted from the same file system, which `stat` does not show. */
-async function mountPoints(): Promise<ReadonlySet<string>> {
-  const text = await readFile('/proc/self/mountinfo', 'utf8').catch(() => '');
-  const points = text.split('\n').map((line) => line.split(' ')[4] ?? '');
-  return new Set(
-    points.map((point) =>
-      point.replaceAll(/\\([0-7]{3})/g, (_, octal: string) =>
-        String.fromCodePoint(Number.parseInt(octal, 8)),
-      ),
-    ),
+/**
+ * Throws `restore_target_unusable` when something is mounted at or below what makes way: it would go along, and be
+ * deleted with it by whoever removes what is kept.
+ */
+export async function checkNoMount(path: Buffer, given: string, points: MountPoints): Promise<void> {
+  const mount = await mountWithin(path, points);
+  if (mount === undefined) return;
+  const shown = mount.toString();
+  throw unusable(
+    given,
+    `something is mounted at ${shown}, and would be moved away with what is there now`,
+    `restore to another place; or unmount it first (umount ${shown}), and mount it again when the restore is done`,
   );
 }
 
