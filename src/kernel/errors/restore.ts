@@ -51,6 +51,6 @@ export const restoreErrors = defineErrors({
     message: 'the restore to {target} was given up, and not all of it was undone: {left}',
     hint: 'look at what is named; what was there before can be moved back from where it is kept',
     explain:
-      'A restore that fails or is stopped while it puts things in their places takes them back, except what was changed meanwhile, by a program that uses the target say: that stays where it is. What was there before is kept under the name that is told. Everything else is as it was.',
+      'A restore that fails or is stopped while it puts things in their places takes them back, except what was changed meanwhile, by a program that uses the target say: that stays where it is. So does what the system would not let it move back, and all of it when everything was in its place and only making that durable failed. What was there before is kept under the name that is told. Everything else is as it was.',
   },
 });

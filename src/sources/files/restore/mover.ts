@@ -1,27 +1,47 @@
 import type { BigIntStats } from 'node:fs';
-import { chmod, link, lstat, rename, unlink } from 'node:fs/promises';
-import { failure } from '../../../kernel/errors/failure.ts';
+import { lstat, unlink } from 'node:fs/promises';
+import { reasonOf } from '../../../kernel/errors/failure.ts';
 import type { PosixHelper } from '../posix-helper.ts';
-import { writing } from './failure.ts';
+import { inWords, writing } from './failure.ts';
 import { KeptDirectory } from './kept.ts';
+import { directoryOf, isAt, isOther, moveAside, moveDirectoryOrFile, moveTo } from './move.ts';
 import { exchanged, exchanger, flushPath } from './place.ts';
 import { isUntouched, nextTick, type Proof, proofOf } from './proof.ts';
-import { isThere } from './remove.ts';
-import { renameToFree, type Target } from './target.ts';
+import { removeTree } from './remove.ts';
+import type { Target } from './target.ts';
 
 interface Move {
   readonly from: Buffer;
   readonly to: Buffer;
   /** Where what made way is. */
   readonly kept: Buffer | null;
+  /** False: what was there made way, and nothing came to its place. */
+  readonly placed: boolean;
   /** Undefined: it was changed while it was put there. */
   readonly proof: Proof | undefined;
+}
+
+/** One thing on its way to its place. */
+interface Way {
+  readonly from: Buffer;
+  readonly to: Buffer;
+  readonly before: BigIntStats;
+  /** Where what made way for it may be. */
+  aside: readonly Buffer[];
 }
 
 /** What made way: where it was, and where it is kept. */
 export interface Replaced {
   readonly path: Buffer;
   readonly kept: Buffer;
+}
+
+export interface Finished {
+  /** What made way is kept in it under the paths it had; null when there was no need of one. */
+  readonly directory: string | null;
+  readonly replaced: readonly Replaced[];
+  /** Why the name of that directory may be lost in a crash of the machine; null when it is durable. */
+  readonly unflushed: string | null;
 }
 
 /** Puts one thing after the other in its place in the target; all is undone when a later one fails. */
@@ -31,7 +51,6 @@ export class Mover implements AsyncDisposable {
   readonly #nowMs: number;
   readonly #sealedNs: bigint;
   #moves: Move[] = [];
-  readonly #parents = new Map<string, Buffer>();
   #keptDirectory: KeptDirectory | undefined;
   #helper: PosixHelper | null | undefined;
 
@@ -50,49 +69,64 @@ export class Mover implements AsyncDisposable {
   /** Moves what is staged to its name; `taken`: what has the name makes way. `shown`: for errors. */
   async move(from: Buffer, to: Buffer, taken: boolean, shown: string): Promise<void> {
     await writing(shown, async () => {
-      const before = await lstat(from, { bigint: true });
-      const kept = taken ? await this.#replace(from, before, to, shown) : null;
-      if (kept === null) await moveTo(from, to, shown, before);
-      this.#moves.push({ from, to, kept, proof: await proofOf(to, before) });
-      for (const path of kept === null ? [to] : [to, kept]) {
-        const parent = path.subarray(0, path.lastIndexOf('/'));
-        this.#parents.set(parent.toString('latin1'), parent);
+      const way: Way = { from, to, before: await lstat(from, { bigint: true }), aside: [] };
+      try {
+        if (!taken || !(await this.#replace(way, shown))) await moveTo(from, to, shown, way.before);
+      } catch (error) {
+        await this.#note(way, false);
+        throw error;
       }
+      await this.#note(way, true);
     });
   }
 
+  /** Makes it durable, and the way to what is kept. */
   async flush(): Promise<void> {
-    for (const parent of this.#parents.values()) await flushPath(parent);
+    const directories = new Map<string, Buffer>();
+    const add = (directory: Buffer): unknown => directories.set(directory.toString('latin1'), directory);
+    const top = this.#keptDirectory?.path;
+    for (const { to, kept } of this.#moves) {
+      add(directoryOf(to));
+      if (kept === null) continue;
+      add(directoryOf(kept));
+      if (top === undefined || !kept.subarray(0, top.length).equals(top)) continue;
+      for (let at = kept; at.length >= top.length; at = directoryOf(at)) add(directoryOf(at));
+    }
+    for (const directory of directories.values()) await flushPath(directory);
   }
 
-  /** What made way, and the directory it is kept in under the paths it had: null when there was no need of one. */
-  async finish(): Promise<{ readonly directory: string | null; readonly replaced: readonly Replaced[] }> {
+  /** Gives what made way the name under which it stays; all is in its place by then. */
+  async finish(): Promise<Finished> {
     const replaced = this.#moves.flatMap(({ to, kept }) => (kept === null ? [] : [{ path: to, kept }]));
     const directory = this.#keptDirectory;
     if (directory === undefined || replaced.length === 0) {
       await directory?.remove();
-      return { directory: null, replaced };
+      return { directory: null, replaced, unflushed: null };
     }
     const now = await directory.finish(this.#nowMs);
-    await flushPath(directory.path.subarray(0, directory.path.lastIndexOf('/')));
+    const unflushed = await flushPath(directoryOf(directory.path)).then(() => null, reasonInWords);
     return {
       directory: directory.path.toString(),
       replaced: replaced.map(({ path, kept }) => ({ path, kept: now(kept) })),
+      unflushed,
     };
   }
 
   /** Puts everything back that nobody has changed meanwhile. Of everything else it tells where it is. */
   async undo(): Promise<string[]> {
-    const left: Move[] = [];
-    for (const move of this.#moves.toReversed())
-      if (!(await this.#putBack(move).catch(() => false))) left.push(move);
-    this.#moves = left;
+    const left: { readonly move: Move; readonly why: string }[] = [];
+    for (const move of this.#moves.toReversed()) {
+      const stuck = (error: unknown): string => `could not be put back (${reasonInWords(error)})`;
+      const why = await this.#putBack(move).catch(stuck);
+      if (why !== null) left.push({ move, why });
+    }
+    this.#moves = left.map(({ move }) => move);
     const { replaced } = await this.finish();
     const keptOf = new Map(replaced.map(({ path, kept }) => [path, kept]));
-    return left.map(({ to }) => {
+    return left.map(({ move: { to }, why }) => {
       const kept = keptOf.get(to);
       const was = kept === undefined ? '' : `; what was there before is kept as ${kept.toString()}`;
-      return `${to.toString()} was changed since it was restored, and stays${was}`;
+      return `${to.toString()} ${why}${was}`;
     });
   }
 
@@ -100,30 +134,46 @@ export class Mover implements AsyncDisposable {
     await this.#helper?.[Symbol.asyncDispose]();
   }
 
-  /** Gives where what made way is kept; null when there was nothing any more, and then nothing was moved. */
-  async #replace(from: Buffer, before: BigIntStats, to: Buffer, shown: string): Promise<Buffer | null> {
+  /** False when there was nothing any more, and then nothing was moved. */
+  async #replace(way: Way, shown: string): Promise<boolean> {
+    const { from, to, before } = way;
     this.#keptDirectory ??= await KeptDirectory.make(this.#target, this.#token);
     const place = await this.#keptDirectory.placeFor(to);
     // As in `swapIntoPlace`: under this name it is clear what is what, whatever comes between.
     const between = this.#keptDirectory.between(before.ino);
-    await moveDirectoryOrFile(from, between, before);
-    let kept: Buffer | null = null;
+    way.aside = [place, between];
     try {
+      await moveDirectoryOrFile(from, between, before);
       const was = await this.#exchanged(between, to, before);
-      if (was === undefined) kept = await replaceInTwoSteps(between, to, place, this.#nowMs, shown);
-      else await moveDirectoryOrFile(between, (kept = place), was);
+      if (was !== undefined) {
+        await this.#keepTime(to, before);
+        await this.#keepTime(between, was);
+        await moveDirectoryOrFile(between, place, was);
+        return true;
+      }
+      // For a moment there is nothing at `to`.
+      const kept = await moveAside(to, place, this.#nowMs);
+      if (kept === null) {
+        await moveDirectoryOrFile(between, from, before);
+        return false;
+      }
+      way.aside = [kept];
+      await moveTo(between, to, shown, before);
+      return true;
     } catch (error) {
-      await this.#giveBack(between, from, before.ino);
+      if (await isAt(between, before)) await putAway(between, from);
       throw error;
     }
-    if (kept === null) await moveDirectoryOrFile(between, from, before);
-    return kept;
   }
 
-  /** If what was to be put in place is still, or again, where it was on the way. */
-  async #giveBack(between: Buffer, from: Buffer, inode: bigint): Promise<void> {
-    const now = await lstat(between, { bigint: true }).catch(() => undefined);
-    if (now?.ino === inode) await moveDirectoryOrFile(between, from);
+  /** Puts down how far something came, by what is where: when it was not `done`, anything may have failed halfway. */
+  async #note({ from, to, before, aside }: Way, done: boolean): Promise<void> {
+    let kept: Buffer | null = null;
+    for (const path of aside) if (kept === null && (await isOther(path, before))) kept = path;
+    const isThere = await isAt(to, before);
+    if (!done && !isThere && kept === null) return;
+    const placed = done || isThere || (await isOther(to, before));
+    this.#moves.push({ from, to, kept, placed, proof: await proofOf(to, before) });
   }
 
   /** Gives what was at `other` and is at `one` now; undefined when they could not be exchanged. */
@@ -131,125 +181,76 @@ export class Mover implements AsyncDisposable {
     if (this.#helper === undefined) this.#helper = await exchanger();
     const second = await lstat(other, { bigint: true }).catch(() => undefined);
     if (second === undefined || !(await exchanged(this.#helper, one, other, first.ino))) return undefined;
-    if (first.isDirectory()) await this.#keepTime(other, first);
-    if (second.isDirectory()) await this.#keepTime(one, second);
     return second;
   }
 
   /** Some file systems change the time of a directory that gets another one above it. */
-  async #keepTime(path: Buffer, { mtimeNs }: BigIntStats): Promise<void> {
+  async #keepTime(path: Buffer, info: BigIntStats): Promise<void> {
+    if (!info.isDirectory()) return;
+    const { mtimeNs } = info;
     const now = await lstat(path, { bigint: true });
     if (now.mtimeNs !== mtimeNs) await this.#helper?.setMtimes([{ path, mtimeNs }]);
   }
 
-  /** False when what is there now is, or may be, somebody else's: then that stays. */
-  async #putBack({ from, to, kept, proof }: Move): Promise<boolean> {
+  /** Null, or why it stays: what is there now is, or may be, somebody else's. */
+  async #putBack(move: Move): Promise<string | null> {
+    const { from, to, kept, placed, proof } = move;
+    if (!placed) {
+      if (kept !== null) await putAgain(kept, to);
+      return null;
+    }
     const isOurs = async (path: Buffer, known: Proof): Promise<boolean> =>
       await isUntouched(path, known, this.#sealedNs);
-    if (proof === undefined || !(await isOurs(to, proof))) return false;
+    if (proof === undefined || !(await isOurs(to, proof))) return changed;
     // Looked at once more where nobody finds it, for a program may have been quicker.
     const moved = { ...proof, ctimeNs: null };
     if (kept !== null) {
       const old = await lstat(kept, { bigint: true });
       const ours = await this.#exchanged(kept, to, old);
       if (ours !== undefined) {
+        await this.#keepTime(to, old).catch(() => undefined);
         const untouched = await isOurs(kept, moved);
-        if (untouched) await moveDirectoryOrFile(kept, from);
+        if (untouched) await putAway(kept, from);
         else await this.#exchanged(kept, to, ours);
-        return untouched;
+        return untouched ? null : changed;
       }
     }
     await moveDirectoryOrFile(to, from);
+    // Of two names of one file it would have taken neither away.
+    if (await isAt(to, proof.before)) await unlink(to);
     if (!(await isOurs(from, moved))) {
-      await moveTo(from, to, to.toString());
-      return false;
+      await moveTo(from, to, to.toString(), proof.before);
+      return changed;
     }
-    if (kept !== null) await moveTo(kept, to, to.toString());
-    return true;
+    if (kept !== null) await putAgain(kept, to);
+    return null;
   }
 }
 
-/** Where names cannot be exchanged: for a moment there is nothing at `to`. Null when there was nothing before. */
-async function replaceInTwoSteps(
-  from: Buffer,
-  to: Buffer,
-  place: Buffer,
-  nowMs: number,
-  shown: string,
-): Promise<Buffer | null> {
-  const kept = await moveAside(to, place, nowMs);
-  if (kept === null) return null;
+const changed = 'was changed since it was restored, and stays';
+
+/** What made way comes to its place again. */
+async function putAgain(kept: Buffer, to: Buffer): Promise<void> {
+  const old = await lstat(kept, { bigint: true });
   try {
-    await moveTo(from, to, shown);
+    await moveTo(kept, to, to.toString(), old);
   } catch (error) {
-    await moveTo(kept, to, shown).catch(() => {
-      const left = `what was there is kept as ${kept.toString()}`;
-      throw failure('restore_not_undone', { target: shown, left }, { cause: error });
-    });
-    throw error;
+    if (!(await isAt(to, old))) throw error;
   }
-  return kept;
 }
 
-async function moveAside(path: Buffer, place: Buffer, nowMs: number): Promise<Buffer | null> {
+/** What was to be put in place goes to what will be removed, or is removed where it is. */
+async function putAway(path: Buffer, staged: Buffer): Promise<void> {
   try {
-    await moveDirectoryOrFile(path, place);
-    return place;
-  } catch (error) {
-    const { code = '' } = error as NodeJS.ErrnoException;
-    if (code === 'ENOENT') return null;
-    // Somebody else's directory may be given another name, and no other place.
-    const stuck = ['EACCES', 'EPERM'].includes(code) && (await lstat(path)).isDirectory();
-    if (!stuck) throw error;
-    return await renameToFree(path, path, nowMs);
+    await moveDirectoryOrFile(path, staged);
+  } catch {
+    const info = await lstat(path).catch(() => undefined);
+    const gone = info?.isDirectory() === true ? removeTree(path) : unlink(path);
+    // What stays then is in nobody's way, and the next restore tells what it is.
+    await gone.catch(() => undefined);
   }
 }
 
-/** Never over what is there, also when it came this moment; only an empty directory could be lost then. */
-async function moveTo(from: Buffer, to: Buffer, shown: string, known?: BigIntStats): Promise<void> {
-  const info = known ?? (await lstat(from, { bigint: true }));
-  if (!info.isDirectory() && (await linked(from, to, shown))) {
-    await unlink(from);
-    return;
-  }
-  if (await isThere(to)) throw nowThere(shown);
-  await moveDirectoryOrFile(from, to, info);
-}
-
-async function linked(from: Buffer, to: Buffer, shown: string): Promise<boolean> {
-  try {
-    await link(from, to);
-    return true;
-  } catch (error) {
-    const { code = '' } = error as NodeJS.ErrnoException;
-    if (code === 'EEXIST') throw nowThere(shown);
-    if (['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'EMLINK', 'ENOSYS'].includes(code)) return false;
-    throw error;
-  }
-}
-
-function nowThere(shown: string): Error {
-  return failure('restore_target_exists', {
-    target: shown,
-    detail: ' by now; it was not when the restore began',
-  });
-}
-
-/** A directory that its owner may not write to cannot be moved elsewhere by him as it is. */
-async function moveDirectoryOrFile(from: Buffer, to: Buffer, known?: BigIntStats): Promise<void> {
-  const info = known ?? (await lstat(from, { bigint: true }));
-  const mode = Number(info.mode & 0o7777n);
-  const mine = info.uid !== 0n && info.uid === BigInt(process.geteuid?.() ?? 0);
-  if (!info.isDirectory() || (mode & 0o200) !== 0 || !mine) {
-    await rename(from, to);
-    return;
-  }
-  await chmod(from, mode | 0o700);
-  let now = from;
-  try {
-    await rename(from, to);
-    now = to;
-  } finally {
-    await chmod(now, mode);
-  }
+function reasonInWords(error: unknown): string {
+  return inWords(error)?.reason ?? reasonOf(error);
 }

@@ -1,12 +1,15 @@
 import { constants } from 'node:fs';
 import { lstat, open, rename } from 'node:fs/promises';
-import { failure } from '../../../kernel/errors/failure.ts';
+import { dirname } from 'node:path';
+import { failure, reasonOf } from '../../../kernel/errors/failure.ts';
 import { PosixHelper } from '../posix-helper.ts';
+import { inWords } from './failure.ts';
 import { flushDirectory } from './finish-task.ts';
 import { exchangeBeside, renameToFree, type Target } from './target.ts';
 
 /** Gives what is staged the name of a target that is not there, or is an empty directory. */
-export async function putInPlace(staging: string, { path, above }: Target): Promise<void> {
+export async function putInPlace(staging: string, target: Target): Promise<void> {
+  const { path } = target;
   try {
     await rename(staging, path);
   } catch (error) {
@@ -15,7 +18,7 @@ export async function putInPlace(staging: string, { path, above }: Target): Prom
     const detail = ' by now; it was not when the restore began';
     throw failure('restore_target_exists', { target: path, detail }, { cause: error });
   }
-  await flushPath(above);
+  await madeDurable(target, null);
 }
 
 /**
@@ -28,22 +31,51 @@ export async function swapIntoPlace(staging: string, target: Target, nowMs: numb
   const { ino } = await lstat(staging, { bigint: true });
   const between = exchangeBeside(target, staging, ino);
   await rename(staging, between);
+  let kept = await swapped(between, staging, target, ino, nowMs);
+  await madeDurable(target, kept);
+  if (kept !== between) return kept;
+  // It is done; what is kept keeps the name that it has if there is no other for it.
+  const free = renameToFree(Buffer.from(between), Buffer.from(target.path), nowMs);
+  kept = (await free.catch(() => between)).toString();
+  await madeDurable(target, kept);
+  return kept;
+}
+
+/** Gives where what was there is: under the name `between` when the two could be exchanged. */
+async function swapped(
+  between: string,
+  staging: string,
+  target: Target,
+  inode: bigint,
+  nowMs: number,
+): Promise<string> {
   const helper = await exchanger();
   try {
-    if (!(await exchanged(helper, Buffer.from(between), Buffer.from(target.path), ino)))
-      return await swapInTwoSteps(between, target, nowMs);
-    await flushPath(target.above);
-    // It is done; what is kept keeps the name that it has if there is no other for it.
-    const kept = await renameToFree(Buffer.from(between), Buffer.from(target.path), nowMs).catch(
-      () => between,
-    );
-    await flushPath(target.above);
-    return kept.toString();
+    if (await exchanged(helper, Buffer.from(between), Buffer.from(target.path), inode)) return between;
+    return await swapInTwoSteps(between, target, nowMs);
   } catch (error) {
-    if ((await lstat(between, { bigint: true })).ino === ino) await rename(between, staging);
+    const now = await lstat(between, { bigint: true }).catch(() => undefined);
+    if (now?.ino === inode) await rename(between, staging).catch(() => undefined);
     throw error;
   } finally {
     await helper?.[Symbol.asyncDispose]();
+  }
+}
+
+/**
+ * When all is in its place. Nothing is taken back if that fails: programs may be at work there. Throws
+ * `restore_not_undone`.
+ */
+async function madeDurable({ path, above }: Target, kept: string | null): Promise<void> {
+  try {
+    // With the directories that lead to it and were made for it.
+    for (let at = dirname(path); at.length > above.length; at = dirname(at)) await flushPath(at);
+    await flushPath(above);
+  } catch (error) {
+    const reason = inWords(error)?.reason ?? reasonOf(error);
+    const was = kept === null ? '' : `; what was there before is kept as ${kept}`;
+    const left = `all of it is in its place, but ${dirname(path)} could not be flushed (${reason}), so a crash of the machine may undo that${was}`;
+    throw failure('restore_not_undone', { target: path, left }, { cause: error });
   }
 }
 
@@ -59,7 +91,6 @@ async function swapInTwoSteps(between: string, target: Target, nowMs: number): P
     });
     throw error;
   }
-  await flushPath(target.above);
   return kept;
 }
 

@@ -12,9 +12,9 @@ import { writing } from './failure.ts';
 import { Flusher } from './flush.ts';
 import { LinkWriter } from './links.ts';
 import { entryPath, locationBytes, shownLocation } from './location.ts';
-import { mountPoints } from './mounts.ts';
-import { Mover, type Replaced } from './mover.ts';
+import { type Finished, Mover } from './mover.ts';
 import { putInPlace, swapIntoPlace } from './place.ts';
+import { mountPoints } from './mounts.ts';
 import { type FilesRestoreWork, tokenBytes } from './plan.ts';
 import { isThere, removeTree } from './remove.ts';
 import type { Done, Staging } from './staging.ts';
@@ -150,13 +150,14 @@ export class FilesRun {
     } catch (error) {
       throw await this.#undone(mover, error);
     }
-    const { directory, replaced } = await mover.finish();
-    this.#tellReplaced(directory, replaced);
+    // From here on all is in its place: what fails now is told, and no error.
+    const finished = await mover.finish();
+    this.#tellReplaced(finished);
     await removeTree(Buffer.from(base)).catch((error: unknown) =>
       this.#warnings.push(`${base} could not be removed, and is of no use any more: ${reasonOf(error)}`),
     );
     if (target.found === 'empty' && this.#root !== undefined) await this.#sealTarget(this.#root);
-    return directory;
+    return finished.directory;
   }
 
   /** Undoes what was moved, and gives the error to throw. */
@@ -194,7 +195,7 @@ export class FilesRun {
     await mover.move(locationBytes(base, path), to, taken, shownLocation(shown, path));
   }
 
-  #tellReplaced(directory: string | null, replaced: readonly Replaced[]): void {
+  #tellReplaced({ directory, replaced, unflushed }: Finished): void {
     const [first] = replaced;
     if (directory === null || first === undefined) return;
     const what = replaced.length === 1 ? first.path.toString() : plural(replaced.length, 'path');
@@ -202,6 +203,10 @@ export class FilesRun {
     for (const { path, kept } of replaced)
       if (!kept.toString().startsWith(`${directory}/`))
         this.#warnings.push(`what was at ${path.toString()} is kept as ${kept.toString()}`);
+    if (unflushed !== null)
+      this.#warnings.push(
+        `the name of ${directory} could not be flushed (${unflushed}): after a crash of the machine it may be another`,
+      );
   }
 
   /** The place itself was there before; it may be somebody else's. All that was asked for is in it by now. */
@@ -213,7 +218,6 @@ export class FilesRun {
       await sealer.add(root);
       await sealer.flush();
     } catch (error) {
-      if (this.#context.signal.aborted) throw error;
       this.#warnings.push(`rights and time of ${path} itself were not restored: ${reasonOf(error)}`);
     }
   }
@@ -269,8 +273,8 @@ async function makeStaging(base: string): Promise<string | undefined> {
 
 /** Only what was made here: by now something else may have the name, what was at the target before above all. */
 async function removeStaging(base: string, inode: bigint, firstMade: string | undefined): Promise<void> {
-  if ((await isThere(base)) && (await lstat(base, { bigint: true })).ino === inode)
-    await removeTree(Buffer.from(base));
+  if (!(await isThere(base))) return;
+  if ((await lstat(base, { bigint: true })).ino === inode) await removeTree(Buffer.from(base));
   if (firstMade === undefined) return;
   for (let path = dirname(base); path.startsWith(firstMade); path = dirname(path)) await rmdir(path);
 }
