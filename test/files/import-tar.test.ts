@@ -107,13 +107,55 @@ const refusals: readonly (readonly [what: string, member: Member, words: RegExp]
     { name: 'h', type: '1', link: 'h' },
     /a hard link to h, which does not come before/,
   ],
+  ['a hard link to a directory', { name: 'h', type: '1', link: 'd/' }, /a hard link to the directory d/],
 ];
 
 for (const [what, member, words] of refusals) {
   test(`an archive with ${what} is refused`, async () => {
-    await assert.rejects(importing([{ name: 'first' }, member]), refused('import_unsupported', words));
+    const before = [{ name: 'first' }, { name: 'd', type: '5' }];
+    await assert.rejects(importing([...before, member]), refused('import_unsupported', words));
   });
 }
+
+/** A file with holes as GNU tar writes it: the list of its parts, then what is in them. */
+function withHoles(
+  size: number,
+  parts: readonly (readonly [at: number, length: number])[],
+  data: string,
+): Member {
+  const numbers = [parts.length, ...parts.flat()];
+  const list = numbers.map((number) => `${number}\n`).join('');
+  const records = { 'GNU.sparse.major': '1', 'GNU.sparse.minor': '0', 'GNU.sparse.realsize': String(size) };
+  return { name: 'holes', content: `${padded(list).toString('latin1')}${data}`, records };
+}
+
+test('a file with holes is imported; with more or less content than its list takes it is damaged', async () => {
+  const parts = [
+    [2, 3],
+    [9, 0],
+  ] as const;
+  const memory = await importing([withHoles(9, parts, 'abc')]);
+  assert.equal(memory.content('holes').toString('latin1'), '\0\0abc\0\0\0\0');
+  for (const [list, data] of [
+    [parts, 'abcd'],
+    [parts, `abc${'d'.repeat(600)}`],
+    [parts, 'ab'],
+    [[], 'a'],
+  ] as const)
+    await assert.rejects(
+      importing([withHoles(9, list, data)]),
+      refused('import_damaged', /the holes of a file contradict its size/),
+    );
+});
+
+test('holes that would take days are refused, also when many files have them', async () => {
+  const words = /holes of more than 64 TiB, up to the file holes/;
+  await assert.rejects(importing([withHoles(9e15, [], '')]), refused('import_unsupported', words));
+  await assert.rejects(
+    importing([withHoles(2 ** 26, [], ''), withHoles(64 * 2 ** 40 - 2 ** 25, [], '')]),
+    refused('import_unsupported', words),
+  );
+});
 
 test('what is just within the limits is imported', async () => {
   const name = 'n'.repeat(255);

@@ -38,7 +38,9 @@ export class ImportTable implements Disposable {
     this.#setStream = this.#database.prepare('UPDATE nodes SET stream = ? WHERE id = ?');
     this.#setLinked = this.#database.prepare('UPDATE nodes SET linked = 1 WHERE id = ?');
     this.#setName = this.#database.prepare('INSERT OR REPLACE INTO names VALUES (?, ?)');
-    this.#getName = this.#database.prepare('SELECT node FROM names WHERE key = ?');
+    this.#getName = this.#database.prepare(
+      'SELECT node, type FROM names JOIN nodes ON id = node WHERE key = ?',
+    );
   }
 
   /** A new node of that name. */
@@ -52,13 +54,13 @@ export class ImportTable implements Disposable {
     this.#setStream.run(JSON.stringify(stream), id);
   }
 
-  /** Another name of the same node; false when there is none called `target`. */
-  link(path: Uint8Array, target: Uint8Array): boolean {
+  /** Another name of the same node, whose type is the answer; undefined when there is none called `target`. */
+  link(path: Uint8Array, target: Uint8Array): StoredType | undefined {
     const found = this.#getName.get(keyOf(target));
-    if (found === undefined) return false;
+    if (found === undefined) return undefined;
     this.#setName.run(keyOf(path), Number(found['node']));
     this.#setLinked.run(Number(found['node']));
-    return true;
+    return found['type'] as StoredType;
   }
 
   commit(): void {

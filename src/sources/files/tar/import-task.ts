@@ -36,6 +36,8 @@ const longestPath = 4095;
 const largestId = 0xff_ff_ff_fe;
 /** Some hundred thousand years: what restores can tell a system. */
 const latestNs = 8_640_000_000_000_000_000_000n;
+/** Of all files together, in bytes: they are gone through as zeros, so many in less than an hour or two. */
+const mostHoles = 64 * 2 ** 40;
 const blockBytes = 1_048_576;
 const zeros = Buffer.alloc(blockBytes);
 /** Small contents are stored several at once. */
@@ -53,6 +55,7 @@ class TarImport {
   #smallBytes = 0;
   #leftOut = 0;
   #xattrs = false;
+  #holes = 0;
 
   constructor(input: ImportTarInput, context: TaskContext) {
     this.#input = input;
@@ -87,15 +90,27 @@ class TarImport {
     if (type === 'hardlink') {
       const target = this.#safePath(member.link);
       // A link to itself is what GNU tar makes of a file that is named twice: then that came before.
-      if (table.link(path, target)) return;
+      const linked = table.link(path, target);
+      if (linked === 'directory')
+        throw this.#refused(`a hard link to the directory ${pathText(member.link)}`);
+      if (linked !== undefined) return;
       throw this.#refused(`a hard link to ${pathText(member.link)}, which does not come before it`);
     }
     const strange = strangeness(member);
     if (strange !== undefined) throw this.#refused(`${strange} (${pathText(path)})`);
+    this.#addHoles(member);
     if (type === 'symlink' && (member.link.length === 0 || member.link.includes(0)))
       throw this.#refused(`a symbolic link ${pathText(path)} that points to nothing`);
     const id = table.add(path, type, metaOf(member));
     if (type === 'file') await this.#content(id, member, reader, table);
+  }
+
+  /** A few bytes can stand for holes that take days to go through. */
+  #addHoles({ name, sparse, size, stored }: TarMember): void {
+    if (!sparse) return;
+    this.#holes += Math.max(0, size - stored);
+    if (this.#holes > mostHoles)
+      throw this.#refused(`holes of more than 64 TiB, up to the file ${pathText(name)}`);
   }
 
   /** Cut as in backups of directories, so that the same content is stored once. */

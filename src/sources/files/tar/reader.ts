@@ -26,6 +26,8 @@ export interface TarMember {
   readonly ctime: bigint | undefined;
   /** Of its content, holes included. */
   readonly size: number;
+  /** Bytes that the archive has of it; with `sparse` the list of holes is among them. */
+  readonly stored: number;
   readonly sparse: boolean;
   readonly xattrs: Readonly<Record<string, string>> | undefined;
 }
@@ -123,6 +125,8 @@ export class TarReader {
       while (this.#left > end) yield await this.#some(this.#left - end);
       position = offset + length;
     }
+    // More than its list takes would be dropped, and nobody know what it was.
+    if (this.#left > 0) throw this.#damaged('the holes of a file contradict its size');
     yield* zeros(this.#size - position);
   }
 
@@ -183,6 +187,7 @@ export class TarReader {
       mtime: (mtime === undefined ? undefined : nanoseconds(mtime)) ?? BigInt(header.mtime) * 1_000_000_000n,
       ctime: nanoseconds(pax.get('ctime')?.toString('latin1') ?? ''),
       size: hasContent ? size : 0,
+      stored: this.#left,
       sparse: this.#sparse,
       xattrs: xattrsIn(pax),
     };
