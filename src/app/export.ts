@@ -167,6 +167,7 @@ function description(
       started_at: manifest.started_at,
       finished_at: manifest.finished_at,
       tags: manifest.tags,
+      incomplete: manifest.incomplete ?? null,
       origin: manifest.origin,
     },
   };

@@ -25,6 +25,7 @@ const descriptionSchema = z.object({
       source: z.string(),
       started_at: z.string(),
       tags: z.record(z.string(), z.string()),
+      incomplete: z.string().min(1).nullable(),
     })
     .partial()
     .optional(),

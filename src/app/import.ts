@@ -2,6 +2,7 @@ import { basename, isAbsolute, resolve } from 'node:path';
 import type { Manifest } from '../contract/manifest.ts';
 import { asFailure, failure } from '../kernel/errors/failure.ts';
 import { backupSource } from '../operations/backup.ts';
+import type { BackupSource } from '../operations/contract.ts';
 import type { Repository } from '../repository/repository.ts';
 import { backupView, type BackupView } from './backup-view.ts';
 import {
@@ -140,7 +141,8 @@ async function store(
   file: Awaited<ReturnType<typeof examine>>,
   progress: TaskProgress,
 ): Promise<Manifest> {
-  return await backupSource(repository, sourceOf(app, file), {
+  const incomplete = file.description?.backup?.incomplete ?? null;
+  return await backupSource(repository, markedSource(sourceOf(app, file), incomplete), {
     signal: app.signal,
     log: app.log,
     jobs: options.jobs ?? app.jobs,
@@ -150,6 +152,20 @@ async function store(
     tags: file.tags,
     origin,
   });
+}
+
+/** What was missing when it was backed up first is missing still. */
+function markedSource(source: BackupSource, incomplete: string | null): BackupSource {
+  if (incomplete === null) return source;
+  return {
+    ...source,
+    backup: async (context) => {
+      const outcome = await source.backup(context);
+      const all = outcome.incomplete === undefined ? incomplete : `${incomplete}; ${outcome.incomplete}`;
+      const warning = `it was exported from a backup that is incomplete: ${incomplete}`;
+      return { ...outcome, incomplete: all, warnings: [warning, ...outcome.warnings] };
+    },
+  };
 }
 
 function overall(
