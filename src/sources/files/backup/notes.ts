@@ -3,6 +3,8 @@ import type { ScanNote } from './scan.ts';
 import type { MissingRoot } from './roots.ts';
 
 const namedWarnings = 50;
+/** In characters. */
+const longestShown = 400;
 
 export type NoteKind = ScanNote['what'] | 'changed' | 'xattrs';
 
@@ -31,7 +33,7 @@ export class Notes {
 
   add(what: NoteKind, path: string, reason: string): void {
     this.counts[what] += 1;
-    if (this.#warnings.length < namedWarnings) this.#warnings.push(sentences[what](path, reason));
+    if (this.#warnings.length < namedWarnings) this.#warnings.push(sentences[what](readable(path), reason));
     else this.#unnamed += 1;
   }
 
@@ -59,6 +61,13 @@ export class Notes {
     if (xattrs > 0) parts.push(`extended attributes of ${plural(xattrs, 'file')} could not be read`);
     return parts.length === 0 ? undefined : parts.join('; ');
   }
+}
+
+/** Paths that the system does not take any more would fill a terminal; beginning and end say which it is. */
+function readable(path: string): string {
+  if (path.length <= longestShown) return path;
+  const [begin, end] = [path.slice(0, longestShown / 2), path.slice(-longestShown / 4)];
+  return `${begin}…${end} (${path.length} characters)`;
 }
 
 const sentences: Readonly<Record<NoteKind, (path: string, reason: string) => string>> = {
