@@ -52,6 +52,16 @@ test('asFailure keeps catalogued errors, and tells aborts from bugs', () => {
   assert.equal(asFailure(undefined).exitCode, 1);
 });
 
+test('what failed first is told first, also when it could not be cleaned up after', async () => {
+  const broken = async (): Promise<void> => {
+    await using _ = { [Symbol.asyncDispose]: () => Promise.reject(new Error('cannot remove x')) };
+    throw failure('storage_unreachable', { location: 'y', reason: 'gone' });
+  };
+  const told = asFailure(await broken().catch((error: unknown) => error));
+  assert.equal(told.errorName, 'storage_unreachable');
+  assert.match(told.message, /gone; nor could it be cleaned up after: cannot remove x$/);
+});
+
 test('isFailure tells names apart', () => {
   const error: unknown = failure('storage_unreachable', { location: 'x', reason: 'timeout' });
   assert.ok(error instanceof HoldfastError);

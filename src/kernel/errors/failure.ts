@@ -89,12 +89,20 @@ export function reasonOf(error: unknown): string {
   return typeof code === 'string' ? code : error.name;
 }
 
+/** What failed first is what people must know; that it could not be cleaned up afterwards comes second. */
+function withAftermath(both: SuppressedError): HoldfastError {
+  const first = asFailure(both.suppressed);
+  const message = `${first.message}; nor could it be cleaned up after: ${reasonOf(both.error)}`;
+  return new HoldfastError(first.errorName, message, first.hint, { cause: both, details: first.details });
+}
+
 /**
  * Any thrown value as a catalogued error. An abort without a reason of its own becomes `interrupted`, anything else
  * that is not catalogued `internal`.
  */
 export function asFailure(error: unknown): HoldfastError {
   if (error instanceof HoldfastError) return error;
+  if (error instanceof SuppressedError) return withAftermath(error);
   if (error instanceof Error && error.name === 'AbortError') {
     return failure('interrupted', { what: reasonOf(error), next: runAgain }, { cause: error });
   }

@@ -104,7 +104,11 @@ export class Placing implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     for (const { file, hashes } of this.#staged.values()) {
-      for (const one of [file, `${file}-wal`, `${file}-shm`, hashes]) await rm(one, { force: true });
+      // When all is in place, what cannot be removed is no reason to call it failed.
+      for (const one of [file, `${file}-wal`, `${file}-shm`, hashes])
+        await rm(one, { force: true }).catch((error: unknown) => {
+          if (!this.#isDone) throw error;
+        });
     }
     if (this.#isDone) return;
     // Not if somebody has put something there.
