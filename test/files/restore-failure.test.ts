@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { failure } from '../../src/kernel/errors/failure.ts';
 import type { RestoreContext } from '../../src/sources/port.ts';
+import { writing } from '../../src/sources/files/restore/failure.ts';
 import { dataRanges } from '../../src/sources/files/restore/sparse.ts';
 import type { MemoryBackup } from '../../testing/memory-backup.ts';
 import { tempDirectory } from '../../testing/temp.ts';
@@ -162,6 +163,18 @@ for (const [what, reason, damage] of [
     assert.equal(checked, 0);
   });
 }
+
+test('of a write and a close that fail, the write is told', async () => {
+  const fails = (code: string): Error => Object.assign(new Error(code), { code });
+  const work = async (): Promise<void> => {
+    await using _file = { [Symbol.asyncDispose]: () => Promise.reject(fails('EIO')) };
+    throw fails('EDQUOT');
+  };
+  await assert.rejects(
+    writing('/a', work),
+    refused('restore_write_failed', /\/a: your quota there is used up/),
+  );
+});
 
 test('what is written of a file with holes: everything but whole blocks of zeros', () => {
   const bytes = Buffer.alloc(20_000);

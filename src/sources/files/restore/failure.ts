@@ -43,7 +43,10 @@ export function inWords(error: unknown): { readonly reason: string; readonly men
 }
 
 /** What went wrong while `path` was written, as an error people can act on; coded errors and aborts stay as they are. */
-export function writeFailure(path: string, error: unknown): unknown {
+export function writeFailure(path: string, thrown: unknown): unknown {
+  // A disk that fails often fails the closing of the file as well; what counts is what failed first.
+  let error = thrown;
+  while (error instanceof SuppressedError) error = error.suppressed;
   const told = inWords(error);
   return told === null ? error : failure('restore_write_failed', { path, ...told }, { cause: error });
 }
