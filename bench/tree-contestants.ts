@@ -8,6 +8,9 @@ export interface TreeContestant extends Pick<
   readonly restore: string;
 }
 
+/** What Node compiles it keeps for the next start: as with a program that was used before, in a repository of its own. */
+const runOnce = `mkdir once && echo 1 >once/file && export HOLDFAST_REPOSITORY="$PWD/once-repository" && '${holdfast}' init --quiet && '${holdfast}' backup --from files:once --quiet`;
+
 /** Of `files`, or of `sqlite`: those who know nothing of databases copy the file while nobody writes to it. */
 export function treeContestants(kind: 'files' | 'sqlite'): readonly TreeContestant[] {
   const from = kind === 'files' ? 'files:$DATA' : 'sqlite:$DATA/app.db';
@@ -18,7 +21,7 @@ export function treeContestants(kind: 'files' | 'sqlite'): readonly TreeContesta
       name: 'holdfast',
       settings: 'encrypted, zstd 1, default jobs',
       tool: 'holdfast',
-      prepare: `'${holdfast}' init --quiet`,
+      prepare: `'${holdfast}' init --quiet && ${runOnce}`,
       backup: `'${holdfast}' backup --from "${from}" --json`,
       restore: `${prepareTarget}'${holdfast}' restore latest --to "${target}" --json`,
     },

@@ -36,8 +36,8 @@ export function renderTreeReport({ kind, machine, versions, runs, reports }: Tre
 
 - Machine: ${machine.cores} × ${machine.cpu}, ${gigabytes(machine.memoryBytes)} memory, ${machine.disk}; ${machine.system}
 - Tools: Node ${machine.node.slice(1)}; ${versions.join('; ')}
-- Runs of each, in turn: ${runs}; median (min–max). All data in memory before each round; every restored tree compared
-  with the original. CPU: user and system time of the whole process tree. Peak: resident memory of the process tree.
+- Runs of each, in turn: ${runs}; median (min–max). All data in memory before each round, holdfast used once before in another
+  repository; every restored tree compared with the original. CPU: user and system time of the whole process tree. Peak: resident memory of the process tree.
 `;
   return `${[head, ...reports.map(renderData)].join('\n')}\n`;
 }

@@ -6,7 +6,7 @@ import type { FilesRestored, FilesRestoreSummary } from '../sources/files/restor
 import type { Progress, RestoreContext } from '../sources/port.ts';
 import type { RestorePlanSummary } from '../sources/postgres-logical/restore-options.ts';
 import type { RestoreSummary } from '../sources/postgres-logical/restore.ts';
-import type { SqliteRestored, SqliteRestoreSummary } from '../sources/sqlite/restore.ts';
+import type { SqliteRestored, SqliteRestoreSummary } from '../sources/sqlite/restore/restore.ts';
 import { backupView, type BackupView } from './backup-view.ts';
 import {
   openConfiguredRepository,

@@ -3,7 +3,7 @@ import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { byteSize } from '../../src/kernel/byte-size.ts';
-import { checkSqlite } from '../../src/sources/sqlite/check.ts';
+import { checkSqlite } from '../../src/sources/sqlite/backup/check.ts';
 import { place } from './place.ts';
 import { addNotes, backupOptions, makeDatabase } from './support.ts';
 

@@ -4,7 +4,7 @@ import { existsSync, mkdirSync, rmSync, truncateSync, utimesSync, writeFileSync 
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { test } from 'node:test';
-import { backupSqlite } from '../../src/sources/sqlite/backup.ts';
+import { backupSqlite } from '../../src/sources/sqlite/backup/backup.ts';
 import { MemoryBackup } from '../../testing/memory-backup.ts';
 import { metaOf, place, state } from './place.ts';
 import { addNotes, backUp, backupOptions, integrity, makeDatabase, names, restore } from './support.ts';

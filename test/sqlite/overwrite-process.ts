@@ -1,4 +1,4 @@
-import { overwriteDatabase } from '../../src/sources/sqlite/overwrite-task.ts';
+import { overwriteDatabase } from '../../src/sources/sqlite/restore/overwrite-task.ts';
 
 // Overwrites a database; to be killed meanwhile.
 const [, , file = '', from = '', kept = ''] = process.argv;

@@ -7,24 +7,15 @@ import { DatabaseSync } from 'node:sqlite';
 import { test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { isFailure } from '../../src/kernel/errors/failure.ts';
-import { overwriteDatabase, type Overwritten } from '../../src/sources/sqlite/overwrite-task.ts';
-import { Overwrite } from '../../src/sources/sqlite/overwrite.ts';
+import { overwriteDatabase, type Overwritten } from '../../src/sources/sqlite/restore/overwrite-task.ts';
+import { Overwrite } from '../../src/sources/sqlite/restore/overwrite.ts';
 import { MemoryBackup } from '../../testing/memory-backup.ts';
 import { tempDirectory } from '../../testing/temp.ts';
 import { rowsOf, startBriefWriter } from './brief-writer.ts';
-import { addNotes, integrity, makeDatabase } from './support.ts';
+import { addNotes, integrity, makeDatabase, notes } from './support.ts';
 
 const { signal } = new AbortController();
 const journals = ['wal', 'delete'] as const;
-
-function notes(file: string): number {
-  const database = new DatabaseSync(file);
-  try {
-    return Number(database.prepare('SELECT count(*) AS n FROM notes').get()?.['n']);
-  } finally {
-    database.close();
-  }
-}
 
 function journalOf(file: string): unknown {
   const database = new DatabaseSync(file);
@@ -159,7 +150,7 @@ for (const journal of journals) {
   });
 
   test(`killed at any moment it leaves the old one or the new one (${journal})`, async (context) => {
-    const ended = { old: 0, new: 0 };
+    const found = { old: 0, new: 0 };
     for (let round = 0; round < 12; round += 1) {
       await using directory = await tempDirectory();
       const file = join(directory.path, 'x.db');
@@ -175,17 +166,18 @@ for (const journal of journals) {
         from,
         kept,
       ]);
+      const ended = once(child, 'exit');
       await once(child.stdout, 'data');
       await delay(round * 3);
       child.kill('SIGKILL');
-      await once(child, 'exit');
+      await ended;
       const now = notes(file);
       assert.ok(now === 8000 || now === 12_000, String(now));
       assert.equal(integrity(file), 'ok');
       if (now === 12_000 || existsSync(kept)) assert.equal(notes(kept), 8000);
-      ended[now === 8000 ? 'old' : 'new'] += 1;
+      found[now === 8000 ? 'old' : 'new'] += 1;
     }
-    context.diagnostic(JSON.stringify(ended));
+    context.diagnostic(JSON.stringify(found));
   });
 
   test(`taken back it is as it was, and what was written in between is kept (${journal})`, async () => {

@@ -2,13 +2,12 @@ import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { copyFileSync, existsSync, lstatSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { DatabaseSync } from 'node:sqlite';
 import { test } from 'node:test';
-import { moveTo } from '../../src/sources/sqlite/names.ts';
+import { moveTo } from '../../src/sources/sqlite/restore/names.ts';
 import { MemoryBackup } from '../../testing/memory-backup.ts';
 import { tempDirectory } from '../../testing/temp.ts';
 import { crashed } from './place.ts';
-import { addNotes, backUp, integrity, leftIn, makeDatabase, restore } from './support.ts';
+import { addNotes, backUp, integrity, leftIn, makeDatabase, notes, restore } from './support.ts';
 
 const endings = ['', '-wal', '-journal'] as const;
 
@@ -40,15 +39,6 @@ async function stage(): Promise<Stage> {
     put,
     [Symbol.asyncDispose]: () => directory[Symbol.asyncDispose](),
   };
-}
-
-function notes(file: string): number {
-  const database = new DatabaseSync(file);
-  try {
-    return Number(database.prepare('SELECT count(*) AS n FROM notes').get()?.['n']);
-  } finally {
-    database.close();
-  }
 }
 
 /** Of each of its files that is there a hash: of bytes that differ nobody wants to read millions. */

@@ -15,7 +15,7 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { test } from 'node:test';
 import type { BackupOutcome } from '../../src/sources/port.ts';
-import { planSqliteRestore, runSqliteRestore } from '../../src/sources/sqlite/restore.ts';
+import { planSqliteRestore, runSqliteRestore } from '../../src/sources/sqlite/restore/restore.ts';
 import { MemoryBackup } from '../../testing/memory-backup.ts';
 import { tempDirectory } from '../../testing/temp.ts';
 import {
@@ -25,6 +25,7 @@ import {
   leftIn,
   makeDatabase,
   names,
+  notes,
   restore,
   restoreOptions,
   startWriter,
@@ -48,15 +49,6 @@ async function stage(count: 1 | 2 = 1): Promise<Stage> {
   const memory = new MemoryBackup();
   const outcome = await backUp(memory, directory.path, [join(data, '**/*.db')]);
   return { memory, outcome, target, [Symbol.asyncDispose]: () => directory[Symbol.asyncDispose]() };
-}
-
-function notes(file: string): number {
-  const database = new DatabaseSync(file);
-  try {
-    return Number(database.prepare('SELECT count(*) AS n FROM notes').get()?.['n']);
-  } finally {
-    database.close();
-  }
 }
 
 test('one database goes to a file, or by its name into a directory; mode and time come back', async () => {

@@ -4,14 +4,14 @@ import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { DatabaseSync } from 'node:sqlite';
-import { backupSqlite, type SqliteBackupOptions } from '../../src/sources/sqlite/backup.ts';
+import { backupSqlite, type SqliteBackupOptions } from '../../src/sources/sqlite/backup/backup.ts';
 import type { BackupOutcome } from '../../src/sources/port.ts';
 import {
   planSqliteRestore,
   runSqliteRestore,
   type SqliteRestored,
-} from '../../src/sources/sqlite/restore.ts';
-import type { SqliteRestoreOptions } from '../../src/sources/sqlite/restore-options.ts';
+} from '../../src/sources/sqlite/restore/restore.ts';
+import type { SqliteRestoreOptions } from '../../src/sources/sqlite/restore/options.ts';
 import type { MemoryBackup } from '../../testing/memory-backup.ts';
 
 let counted = 0;
@@ -121,6 +121,16 @@ export function integrity(file: string): string {
   const database = new DatabaseSync(file, { readOnly: true });
   try {
     return String(database.prepare('PRAGMA integrity_check').get()?.['integrity_check']);
+  } finally {
+    database.close();
+  }
+}
+
+/** How many notes it has. */
+export function notes(file: string): number {
+  const database = new DatabaseSync(file);
+  try {
+    return Number(database.prepare('SELECT count(*) AS n FROM notes').get()?.['n']);
   } finally {
     database.close();
   }

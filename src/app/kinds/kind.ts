@@ -6,7 +6,7 @@ import type { Finding, RestoreContext } from '../../sources/port.ts';
 import type { FilesRestored, FilesRestoreSummary } from '../../sources/files/restore/restore.ts';
 import type { RestorePlanSummary } from '../../sources/postgres-logical/restore-options.ts';
 import type { RestoreSummary } from '../../sources/postgres-logical/restore.ts';
-import type { SqliteRestored, SqliteRestoreSummary } from '../../sources/sqlite/restore.ts';
+import type { SqliteRestored, SqliteRestoreSummary } from '../../sources/sqlite/restore/restore.ts';
 import type { App } from '../compose.ts';
 
 export type SourceType = SourceConfig['type'];

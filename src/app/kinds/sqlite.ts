@@ -1,6 +1,6 @@
-import { backupSqlite, type SqliteBackupOptions } from '../../sources/sqlite/backup.ts';
-import { checkSqlite } from '../../sources/sqlite/check.ts';
-import { planSqliteRestore, runSqliteRestore } from '../../sources/sqlite/restore.ts';
+import { backupSqlite, type SqliteBackupOptions } from '../../sources/sqlite/backup/backup.ts';
+import { checkSqlite } from '../../sources/sqlite/backup/check.ts';
+import { planSqliteRestore, runSqliteRestore } from '../../sources/sqlite/restore/restore.ts';
 import type { App } from '../compose.ts';
 import { randomHex } from '../random-hex.ts';
 import type { ConfigOf, SourceKind } from './kind.ts';

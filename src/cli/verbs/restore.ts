@@ -9,7 +9,7 @@ import {
 import type { FilesRestored, FilesRestoreSummary } from '../../sources/files/restore/restore.ts';
 import type { RestorePlanSummary } from '../../sources/postgres-logical/restore-options.ts';
 import type { RestoreSummary } from '../../sources/postgres-logical/restore.ts';
-import type { SqliteRestored, SqliteRestoreSummary } from '../../sources/sqlite/restore.ts';
+import type { SqliteRestored, SqliteRestoreSummary } from '../../sources/sqlite/restore/restore.ts';
 import type { Face } from '../face.ts';
 import { plural } from '../../kernel/plural.ts';
 import { bytes, duration } from '../format.ts';

@@ -2,8 +2,8 @@ import { basename } from 'node:path';
 import { pathBytes } from '../../kernel/byte-path.ts';
 import { shellWord, type ExportItem } from '../export-port.ts';
 import type { RestoreContext } from '../port.ts';
-import { judgeCheck, warningOf } from './backup-database.ts';
-import { choose, databasesIn, type Chosen } from './restore-plan.ts';
+import { judgeCheck, warningOf } from './judge.ts';
+import { choose, databasesIn, type Chosen } from './restore/plan.ts';
 
 export interface SqliteExportOptions {
   /** Paths or patterns of databases; all when empty. */

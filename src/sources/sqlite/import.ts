@@ -2,10 +2,10 @@ import { realpath, rm, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { pathText } from '../../kernel/byte-path.ts';
 import type { BackupContext, BackupOutcome } from '../port.ts';
-import { backUpDatabase } from './backup-database.ts';
+import { backUpDatabase } from './backup/database.ts';
 import type { SqliteMetadata } from './metadata.ts';
-import { earlierDatabases } from './previous.ts';
-import { makeTemporary } from './temporary.ts';
+import { earlierDatabases } from './backup/previous.ts';
+import { makeTemporary } from './backup/temporary.ts';
 
 export interface SqliteImportOptions {
   /** Absolute. */

@@ -1,7 +1,7 @@
 import { rmSync } from 'node:fs';
 import { backup, type DatabaseSync } from 'node:sqlite';
-import type { Header } from './header.ts';
-import { beginReading, codes, openReadOnly, sqliteCode, type Patience } from './connection.ts';
+import type { Header } from '../header.ts';
+import { beginReading, codes, openReadOnly, sqliteCode, type Patience } from '../connection.ts';
 
 /** Copied under one lock, in rollback mode: a tenth of a second or so. */
 const stepBytes = 64 * 1024 * 1024;

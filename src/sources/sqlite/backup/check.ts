@@ -1,14 +1,14 @@
 import { access, constants, stat, statfs } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { byteSize } from '../../kernel/byte-size.ts';
-import { isFailure, type HoldfastError } from '../../kernel/errors/failure.ts';
-import { plural } from '../../kernel/plural.ts';
-import type { Finding } from '../port.ts';
+import { byteSize } from '../../../kernel/byte-size.ts';
+import { isFailure, type HoldfastError } from '../../../kernel/errors/failure.ts';
+import { plural } from '../../../kernel/plural.ts';
+import type { Finding } from '../../port.ts';
 import type { SqliteBackupOptions } from './backup.ts';
 import { findDatabases, type Finds, type Found } from './find.ts';
-import { isOpenHere } from './holder.ts';
-import { look } from './look.ts';
-import { readFailure } from './sqlite-errors.ts';
+import { isOpenHere } from '../holder.ts';
+import { look } from '../look.ts';
+import { readFailure } from '../sqlite-errors.ts';
 
 /** Looks whether the databases could be backed up: for `doctor` and `--dry-run`. Opens none with SQLite. */
 export async function checkSqlite(options: SqliteBackupOptions, signal: AbortSignal): Promise<Finding[]> {

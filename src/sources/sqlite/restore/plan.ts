@@ -1,15 +1,15 @@
 import { constants } from 'node:fs';
 import { access, lstat, realpath, stat, statfs } from 'node:fs/promises';
 import { basename, dirname, join, matchesGlob, resolve, sep } from 'node:path';
-import type { Entry } from '../../contract/stream.ts';
-import { pathBytes } from '../../kernel/byte-path.ts';
-import { failure } from '../../kernel/errors/failure.ts';
-import { nearest } from '../../kernel/nearest.ts';
-import type { RestoreContext } from '../port.ts';
-import { judgeCheck, warningOf } from './backup-database.ts';
-import { sidecars } from './identity.ts';
-import { databaseMetaSchema, entryKinds, type DatabaseMeta } from './metadata.ts';
-import type { SqliteRestoreOptions } from './restore-options.ts';
+import type { Entry } from '../../../contract/stream.ts';
+import { pathBytes } from '../../../kernel/byte-path.ts';
+import { failure } from '../../../kernel/errors/failure.ts';
+import { nearest } from '../../../kernel/nearest.ts';
+import type { RestoreContext } from '../../port.ts';
+import { judgeCheck, warningOf } from '../judge.ts';
+import { sidecars } from '../identity.ts';
+import { databaseMetaSchema, entryKinds, type DatabaseMeta } from '../metadata.ts';
+import type { SqliteRestoreOptions } from './options.ts';
 
 export interface PlannedDatabase {
   readonly path: string;

@@ -1,13 +1,14 @@
 import { stat, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { mapRecordBytes } from '../../pipeline/map.ts';
-import type { BackupContext } from '../port.ts';
+import { mapRecordBytes } from '../../../pipeline/map.ts';
+import type { BackupContext } from '../../port.ts';
 import { assembleModule } from './assemble-task.ts';
-import { headerBytes, readHeader } from './header.ts';
-import { firstBytes } from './look.ts';
-import { hashBytes } from './metadata.ts';
+import { headerBytes, readHeader } from '../header.ts';
+import { firstBytes } from '../look.ts';
+import { hashBytes } from '../metadata.ts';
 import { pieceBytes, storePartModule } from './store-part-task.ts';
-import { fileChanged, storeModule, type Stored } from './store-task.ts';
+import { fileChanged } from '../page-hash.ts';
+import { storeModule, type Stored } from './store-task.ts';
 
 export interface StoreAnew {
   /** A file that does not change, or of which somebody will see whether it did. */

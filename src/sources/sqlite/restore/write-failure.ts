@@ -1,4 +1,4 @@
-import { failure, isFailure, reasonOf } from '../../kernel/errors/failure.ts';
+import { failure, isFailure, reasonOf } from '../../../kernel/errors/failure.ts';
 
 const words: Readonly<Record<string, readonly [reason: string, mend: string]>> = {
   ENOSPC: ['its disk is full', 'free some space there, or restore to another disk'],

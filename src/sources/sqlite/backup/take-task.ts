@@ -1,8 +1,8 @@
 import { rmSync, statfsSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
-import { failure, type HoldfastError } from '../../kernel/errors/failure.ts';
-import { siblingModule } from '../../kernel/module-url.ts';
-import type { TaskContext, TaskModule } from '../../pipeline/task.ts';
+import { failure, type HoldfastError } from '../../../kernel/errors/failure.ts';
+import { siblingModule } from '../../../kernel/module-url.ts';
+import type { TaskContext, TaskModule } from '../../../pipeline/task.ts';
 import {
   beginReading,
   codes,
@@ -11,15 +11,15 @@ import {
   openReadWrite,
   sqliteCode,
   type Patience,
-} from './connection.ts';
-import type { Header } from './header.ts';
-import { isOpenHere } from './holder.ts';
-import { identityOf, sameIdentity } from './identity.ts';
-import { firstBytes, look, type Look } from './look.ts';
-import type { DatabaseMeta, Identity } from './metadata.ts';
-import { readFailure } from './sqlite-errors.ts';
+} from '../connection.ts';
+import type { Header } from '../header.ts';
+import { isOpenHere } from '../holder.ts';
+import { identityOf, sameIdentity } from '../identity.ts';
+import { firstBytes, look, type Look } from '../look.ts';
+import type { DatabaseMeta, Identity } from '../metadata.ts';
+import { readFailure } from '../sqlite-errors.ts';
 import { copySnapshot } from './snapshot.ts';
-import { copyStill, isSettled } from './still-copy.ts';
+import { copyStill, isSettled } from '../still-copy.ts';
 
 export interface TakeInput {
   readonly file: string;

@@ -1,17 +1,19 @@
 import { mkdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Entry, StreamRef } from '../../contract/stream.ts';
-import { pathText } from '../../kernel/byte-path.ts';
-import { failure, type HoldfastError } from '../../kernel/errors/failure.ts';
-import type { BackupContext } from '../port.ts';
-import { checkModule, type Checked } from './check-task.ts';
-import { hashesPath } from './entry-paths.ts';
+import type { Entry, StreamRef } from '../../../contract/stream.ts';
+import { pathText } from '../../../kernel/byte-path.ts';
+import { failure, type HoldfastError } from '../../../kernel/errors/failure.ts';
+import type { BackupContext } from '../../port.ts';
+import { checkModule, type Checked } from '../check-task.ts';
+import { hashesPath } from '../entry-paths.ts';
 import type { Found } from './find.ts';
-import { identityOf, sameIdentity } from './identity.ts';
-import { entryKinds, type CheckResult, type DatabaseMeta } from './metadata.ts';
+import { identityOf, sameIdentity } from '../identity.ts';
+import { judgeCheck, warningOf } from '../judge.ts';
+import { entryKinds, type CheckResult, type DatabaseMeta } from '../metadata.ts';
 import type { Earlier } from './previous.ts';
 import { storeAnew } from './store-anew.ts';
-import { fileChanged, storeModule, type Stored } from './store-task.ts';
+import { fileChanged } from '../page-hash.ts';
+import { storeModule, type Stored } from './store-task.ts';
 import { takeModule, type TakeInput, type Taken } from './take-task.ts';
 
 export interface DatabaseJob {
@@ -180,25 +182,6 @@ class DatabaseBackup {
     }
     return judgeCheck(file, check);
   }
-}
-
-/** What a check says about a database, for people. */
-export function judgeCheck(
-  file: string,
-  check: CheckResult,
-): { readonly problem: HoldfastError | null; readonly flaw: string | null } {
-  if (check.result === 'damaged') {
-    const problems = check.problems.slice(0, 3).join('; ').replaceAll(/\s+/g, ' ');
-    return { problem: failure('sqlite_damage_found', { file, problems }), flaw: 'is damaged' };
-  }
-  const [reason] = check.problems;
-  if (check.result === 'unknown' && reason !== undefined)
-    return { problem: failure('sqlite_unchecked', { file, reason }), flaw: null };
-  return { problem: null, flaw: null };
-}
-
-export function warningOf({ code, message }: HoldfastError): string {
-  return `${code}: ${message}`;
 }
 
 function readable(file: string, error: unknown): unknown {

@@ -1,15 +1,16 @@
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { pathText } from '../../kernel/byte-path.ts';
-import { asFailure, type HoldfastError } from '../../kernel/errors/failure.ts';
-import { plural } from '../../kernel/plural.ts';
-import { Semaphore } from '../../kernel/queue.ts';
-import type { BackupContext, BackupOutcome } from '../port.ts';
-import { backUpDatabase, warningOf, type DatabaseDone } from './backup-database.ts';
-import { commonDirectory, entryPath } from './entry-paths.ts';
+import { pathText } from '../../../kernel/byte-path.ts';
+import { asFailure, type HoldfastError } from '../../../kernel/errors/failure.ts';
+import { plural } from '../../../kernel/plural.ts';
+import { Semaphore } from '../../../kernel/queue.ts';
+import type { BackupContext, BackupOutcome } from '../../port.ts';
+import { warningOf } from '../judge.ts';
+import { backUpDatabase, type DatabaseDone } from './database.ts';
+import { commonDirectory, entryPath } from '../entry-paths.ts';
 import { findDatabases, type Found } from './find.ts';
 import { keepUnchanged } from './keep.ts';
-import type { SqliteMetadata } from './metadata.ts';
+import type { SqliteMetadata } from '../metadata.ts';
 import { earlierDatabases } from './previous.ts';
 import { makeTemporary } from './temporary.ts';
 

@@ -1,8 +1,8 @@
-import type { StreamRef } from '../../contract/stream.ts';
-import { PageMapWriter } from '../../pipeline/page-map.ts';
-import type { StoredData } from '../../pipeline/stored.ts';
-import type { MapWriter } from '../../pipeline/task.ts';
-import { hashBytes } from './metadata.ts';
+import type { StreamRef } from '../../../contract/stream.ts';
+import { PageMapWriter } from '../../../pipeline/page-map.ts';
+import type { StoredData } from '../../../pipeline/stored.ts';
+import type { MapWriter } from '../../../pipeline/task.ts';
+import { hashBytes } from '../metadata.ts';
 
 /** What of the hashes is stored anew where one has changed: those of 32 pages. */
 const groupBytes = 512;

@@ -1,10 +1,10 @@
 import { closeSync, openSync, writeSync } from 'node:fs';
 import { setImmediate } from 'node:timers/promises';
-import { siblingModule } from '../../kernel/module-url.ts';
-import { extentRow, mapRecordBytes } from '../../pipeline/map.ts';
-import type { TaskContext, TaskModule } from '../../pipeline/task.ts';
-import { hashBytes } from './metadata.ts';
-import { fill, pageHashes } from './store-task.ts';
+import { siblingModule } from '../../../kernel/module-url.ts';
+import { extentRow, mapRecordBytes } from '../../../pipeline/map.ts';
+import type { TaskContext, TaskModule } from '../../../pipeline/task.ts';
+import { hashBytes } from '../metadata.ts';
+import { fill, pageHashes } from '../page-hash.ts';
 
 export interface StorePartInput {
   readonly read: string;

@@ -1,6 +1,6 @@
 import { lstat } from 'node:fs/promises';
 import type { BigIntStats } from 'node:fs';
-import { failure, type HoldfastError } from '../../kernel/errors/failure.ts';
+import { failure, type HoldfastError } from '../../../kernel/errors/failure.ts';
 
 /** One restored database on its way into its place. */
 export interface Way {

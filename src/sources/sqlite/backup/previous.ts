@@ -1,7 +1,7 @@
-import type { Entry } from '../../contract/stream.ts';
-import { isFailure } from '../../kernel/errors/failure.ts';
-import type { BackupContext } from '../port.ts';
-import { databaseMetaSchema, entryKinds, type DatabaseMeta } from './metadata.ts';
+import type { Entry } from '../../../contract/stream.ts';
+import { isFailure } from '../../../kernel/errors/failure.ts';
+import type { BackupContext } from '../../port.ts';
+import { databaseMetaSchema, entryKinds, type DatabaseMeta } from '../metadata.ts';
 
 /** A database as an earlier backup has it. */
 export interface Earlier {

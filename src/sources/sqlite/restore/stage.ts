@@ -1,13 +1,13 @@
 import { open, type FileHandle } from 'node:fs/promises';
-import type { StreamRef } from '../../contract/stream.ts';
-import { failure } from '../../kernel/errors/failure.ts';
-import type { RestoreContext } from '../port.ts';
-import { warningOf } from './backup-database.ts';
-import { checkModule } from './check-task.ts';
+import type { StreamRef } from '../../../contract/stream.ts';
+import { failure } from '../../../kernel/errors/failure.ts';
+import type { RestoreContext } from '../../port.ts';
+import { warningOf } from '../judge.ts';
+import { checkModule } from '../check-task.ts';
 import { comparisonModule } from './compare-task.ts';
-import type { Placing } from './restore-place.ts';
-import type { PlannedDatabase } from './restore-plan.ts';
-import type { SqliteRestoreOptions } from './restore-options.ts';
+import type { Placing } from './place.ts';
+import type { PlannedDatabase } from './plan.ts';
+import type { SqliteRestoreOptions } from './options.ts';
 import { writing } from './write-failure.ts';
 
 export interface StagedDatabase {

@@ -1,9 +1,9 @@
 import type { BigIntStats } from 'node:fs';
 import { rename, unlink } from 'node:fs/promises';
-import { failure } from '../../kernel/errors/failure.ts';
-import { holderOf } from './holder.ts';
+import { failure } from '../../../kernel/errors/failure.ts';
+import { holderOf } from '../holder.ts';
 import { addName, exists, freeName, moveTo } from './names.ts';
-import { besides } from './restore-plan.ts';
+import { besides } from './plan.ts';
 import { isSameFile, statsOf, type Way, type WayOf } from './way.ts';
 import { writing } from './write-failure.ts';
 

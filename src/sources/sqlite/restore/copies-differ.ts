@@ -1,5 +1,5 @@
 import { closeSync, existsSync, fstatSync, openSync, readSync } from 'node:fs';
-import { openReadWrite } from './connection.ts';
+import { openReadWrite } from '../connection.ts';
 
 /** In the header: the journal mode, counters of changes and of schemas, and the version of the library that made the last one. */
 const changing: readonly (readonly [from: number, to: number])[] = [

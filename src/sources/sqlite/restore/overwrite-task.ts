@@ -2,11 +2,11 @@ import { closeSync, openSync, readSync } from 'node:fs';
 import { backup, type DatabaseSync } from 'node:sqlite';
 import { setTimeout as delay } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
-import { reasonOf } from '../../kernel/errors/failure.ts';
-import { siblingModule } from '../../kernel/module-url.ts';
-import type { TaskContext, TaskModule } from '../../pipeline/task.ts';
-import { codes, openReadOnly, openReadWrite, sqliteCode } from './connection.ts';
-import { headerBytes, readHeader } from './header.ts';
+import { reasonOf } from '../../../kernel/errors/failure.ts';
+import { siblingModule } from '../../../kernel/module-url.ts';
+import type { TaskContext, TaskModule } from '../../../pipeline/task.ts';
+import { codes, openReadOnly, openReadWrite, sqliteCode } from '../connection.ts';
+import { headerBytes, readHeader } from '../header.ts';
 import { copyOpen, removeCopy } from './kept-copy.ts';
 
 export interface OverwriteInput {

@@ -1,9 +1,9 @@
 import { glob, realpath, stat } from 'node:fs/promises';
 import { matchesGlob, sep } from 'node:path';
-import { failure, isFailure, type HoldfastError } from '../../kernel/errors/failure.ts';
-import { firstBytes } from './look.ts';
-import { sidecars } from './identity.ts';
-import { readFailure } from './sqlite-errors.ts';
+import { failure, isFailure, type HoldfastError } from '../../../kernel/errors/failure.ts';
+import { firstBytes } from '../look.ts';
+import { sidecars } from '../identity.ts';
+import { readFailure } from '../sqlite-errors.ts';
 
 /** A file that should be a database. */
 export interface Found {

@@ -1,7 +1,7 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { failure, reasonOf } from '../../kernel/errors/failure.ts';
-import { removeLeftBehind } from '../../kernel/left-behind.ts';
+import { failure, reasonOf } from '../../../kernel/errors/failure.ts';
+import { removeLeftBehind } from '../../../kernel/left-behind.ts';
 
 const prefix = 'holdfast-sqlite-';
 const names = /^holdfast-sqlite-(\d+)-[0-9a-f]+$/;

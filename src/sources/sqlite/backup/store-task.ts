@@ -1,15 +1,14 @@
-import { hash } from 'node:crypto';
-import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
+import { closeSync, fstatSync, openSync } from 'node:fs';
 import { setImmediate } from 'node:timers/promises';
-import type { StreamRef } from '../../contract/stream.ts';
-import { isFailure } from '../../kernel/errors/failure.ts';
-import { siblingModule } from '../../kernel/module-url.ts';
-import { PageMapWriter } from '../../pipeline/page-map.ts';
-import type { TaskContext, TaskModule } from '../../pipeline/task.ts';
+import type { StreamRef } from '../../../contract/stream.ts';
+import { isFailure } from '../../../kernel/errors/failure.ts';
+import { siblingModule } from '../../../kernel/module-url.ts';
+import { PageMapWriter } from '../../../pipeline/page-map.ts';
+import type { TaskContext, TaskModule } from '../../../pipeline/task.ts';
 import { HashMapWriter } from './hash-map.ts';
-import { headerBytes, readHeader, type Header } from './header.ts';
-import { firstBytes } from './look.ts';
-import { hashBytes } from './metadata.ts';
+import { headerBytes, readHeader, type Header } from '../header.ts';
+import { firstBytes } from '../look.ts';
+import { fileChanged, fill, pageHashes } from '../page-hash.ts';
 
 export interface StoreInput {
   /** A file that does not change, or of which somebody will see whether it did. */
@@ -36,9 +35,6 @@ export const storeModule: TaskModule<StoreInput, Stored> = {
 };
 
 const readBytes = 1024 * 1024;
-
-/** The file is shorter than it was, or has lost its header: it is being changed. */
-export const fileChanged = 'the file changed while it was read';
 
 /** Stores the pages of a database that differ from those of an earlier version, and the map and hashes of all. */
 export async function storePages(input: StoreInput, context: TaskContext): Promise<Stored> {
@@ -114,27 +110,5 @@ class PageStore {
       pages: Math.ceil(size / this.#header.pageBytes),
       pagesChanged: this.#pagesChanged,
     };
-  }
-}
-
-/** The hashes of pages that follow each other. */
-export function pageHashes(bytes: Uint8Array, pageBytes: number): Buffer {
-  const hashes = Buffer.allocUnsafe(Math.ceil(bytes.length / pageBytes) * hashBytes);
-  for (let at = 0, to = 0; at < bytes.length; at += pageBytes, to += hashBytes)
-    pageHash(bytes.subarray(at, at + pageBytes)).copy(hashes, to, 0, hashBytes);
-  return hashes;
-}
-
-/** Its first `hashBytes` bytes count. */
-export function pageHash(page: Uint8Array): Buffer {
-  return hash('sha256', page, 'buffer');
-}
-
-/** Reads all of `into`. */
-export function fill(handle: number, into: Uint8Array, position: number): void {
-  for (let at = 0; at < into.length;) {
-    const got = readSync(handle, into, at, into.length - at, position + at);
-    if (got === 0) throw new Error(fileChanged);
-    at += got;
   }
 }

@@ -1,9 +1,9 @@
 import { closeSync, fstatSync, openSync } from 'node:fs';
 import { setImmediate } from 'node:timers/promises';
-import { siblingModule } from '../../kernel/module-url.ts';
-import type { TaskContext, TaskModule } from '../../pipeline/task.ts';
-import { hashBytes } from './metadata.ts';
-import { fill, pageHash } from './store-task.ts';
+import { siblingModule } from '../../../kernel/module-url.ts';
+import type { TaskContext, TaskModule } from '../../../pipeline/task.ts';
+import { hashBytes } from '../metadata.ts';
+import { fill, pageHash } from '../page-hash.ts';
 
 export interface CompareInput {
   readonly file: string;

@@ -1,6 +1,6 @@
 import { link, lstat, open, rename, unlink } from 'node:fs/promises';
-import { failure } from '../../kernel/errors/failure.ts';
-import { besides } from './restore-plan.ts';
+import { failure } from '../../../kernel/errors/failure.ts';
+import { besides } from './plan.ts';
 
 /** Gives a file one more name, which must be free. False where the file system knows no such names. */
 export async function addName(file: string, name: string): Promise<boolean> {

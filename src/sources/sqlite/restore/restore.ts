@@ -1,10 +1,10 @@
-import type { Entry } from '../../contract/stream.ts';
-import type { RestoreContext } from '../port.ts';
-import { warningOf } from './backup-database.ts';
-import { Placing } from './restore-place.ts';
-import type { SqliteRestoreOptions } from './restore-options.ts';
-import { planRestore, type PlannedDatabase } from './restore-plan.ts';
-import { stageDatabase } from './restore-stage.ts';
+import type { Entry } from '../../../contract/stream.ts';
+import type { RestoreContext } from '../../port.ts';
+import { warningOf } from '../judge.ts';
+import { Placing } from './place.ts';
+import type { SqliteRestoreOptions } from './options.ts';
+import { planRestore, type PlannedDatabase } from './plan.ts';
+import { stageDatabase } from './stage.ts';
 
 /** What a restore would do, as plain data. */
 export interface SqliteRestoreSummary {

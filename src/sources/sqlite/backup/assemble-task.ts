@@ -1,11 +1,11 @@
 import { closeSync, openSync } from 'node:fs';
-import type { StreamRef } from '../../contract/stream.ts';
-import { siblingModule } from '../../kernel/module-url.ts';
-import { mapRecordBytes, readExtents } from '../../pipeline/map.ts';
-import type { TaskContext, TaskModule } from '../../pipeline/task.ts';
+import type { StreamRef } from '../../../contract/stream.ts';
+import { siblingModule } from '../../../kernel/module-url.ts';
+import { mapRecordBytes, readExtents } from '../../../pipeline/map.ts';
+import type { TaskContext, TaskModule } from '../../../pipeline/task.ts';
 import { HashMapWriter } from './hash-map.ts';
-import { hashBytes } from './metadata.ts';
-import { fill } from './store-task.ts';
+import { hashBytes } from '../metadata.ts';
+import { fill } from '../page-hash.ts';
 
 export interface AssembleInput {
   /** As the tasks have written them that stored the parts. */

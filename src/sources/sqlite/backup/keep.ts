@@ -1,10 +1,11 @@
-import { pathText } from '../../kernel/byte-path.ts';
-import type { BackupContext } from '../port.ts';
-import { judgeCheck, warningOf, type DatabaseDone } from './backup-database.ts';
-import { commonDirectory, entryPath, hashesPath } from './entry-paths.ts';
+import { pathText } from '../../../kernel/byte-path.ts';
+import type { BackupContext } from '../../port.ts';
+import { judgeCheck, warningOf } from '../judge.ts';
+import type { DatabaseDone } from './database.ts';
+import { commonDirectory, entryPath, hashesPath } from '../entry-paths.ts';
 import type { Found } from './find.ts';
-import { identityOf, lastChangeMs, sameIdentity } from './identity.ts';
-import type { DatabaseMeta } from './metadata.ts';
+import { identityOf, lastChangeMs, sameIdentity } from '../identity.ts';
+import type { DatabaseMeta } from '../metadata.ts';
 import type { Earlier } from './previous.ts';
 
 /** Files changed less than this before the earlier backup began may have changed again without their times showing it. */

@@ -1,13 +1,13 @@
 import { chmod, chown, mkdir, rm, rmdir, utimes } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import { failure, reasonOf, type HoldfastError } from '../../kernel/errors/failure.ts';
-import type { RestoreContext } from '../port.ts';
+import { failure, reasonOf, type HoldfastError } from '../../../kernel/errors/failure.ts';
+import type { RestoreContext } from '../../port.ts';
 import { Aside } from './aside.ts';
-import { holdersOf } from './holder.ts';
+import { holdersOf } from '../holder.ts';
 import { exists, syncDirectory } from './names.ts';
 import { Overwrite } from './overwrite.ts';
-import { besides, type PlannedDatabase } from './restore-plan.ts';
-import type { SqliteRestoreOptions } from './restore-options.ts';
+import { besides, type PlannedDatabase } from './plan.ts';
+import type { SqliteRestoreOptions } from './options.ts';
 import { inUse, type Way, type WayOf } from './way.ts';
 import { writing } from './write-failure.ts';
 

@@ -1,13 +1,13 @@
 import { access, chmod, chown, constants, rm, stat, utimes } from 'node:fs/promises';
 import type { Stats } from 'node:fs';
-import { failure, isFailure, type HoldfastError } from '../../kernel/errors/failure.ts';
-import type { RestoreContext } from '../port.ts';
+import { failure, isFailure, type HoldfastError } from '../../../kernel/errors/failure.ts';
+import type { RestoreContext } from '../../port.ts';
 import { copiesDiffer } from './copies-differ.ts';
-import { holderOf, isOpenHere } from './holder.ts';
-import { look, type Look } from './look.ts';
+import { holderOf, isOpenHere } from '../holder.ts';
+import { look, type Look } from '../look.ts';
 import { freeName } from './names.ts';
 import { overwriteDatabase, overwriteModule } from './overwrite-task.ts';
-import { copyStill } from './still-copy.ts';
+import { copyStill } from '../still-copy.ts';
 import { inUse, isSameFile, statsOf, type Way, type WayOf } from './way.ts';
 import { writing } from './write-failure.ts';
 
