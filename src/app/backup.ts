@@ -66,10 +66,13 @@ export async function backup(options: BackupOptions, context: AppContext): Promi
         });
       }
       const chosen = chooseSources(app, options.sources, options.from);
+      // Asked while the repository's key is derived.
+      const git = gitInfo(app.machine.cwd, app.signal);
+      git.catch(() => {});
       await using repository = await openConfiguredRepository(app);
       return options.dryRun === true
         ? await plan(app, repository, chosen)
-        : await run(app, repository, chosen, options);
+        : await run(app, repository, chosen, { ...options, git });
     },
   );
 }
@@ -78,14 +81,14 @@ async function run(
   app: App,
   repository: Repository,
   chosen: readonly ChosenSource[],
-  options: BackupOptions,
+  options: BackupOptions & { readonly git: ReturnType<typeof gitInfo> },
 ): Promise<BackupResult> {
-  const { machine, signal } = app;
+  const { machine } = app;
   const origin: Manifest['origin'] = {
     host: machine.host,
     user: machine.user,
     holdfast_version: holdfastVersion(),
-    git: await gitInfo(machine.cwd, signal),
+    git: await options.git,
   };
   const lanes = Math.min(chosen.length, app.config.parallel_sources);
   const threads = shareThreads({

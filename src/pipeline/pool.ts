@@ -7,13 +7,15 @@ import type { BlobHost, SinkCounts, SinkSetup } from './blob-sink.ts';
 import { serveStored, type StoredHost } from './stored.ts';
 import { Channel, Moved } from './channel.ts';
 import type { PackFindings, PackToCheck } from './check-pack.ts';
-import type { Decoded, DecodeRequest } from './decode.ts';
+import { decodeTogether, type Decoded, type DecodeRequest } from './decode.ts';
 import type { FinishedPack } from './pack-builder.ts';
 import type { RunOptions, TaskModule } from './task.ts';
 import type { RunRequest } from './worker.ts';
 
 /** A task that does not end by itself after it was told to is ended with its thread, after this long. */
 const abortGraceMs = 15_000;
+/** As long as a thread takes to start, hundreds of kilobytes are opened. */
+const mostOpenedHere = 256 * 1024;
 
 /** The repository behind the workers of a backup. */
 export interface PoolHost extends BlobHost {
@@ -39,6 +41,8 @@ export class WorkerPool implements AsyncDisposable {
   #busy = 0;
   #nextRunId = 1;
   #closed = false;
+  /** Stored bytes of blobs that this thread has opened itself, or has passed on. */
+  #openedHere = 0;
   /** A worker that died took sealed blobs with it: nothing that follows may be reported as stored. */
   #broken: Error | undefined;
 
@@ -72,6 +76,7 @@ export class WorkerPool implements AsyncDisposable {
 
   /** Opens blobs in whichever worker has least to do. `request.bytes` is moved if it fills its buffer. */
   async decode(request: DecodeRequest): Promise<Decoded> {
+    if (this.#isBarelyWorth(request)) return decodeTogether(this.#setup.keys, request);
     return await this.#ask<Decoded>('decode', request);
   }
 
@@ -109,6 +114,16 @@ export class WorkerPool implements AsyncDisposable {
     } finally {
       member.load -= 1;
     }
+  }
+
+  /**
+   * The first little that is to be opened, such as the entries of a small backup, is opened here sooner than a thread
+   * could start.
+   */
+  #isBarelyWorth({ bytes }: DecodeRequest): boolean {
+    if (this.#members.length > 0 || this.#closed) return false;
+    this.#openedHere += bytes.length;
+    return this.#openedHere <= mostOpenedHere;
   }
 
   async #place(): Promise<void> {
