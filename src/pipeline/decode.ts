@@ -56,8 +56,7 @@ export function probeBlobs(keys: PipelineKeys, request: DecodeRequest): (string 
 }
 
 /**
- * As {@link decodeBlobs}, laid into one buffer: a thread hands over one much faster than a hundred. Uses up the
- * request's bytes.
+ * As {@link decodeBlobs}, laid into one buffer: a thread hands over one much faster than a hundred.
  */
 export function decodeTogether(keys: PipelineKeys, request: DecodeRequest): Decoded {
   const rawBytes = Array.from(readEntries(request.rows), ({ rawLength }) => rawLength);
@@ -71,7 +70,6 @@ export function decodeTogether(keys: PipelineKeys, request: DecodeRequest): Deco
     offset += blob.raw.length;
     if (blob.raw.buffer !== request.bytes.buffer) release(blob.raw);
   }
-  release(request.bytes);
   return { bytes, damages };
 }
 

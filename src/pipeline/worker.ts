@@ -1,6 +1,7 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { runAgain } from '../kernel/errors/core.ts';
 import { failure } from '../kernel/errors/failure.ts';
+import { release } from '../kernel/release.ts';
 import { BlobHasher } from './blob.ts';
 import { BlobSink, type BlobHost, type SinkCounts, type SinkSetup } from './blob-sink.ts';
 import { Channel, Moved } from './channel.ts';
@@ -45,6 +46,8 @@ const channel: Channel = new Channel(parentPort, {
   },
   decode: (request: DecodeRequest) => {
     const decoded = decodeTogether(setup.keys, request);
+    // They came here by themselves, moved or copied.
+    release(request.bytes);
     return new Moved(decoded, [decoded.bytes.buffer]);
   },
   probe: (request: DecodeRequest) => probeBlobs(setup.keys, request),
