@@ -138,6 +138,15 @@ const leftovers: readonly (readonly [string, (file: string, directory: string) =
     },
   ],
   ['an empty file', (file) => writeFileSync(file, '')],
+  [
+    'an empty file with a log beside it',
+    (file, directory) => {
+      const original = join(directory, 'live.db');
+      makeDatabase(original, { journal: 'wal', rows: 20 }).close();
+      crashed(original, file, (database) => addNotes(database, 21, 50));
+      writeFileSync(file, '');
+    },
+  ],
 ];
 
 for (const [what, make] of leftovers) {

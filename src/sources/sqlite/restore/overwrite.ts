@@ -94,11 +94,16 @@ export class Overwrite implements Way {
   }
 }
 
-/** Null for what is no database, or has a log beside it that is not its own: SQLite would make a mixture of them. */
+/**
+ * Null for what is no database, or has a log beside it that is not its own: SQLite would make a mixture of them, and
+ * beside an empty file it removes whatever lies there.
+ */
 function lookAt(file: string): Look | null {
   try {
     const seen = look(file);
-    const isOne = seen.header !== null || seen.isEmpty;
+    const { wal, journal } = seen.identity;
+    const isAlone = (wal?.size ?? 0) === 0 && (journal?.size ?? 0) === 0;
+    const isOne = seen.header !== null || (seen.isEmpty && isAlone);
     return isOne && seen.foreignWal === null ? seen : null;
   } catch (error) {
     if (isFailure(error)) return null;
