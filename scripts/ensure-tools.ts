@@ -49,6 +49,12 @@ const tools: readonly Tool[] = [
     without: 'the test of the documented query for monitors',
   },
   {
+    name: 'strace',
+    found: () => onPath('strace'),
+    packages: ['strace'],
+    without: 'the test of a disk that fails when a SQLite database has just been overwritten',
+  },
+  {
     name: 'bsdtar',
     found: () => onPath('bsdtar'),
     packages: ['libarchive-tools'],

@@ -4,5 +4,7 @@ import { overwriteDatabase } from '../../src/sources/sqlite/restore/overwrite-ta
 const [, , file = '', from = '', kept = ''] = process.argv;
 process.stdout.write('begins\n');
 const { signal } = new AbortController();
-const { result } = await overwriteDatabase({ file, from, kept, waitMs: 1000 }, { signal });
-process.stdout.write(`${result}\n`);
+const outcome = await overwriteDatabase({ file, from, kept, waitMs: 1000 }, { signal });
+const failed =
+  outcome.result === 'failed' ? ` ${outcome.code} ${outcome.isChanged ? 'changed' : 'unchanged'}` : '';
+process.stdout.write(`${outcome.result}${failed}\n`);

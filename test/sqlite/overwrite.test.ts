@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { copyFileSync, existsSync, mkdirSync, readdirSync, rmSync, statSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { test } from 'node:test';
@@ -84,6 +84,24 @@ test('where somebody has a lock nothing is changed and nothing is left', async (
     assert.equal(notes(file), 20);
     assert.deepEqual(readdirSync(directory.path).toSorted(), ['new.db', 'x.db']);
   }
+});
+
+test('a file that comes in its place while a lock is waited for is left alone', async () => {
+  await using directory = await tempDirectory();
+  const file = join(directory.path, 'x.db');
+  const old = makeDatabase(file, { rows: 20 });
+  makeDatabase(join(directory.path, 'new.db'), { rows: 30 }).close();
+  makeDatabase(join(directory.path, 'other.db'), { rows: 40 }).close();
+  old.exec('BEGIN IMMEDIATE');
+  const [from, kept] = [join(directory.path, 'new.db'), join(directory.path, 'kept.db')];
+  const overwriting = overwriteDatabase({ file, from, kept, waitMs: 20_000 }, { signal });
+  overwriting.catch(() => {});
+  await delay(100); // It waits for the lock by now, or does not begin before the other file is there.
+  renameSync(join(directory.path, 'other.db'), file);
+  old.close();
+  await assert.rejects(overwriting, { code: 'HF-5118', message: /put another file there/ });
+  assert.equal(notes(file), 40);
+  assert.ok(!existsSync(kept));
 });
 
 test('a program that has it open in WAL mode goes on in the restored one', async () => {
@@ -208,3 +226,57 @@ for (const journal of journals) {
     }
   });
 }
+
+/** Runs the overwriting in a process of its own, under a command that makes it fail; resolves with what it says. */
+async function overwriteUnder(command: readonly string[], directory: string): Promise<string> {
+  const [program = '', ...before] = command;
+  const script = join(import.meta.dirname, 'overwrite-process.ts');
+  const paths = ['x.db', 'new.db', 'kept.db'].map((name) => join(directory, name));
+  const ours = [process.execPath, '--disable-warning=ExperimentalWarning', script, ...paths];
+  const child = spawn(program, [...before, ...ours], { stdio: ['ignore', 'pipe', 'inherit'] });
+  let said = '';
+  child.stdout.setEncoding('utf8').on('data', (text: string) => (said += text));
+  await once(child, 'close');
+  return said;
+}
+
+test('a disk that is full in the middle leaves the old one, and no copy', async () => {
+  for (const journal of journals) {
+    await using directory = await tempDirectory();
+    const file = join(directory.path, 'x.db');
+    makeDatabase(file, { journal, rows: 2000 }).close();
+    makeDatabase(join(directory.path, 'new.db'), { journal, rows: 20_000 }).close();
+    // No file may become larger than 2 MiB.
+    const limited = ['bash', '-c', `trap '' XFSZ; ulimit -f 2048; exec "$@"`, '-'];
+    assert.match(await overwriteUnder(limited, directory.path), /^begins\nfailed \d+ unchanged\n$/);
+    assert.equal(notes(file), 2000);
+    assert.equal(integrity(file), 'ok');
+    assert.ok(!existsSync(join(directory.path, 'kept.db')));
+  }
+});
+
+const strace = spawnSync('strace', ['-f', '-e', 'trace=none', 'true']).status === 0;
+
+test(
+  'an error after the transaction took effect leaves the copy of the old one',
+  { skip: !strace && 'strace is not installed, or may not be used here' },
+  async () => {
+    await using directory = await tempDirectory();
+    const file = join(directory.path, 'x.db');
+    makeDatabase(file, { journal: 'delete', rows: 2000 }).close();
+    makeDatabase(join(directory.path, 'new.db'), { journal: 'delete', rows: 300 }).close();
+    // SQLite cuts a database that has become shorter when everything else is done.
+    const failing = [
+      'strace',
+      '-f',
+      '-o',
+      '/dev/null',
+      '-P',
+      file,
+      '-e',
+      'inject=ftruncate:error=EIO:when=1',
+    ];
+    assert.match(await overwriteUnder(failing, directory.path), /^begins\nfailed 10 changed\n$/);
+    assert.deepEqual([notes(file), notes(join(directory.path, 'kept.db'))], [300, 2000]);
+  },
+);

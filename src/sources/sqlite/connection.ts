@@ -12,6 +12,7 @@ export const codes = {
   busy: 5,
   locked: 6,
   readonly: 8,
+  ioError: 10,
   corrupt: 11,
   full: 13,
   cantOpen: 14,

@@ -1,4 +1,4 @@
-import { closeSync, openSync, readSync } from 'node:fs';
+import { closeSync, fstatSync, lstatSync, openSync, readSync } from 'node:fs';
 import { backup, type DatabaseSync } from 'node:sqlite';
 import { setTimeout as delay } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
@@ -6,7 +6,9 @@ import { reasonOf } from '../../../kernel/errors/failure.ts';
 import { siblingModule } from '../../../kernel/module-url.ts';
 import type { TaskContext, TaskModule } from '../../../pipeline/task.ts';
 import { codes, openReadOnly, openReadWrite, sqliteCode } from '../connection.ts';
+import { copiesDiffer } from './copies-differ.ts';
 import { headerBytes, readHeader } from '../header.ts';
+import { anotherFile, inUse, isSameFile } from './way.ts';
 import { copyOpen, removeCopy } from './kept-copy.ts';
 
 export interface OverwriteInput {
@@ -25,7 +27,14 @@ export type Overwritten =
   /** Somebody had a lock all the time. Nothing was changed. */
   | { readonly result: 'busy' }
   /** SQLite does not take it for a database. Nothing was changed. */
-  | { readonly result: 'unusable'; readonly reason: string };
+  | { readonly result: 'unusable'; readonly reason: string }
+  /** `code`: a primary result code. `isChanged`: the old database may be overwritten; its copy is there. */
+  | {
+      readonly result: 'failed';
+      readonly code: number;
+      readonly reason: string;
+      readonly isChanged: boolean;
+    };
 
 export const overwriteModule: TaskModule<OverwriteInput, Overwritten> = {
   url: siblingModule(import.meta.url, './overwrite-task.ts'),
@@ -75,6 +84,7 @@ async function overwrite(
       const answer = await transact(source, old, input, signal);
       isDone = answer === 'done';
       if (isDone) return { result: 'done' };
+      if (typeof answer === 'object') return answer;
       // In WAL mode the size of pages cannot be changed; out of it a database comes only when nobody else has it open.
       if (answer === 'other pages' && settle(input.file, 'delete')) hadWal = true;
       else if (performance.now() >= deadlineMs) return { result: 'busy' };
@@ -86,7 +96,7 @@ async function overwrite(
   }
 }
 
-type Answer = 'done' | 'busy' | 'other pages';
+type Answer = 'done' | 'busy' | 'other pages' | Extract<Overwritten, { result: 'failed' }>;
 
 async function transact(
   source: DatabaseSync,
@@ -102,7 +112,10 @@ async function transact(
   const progress = (): void => {
     try {
       signal.throwIfAborted();
-      if (!isCopied) copyOpen(old, file, kept);
+      if (!isCopied) {
+        refuseOther(old, file);
+        copyOpen(old, file, kept);
+      }
       isCopied = true;
     } catch (error) {
       failed = { error };
@@ -114,9 +127,43 @@ async function transact(
     if (!isCopied) throw new Error('a database was overwritten that had not been copied');
     return 'done';
   } catch (error) {
+    const answer = failed === undefined ? answerTo(error) : null;
+    if (isCopied && typeof answer === 'object' && answer !== null) return settled(answer, file, kept);
     if (isCopied) removeCopy(kept);
     if (failed !== undefined) throw failed.error;
-    return answerTo(error);
+    return answer ?? 'busy';
+  }
+}
+
+/** What is locked was opened by its name, and what is copied is the file that had this name before. */
+function refuseOther(old: number, file: string): void {
+  const [is, was] = [lstatSync(file, { bigint: true }), fstatSync(old, { bigint: true })];
+  if (!isSameFile(is, was)) throw inUse(file, anotherFile);
+}
+
+/** A disk may fail after the transaction has taken effect: then the copy is all there is of the old one. */
+function settled(
+  answer: Extract<Overwritten, { result: 'failed' }>,
+  file: string,
+  kept: string,
+): Extract<Overwritten, { result: 'failed' }> {
+  try {
+    // Whatever is to be finished or taken back of the transaction is so when somebody opens the database.
+    openAndClose(file);
+    if (copiesDiffer(kept, file)) return { ...answer, isChanged: true };
+  } catch {
+    return { ...answer, isChanged: true };
+  }
+  removeCopy(kept);
+  return answer;
+}
+
+function openAndClose(file: string): void {
+  const database = openReadWrite(file);
+  try {
+    database.prepare('SELECT count(*) FROM sqlite_schema').get();
+  } finally {
+    database.close();
   }
 }
 
@@ -125,7 +172,8 @@ function answerTo(error: unknown): Answer {
   // A lock that others have is no error to the function that copies: it ends early, and says so with a code of none.
   if (code === codes.busy || code === codes.locked || code === codes.none) return 'busy';
   if (code === codes.readonly) return 'other pages';
-  throw error;
+  if (code === undefined || code === codes.notADatabase || code === codes.corrupt) throw error;
+  return { result: 'failed', code, reason: reasonOf(error), isChanged: false };
 }
 
 function sizeOf(database: DatabaseSync): { readonly pages: number; readonly pageBytes: number } {

@@ -8,8 +8,8 @@ import { look, type Look } from '../look.ts';
 import { freeName } from './names.ts';
 import { overwriteDatabase, overwriteModule } from './overwrite-task.ts';
 import { copyStill } from '../still-copy.ts';
-import { inUse, isSameFile, statsOf, type Way, type WayOf } from './way.ts';
-import { writing } from './write-failure.ts';
+import { anotherFile, inUse, isSameFile, statsOf, type Way, type WayOf } from './way.ts';
+import { sqliteWriteFailure, writing } from './write-failure.ts';
 
 /** How long a database may be locked by others before a restore in its place gives up. */
 const waitMs = 10_000;
@@ -52,10 +52,18 @@ export class Overwrite implements Way {
     if (outcome.result !== 'done' && found !== null) await removeAll(found);
     if (outcome.result === 'busy') throw inUse(file, holderOf(file));
     if (outcome.result === 'unusable') return false;
+    if (outcome.result === 'failed') {
+      // Then it is taken back, from the copy.
+      if (outcome.isChanged) this.#replaced = kept;
+      throw sqliteWriteFailure(file, outcome);
+    }
+    // Taken back would be what somebody else has put there.
+    if (!isSameFile(before, await statsOf(file))) {
+      const reason = inUse(file, anotherFile).message;
+      throw failure('sqlite_not_taken_back', { reason, left: `${kept} is what was there before` });
+    }
     this.#replaced = kept;
     if (found !== null) this.warnings.push(failure('sqlite_kept_as_found', { file, found, kept }));
-    if (!isSameFile(before, await statsOf(file)))
-      throw inUse(file, 'a program that has put another file there');
     await writing(file, async () => await dress(file, await stat(staged)));
     return true;
   }

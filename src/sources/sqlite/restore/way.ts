@@ -20,6 +20,9 @@ export interface WayOf {
   readonly keptAs: string;
 }
 
+/** Who it is that uses a database whose name leads to another file than before. */
+export const anotherFile = 'a program that has put another file there';
+
 export function inUse(file: string, holder: string | null, cause?: unknown): Error {
   return failure('sqlite_in_use', { file, holder: holder === null ? '' : ` by ${holder}` }, { cause });
 }

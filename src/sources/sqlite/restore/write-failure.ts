@@ -1,4 +1,5 @@
 import { failure, isFailure, reasonOf } from '../../../kernel/errors/failure.ts';
+import { codes } from '../connection.ts';
 
 const words: Readonly<Record<string, readonly [reason: string, mend: string]>> = {
   ENOSPC: ['its disk is full', 'free some space there, or restore to another disk'],
@@ -20,4 +21,14 @@ export async function writing<T>(path: string, work: () => Promise<T>): Promise<
     const [reason, mend] = words[code] ?? [reasonOf(error), 'mend that and run the same command again'];
     throw failure('restore_write_failed', { path, reason, mend }, { cause: error });
   }
+}
+
+/** What SQLite said when it could not write a database; `code` is its primary result code. */
+export function sqliteWriteFailure(
+  path: string,
+  { code, reason }: { readonly code: number; readonly reason: string },
+): Error {
+  const known = code === codes.full ? words['ENOSPC'] : code === codes.ioError ? words['EIO'] : undefined;
+  const [why, mend] = known ?? [reason, 'mend that and run the same command again'];
+  return failure('restore_write_failed', { path, reason: why, mend });
 }
