@@ -280,3 +280,25 @@ test(
     assert.deepEqual([notes(file), notes(join(directory.path, 'kept.db'))], [300, 2000]);
   },
 );
+
+const canSetAttributes = process.geteuid?.() === 0 && spawnSync('chattr', ['-V']).error === undefined;
+
+test(
+  'a file that can only be added to is told, at once and unchanged',
+  { skip: !canSetAttributes && 'only root may set such attributes, with chattr' },
+  async (context) => {
+    await using directory = await tempDirectory();
+    const file = join(directory.path, 'x.db');
+    makeDatabase(file, { journal: 'wal', rows: 20 }).close();
+    makeDatabase(join(directory.path, 'new.db'), { journal: 'wal', rows: 30 }).close();
+    if (spawnSync('chattr', ['+a', file]).status !== 0) return context.skip('not on this file system');
+    try {
+      const outcome = await overwrite(directory.path, join(directory.path, 'kept.db'));
+      assert.deepEqual(outcome.result, 'failed');
+      assert.ok(!existsSync(join(directory.path, 'kept.db')));
+    } finally {
+      spawnSync('chattr', ['-a', file]);
+    }
+    assert.equal(notes(file), 20);
+  },
+);

@@ -1,4 +1,4 @@
-import { closeSync, fstatSync, lstatSync, openSync, readSync } from 'node:fs';
+import { closeSync, fstatSync, lstatSync, openSync } from 'node:fs';
 import { backup, type DatabaseSync } from 'node:sqlite';
 import { setTimeout as delay } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
@@ -8,6 +8,7 @@ import type { TaskContext, TaskModule } from '../../../pipeline/task.ts';
 import { codes, openReadOnly, openReadWrite, sqliteCode } from '../connection.ts';
 import { copiesDiffer } from './copies-differ.ts';
 import { headerBytes, readHeader } from '../header.ts';
+import { firstBytes } from '../look.ts';
 import { anotherFile, inUse, isSameFile } from './way.ts';
 import { copyOpen, removeCopy } from './kept-copy.ts';
 
@@ -85,9 +86,16 @@ async function overwrite(
       isDone = answer === 'done';
       if (isDone) return { result: 'done' };
       if (typeof answer === 'object') return answer;
-      // In WAL mode the size of pages cannot be changed; out of it a database comes only when nobody else has it open.
-      if (answer === 'other pages' && settle(input.file, 'delete')) hadWal = true;
-      else if (performance.now() >= deadlineMs) return { result: 'busy' };
+      if (answer === 'readonly' && !hasOtherPages(source, input.file))
+        return {
+          result: 'failed',
+          code: codes.readonly,
+          reason: 'SQLite may not write it',
+          isChanged: false,
+        };
+      // Out of WAL mode a database comes only when nobody else has it open.
+      if (answer === 'readonly' && settle(input.file, 'delete')) hadWal = true;
+      if (performance.now() >= deadlineMs) return { result: 'busy' };
       await delay(pauseMs);
     }
   } finally {
@@ -96,7 +104,7 @@ async function overwrite(
   }
 }
 
-type Answer = 'done' | 'busy' | 'other pages' | Extract<Overwritten, { result: 'failed' }>;
+type Answer = 'done' | 'busy' | 'readonly' | Extract<Overwritten, { result: 'failed' }>;
 
 async function transact(
   source: DatabaseSync,
@@ -171,9 +179,15 @@ function answerTo(error: unknown): Answer {
   const code = sqliteCode(error);
   // A lock that others have is no error to the function that copies: it ends early, and says so with a code of none.
   if (code === codes.busy || code === codes.locked || code === codes.none) return 'busy';
-  if (code === codes.readonly) return 'other pages';
+  if (code === codes.readonly) return 'readonly';
   if (code === undefined || code === codes.notADatabase || code === codes.corrupt) throw error;
   return { result: 'failed', code, reason: reasonOf(error), isChanged: false };
+}
+
+/** In WAL mode the size of pages cannot be changed: SQLite says that it may only read. */
+function hasOtherPages(source: DatabaseSync, file: string): boolean {
+  const header = readHeader(firstBytes(file, headerBytes));
+  return header?.journal === 'wal' && header.pageBytes !== sizeOf(source).pageBytes;
 }
 
 function sizeOf(database: DatabaseSync): { readonly pages: number; readonly pageBytes: number } {
@@ -183,14 +197,7 @@ function sizeOf(database: DatabaseSync): { readonly pages: number; readonly page
 }
 
 function journalOf(file: string): 'wal' | 'delete' {
-  const first = Buffer.alloc(headerBytes);
-  const handle = openSync(file, 'r');
-  try {
-    readSync(handle, first, 0, first.length, 0);
-  } finally {
-    closeSync(handle);
-  }
-  return readHeader(first)?.journal === 'wal' ? 'wal' : 'delete';
+  return readHeader(firstBytes(file, headerBytes))?.journal === 'wal' ? 'wal' : 'delete';
 }
 
 /** A database of a single page would be overwritten in one step. It is given another one, which is free. */
