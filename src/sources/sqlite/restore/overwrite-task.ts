@@ -136,7 +136,18 @@ async function transact(
     return 'done';
   } catch (error) {
     const answer = failed === undefined ? answerTo(error) : null;
-    if (isCopied && typeof answer === 'object' && answer !== null) return settled(answer, file, kept);
+    if (isCopied && answer !== null) {
+      // Behind the copy nobody else has a lock: whatever is said, the disk may be the reason.
+      const isKnown = typeof answer === 'object';
+      const unknown = {
+        result: 'failed',
+        code: codes.ioError,
+        reason: reasonOf(error),
+        isChanged: false,
+      } as const;
+      const judged = settled(isKnown ? answer : unknown, file, kept);
+      return isKnown || judged.isChanged ? judged : answer;
+    }
     if (isCopied) removeCopy(kept);
     if (failed !== undefined) throw failed.error;
     return answer ?? 'busy';
