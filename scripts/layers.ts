@@ -10,6 +10,7 @@ export const layers: readonly (readonly string[])[] = [
   ['operations'],
   ['repository'],
   ['sources', 'storage'],
+  ['postgres'],
   ['pipeline'],
   ['contract'],
   ['kernel'],

@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { hash } from 'node:crypto';
 import { once } from 'node:events';
-import { findTools, toolPath } from '../src/sources/postgres-logical/tools.ts';
+import { findTools, toolPath } from '../src/postgres/tools.ts';
 import type { PostgresServer } from './postgres-server.ts';
 
 type DumpTool = 'pg_dump' | 'pg_dumpall';

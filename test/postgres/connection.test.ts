@@ -9,8 +9,8 @@ import {
   connectionFromFields,
   connectionFromUrl,
   describeServer,
-} from '../../src/sources/postgres-logical/connection.ts';
-import { childEnvironment } from '../../src/sources/postgres-logical/session.ts';
+} from '../../src/postgres/connection/connection.ts';
+import { childEnvironment } from '../../src/postgres/connection/session.ts';
 
 const none = { USER: 'me' };
 

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { Client } from 'pg';
-import { openSession } from '../../src/sources/postgres-logical/session.ts';
-import { connectionFromUrl } from '../../src/sources/postgres-logical/connection.ts';
+import { openSession } from '../../src/postgres/connection/session.ts';
+import { connectionFromUrl } from '../../src/postgres/connection/connection.ts';
 import { shareSnapshot } from '../../src/sources/postgres-logical/snapshot.ts';
 import { MemoryBackup } from '../../testing/memory-backup.ts';
 import { startPostgres, type PostgresServer } from '../../testing/postgres-server.ts';

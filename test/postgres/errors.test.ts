@@ -6,7 +6,7 @@ import { after, before, describe, it } from 'node:test';
 import { Client } from 'pg';
 import { HoldfastError } from '../../src/kernel/errors/failure.ts';
 import { Secret } from '../../src/kernel/secret.ts';
-import { scrub, serverFailure, toolFailure } from '../../src/sources/postgres-logical/server-errors.ts';
+import { scrub, serverFailure, toolFailure } from '../../src/postgres/connection/server-errors.ts';
 import { MemoryBackup } from '../../testing/memory-backup.ts';
 import { startPostgres, withoutPostgres, type PostgresServer } from '../../testing/postgres-server.ts';
 import { tempDirectory } from '../../testing/temp.ts';

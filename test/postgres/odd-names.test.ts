@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { checkPostgres } from '../../src/sources/postgres-logical/check.ts';
-import { connectionFromUrl } from '../../src/sources/postgres-logical/connection.ts';
-import { quoteIdentifier, quoteLiteral } from '../../src/sources/postgres-logical/names.ts';
+import { connectionFromUrl } from '../../src/postgres/connection/connection.ts';
+import { quoteIdentifier, quoteLiteral } from '../../src/postgres/names.ts';
 import { dumpText } from '../../testing/pg-dump.ts';
 import { startPostgres, type PostgresServer } from '../../testing/postgres-server.ts';
 import { env, restore, takeBackup } from './support.ts';

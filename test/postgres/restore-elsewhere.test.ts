@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { Client } from 'pg';
 import { checkPostgres } from '../../src/sources/postgres-logical/check.ts';
-import { connectionFromUrl } from '../../src/sources/postgres-logical/connection.ts';
+import { connectionFromUrl } from '../../src/postgres/connection/connection.ts';
 import { installExtension } from '../../testing/every-object.ts';
 import { dumpText } from '../../testing/pg-dump.ts';
 import { startPostgres, withoutPostgres, type PostgresServer } from '../../testing/postgres-server.ts';

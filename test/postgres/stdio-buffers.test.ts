@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { chmod, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { runChild } from '../../src/sources/postgres-logical/child.ts';
-import { findWiden } from '../../src/sources/postgres-logical/stdio-buffers.ts';
+import { runChild } from '../../src/postgres/child.ts';
+import { findWiden } from '../../src/postgres/stdio-buffers.ts';
 import { tempDirectory } from '../../testing/temp.ts';
 
 const signal = new AbortController().signal;

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import type { HoldfastError } from '../../src/kernel/errors/failure.ts';
 import { isFailure } from '../../src/kernel/errors/failure.ts';
 import { backupPostgres, type PostgresBackupOptions } from '../../src/sources/postgres-logical/backup.ts';
-import { connectionFromUrl } from '../../src/sources/postgres-logical/connection.ts';
+import { connectionFromUrl } from '../../src/postgres/connection/connection.ts';
 import {
   postgresMetadataSchema,
   type PostgresMetadata,

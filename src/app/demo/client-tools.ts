@@ -3,7 +3,7 @@ import { access, constants } from 'node:fs/promises';
 import { delimiter, join } from 'node:path';
 import { promisify } from 'node:util';
 import { failure, reasonOf } from '../../kernel/errors/failure.ts';
-import { listTools, toolPath, type ToolName } from '../../sources/postgres-logical/tools.ts';
+import { listTools, toolPath, type ToolName } from '../../postgres/tools.ts';
 import type { AppContext } from '../compose.ts';
 
 export interface ClientTools {

@@ -5,7 +5,7 @@ import { reasonOf } from '../../kernel/errors/failure.ts';
 import { plural } from '../../kernel/plural.ts';
 import { readRepositoryInfo } from '../../repository/open.ts';
 import type { Finding } from '../../sources/port.ts';
-import { listTools } from '../../sources/postgres-logical/tools.ts';
+import { listTools } from '../../postgres/tools.ts';
 import { openPlace, type App } from '../compose.ts';
 import { gitInfo } from '../git.ts';
 import { unsafeReason } from '../key-file.ts';

@@ -4,7 +4,7 @@ import {
   connectionFromFields,
   connectionFromUrl,
   type ConnectionParameters,
-} from '../../sources/postgres-logical/connection.ts';
+} from '../../postgres/connection/connection.ts';
 import type { WantedDatabases } from '../../sources/postgres-logical/databases.ts';
 import { readSecretFile } from '../secret-file.ts';
 

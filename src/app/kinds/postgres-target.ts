@@ -1,10 +1,10 @@
 import { failure } from '../../kernel/errors/failure.ts';
-import { parseConnectionUrl } from '../../sources/postgres-logical/connection-url.ts';
+import { parseConnectionUrl } from '../../postgres/connection/connection-url.ts';
 import {
   connectionFromUrl,
   describeServer,
   type ConnectionParameters,
-} from '../../sources/postgres-logical/connection.ts';
+} from '../../postgres/connection/connection.ts';
 import type { Selector } from '../../sources/postgres-logical/restore-options.ts';
 import { checkTargetName } from '../../sources/postgres-logical/restore-target.ts';
 import { describeBackup, type Described } from './describe.ts';

@@ -2,7 +2,7 @@ import type { BackupContext } from '../port.ts';
 import type { ArchivePlan } from './dump-plan.ts';
 import type { DumpBlock, DumpOutput } from './dump-task.ts';
 import { entryKinds, type ArchiveMetadata, type DatabaseMetadata } from './metadata.ts';
-import { blobsPath, tablePath, tocPath } from './names.ts';
+import { blobsPath, tablePath, tocPath } from '../../postgres/names.ts';
 
 type Archives = Pick<DatabaseMetadata, 'tables' | 'rows' | 'bytes' | 'archives'>;
 

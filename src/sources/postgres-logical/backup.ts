@@ -1,8 +1,8 @@
 import { failure, isFailure, type HoldfastError } from '../../kernel/errors/failure.ts';
 import type { BackupContext, BackupOutcome } from '../port.ts';
 import { addArchives } from './archive-entries.ts';
-import type { ConnectionParameters, Environment } from './connection.ts';
-import { withDatabase } from './connection.ts';
+import type { ConnectionParameters, Environment } from '../../postgres/connection/connection.ts';
+import { withDatabase } from '../../postgres/connection/connection.ts';
 import { chooseDatabases, openServer, type WantedDatabases } from './databases.ts';
 import { planArchives, dumpArguments, type ArchivePlan, type DumpSettings } from './dump-plan.ts';
 import { dumpTaskModule, type DumpMessage, type DumpOutput } from './dump-task.ts';
@@ -16,11 +16,17 @@ import {
 } from './inventory.ts';
 import type { DatabaseMetadata, PostgresMetadata } from './metadata.ts';
 import { checkNameEncoding } from './name-encoding.ts';
-import { childEnvironment, openSession, pinned, settingOf, type Session } from './session.ts';
+import {
+  childEnvironment,
+  openSession,
+  pinned,
+  settingOf,
+  type Session,
+} from '../../postgres/connection/session.ts';
 import { shareSnapshot } from './snapshot.ts';
-import { findWiden, type Widen } from './stdio-buffers.ts';
+import { findWiden, type Widen } from '../../postgres/stdio-buffers.ts';
 import { together } from './together.ts';
-import { findTools, toolPath, type Tools } from './tools.ts';
+import { findTools, toolPath, type Tools } from '../../postgres/tools.ts';
 
 export interface PostgresBackupOptions {
   readonly connection: ConnectionParameters;

@@ -1,12 +1,16 @@
 import { isFailure, type HoldfastError } from '../../kernel/errors/failure.ts';
 import type { Finding } from '../port.ts';
-import { withDatabase, type ConnectionParameters, type Environment } from './connection.ts';
+import {
+  withDatabase,
+  type ConnectionParameters,
+  type Environment,
+} from '../../postgres/connection/connection.ts';
 import { chooseDatabases, openServer, type WantedDatabases } from './databases.ts';
-import { quoteIdentifier } from './names.ts';
+import { quoteIdentifier } from '../../postgres/names.ts';
 import { leftoverDatabases } from './restore-target.ts';
-import { openSession, pinned, type Session } from './session.ts';
+import { openSession, pinned, type Session } from '../../postgres/connection/session.ts';
 import { together } from './together.ts';
-import { findTools, type ToolName } from './tools.ts';
+import { findTools, type ToolName } from '../../postgres/tools.ts';
 
 export interface PostgresCheckOptions {
   readonly connection: ConnectionParameters;

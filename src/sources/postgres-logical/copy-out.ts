@@ -1,6 +1,6 @@
 import type { TocEntry } from './archive/toc.ts';
-import { quoteLiteral, quoteQualified } from './names.ts';
-import type { Session } from './session.ts';
+import { quoteLiteral, quoteQualified } from '../../postgres/names.ts';
+import type { Session } from '../../postgres/connection/session.ts';
 import { splitStatements } from './sql-statements.ts';
 
 /**

@@ -1,13 +1,13 @@
 import type { Writable } from 'node:stream';
 import { failure } from '../../kernel/errors/failure.ts';
 import { CopyScanner, type CopyResult } from '../../pipeline/copy-scanner.ts';
-import { startChild, writeTo } from './child.ts';
-import type { ConnectionParameters } from './connection.ts';
+import { startChild, writeTo } from '../../postgres/child.ts';
+import type { ConnectionParameters } from '../../postgres/connection/connection.ts';
 import { MarkSplitter } from './mark-splitter.ts';
 import type { RestoreWork } from './restore-options.ts';
-import { toolFailure } from './server-errors.ts';
-import { childEnvironment, settingOf } from './session.ts';
-import { toolPath } from './tools.ts';
+import { toolFailure } from '../../postgres/connection/server-errors.ts';
+import { childEnvironment, settingOf } from '../../postgres/connection/session.ts';
+import { toolPath } from '../../postgres/tools.ts';
 
 /** What pg_dump sets for itself, beyond the environment of a child; and nothing that could stop a long COPY. */
 const settings = [

@@ -1,7 +1,7 @@
 import { failure, isFailure } from '../../kernel/errors/failure.ts';
-import { withDatabase, type ConnectionParameters } from './connection.ts';
+import { withDatabase, type ConnectionParameters } from '../../postgres/connection/connection.ts';
 import { listDatabases } from './inventory.ts';
-import { openSession, type Session } from './session.ts';
+import { openSession, type Session } from '../../postgres/connection/session.ts';
 
 /** The database of the connection when undefined; `all`: every one that is no template and takes connections. */
 export type WantedDatabases = 'all' | readonly string[] | undefined;

@@ -1,4 +1,4 @@
-import { exactTablePattern } from './names.ts';
+import { exactTablePattern } from '../../postgres/names.ts';
 import type { SizedTable } from './inventory.ts';
 
 /** What one pg_dump of a database is asked for. */

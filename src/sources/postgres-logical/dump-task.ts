@@ -13,8 +13,8 @@ import {
 import { encodeToc, type ArchiveToc, type TocEntry } from './archive/toc.ts';
 import { TocReader } from './archive/toc-reader.ts';
 import { BlobFingerprint, type BlobTotals } from './blob-fingerprint.ts';
-import { startChild } from './child.ts';
-import { toolFailure, type ServerSetting } from './server-errors.ts';
+import { startChild } from '../../postgres/child.ts';
+import { toolFailure, type ServerSetting } from '../../postgres/connection/server-errors.ts';
 
 export interface DumpInput {
   readonly command: string;

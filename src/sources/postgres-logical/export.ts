@@ -2,16 +2,16 @@ import { failure } from '../../kernel/errors/failure.ts';
 import { shellWord, type ExportItem, type ExportSink } from '../export-port.ts';
 import type { RestoreContext } from '../port.ts';
 import type { MergedArchive } from './archive/merge.ts';
-import { startChild, writeTo, type Child } from './child.ts';
-import type { Environment } from './connection.ts';
+import { startChild, writeTo, type Child } from '../../postgres/child.ts';
+import type { Environment } from '../../postgres/connection/connection.ts';
 import { plainArchive, withOnly, writeArchive } from './export-archive.ts';
 import { entryKinds, type DatabaseMetadata, type PostgresMetadata } from './metadata.ts';
 import { chooseDatabase, loadArchive, readMetadata } from './restore-archive.ts';
 import type { Selector } from './restore-options.ts';
 import { selectEntries } from './selection.ts';
-import { toolReason } from './server-errors.ts';
-import { findWiden, type Command } from './stdio-buffers.ts';
-import { findTools, toolPath } from './tools.ts';
+import { toolReason } from '../../postgres/connection/server-errors.ts';
+import { findWiden, type Command } from '../../postgres/stdio-buffers.ts';
+import { findTools, toolPath } from '../../postgres/tools.ts';
 
 export interface PostgresExportOptions {
   /** `sql`: a script for psql. `dump`: an archive for pg_restore. */

@@ -1,11 +1,11 @@
 import type { BackupContext } from '../port.ts';
-import { runChild } from './child.ts';
-import type { Environment } from './connection.ts';
+import { runChild } from '../../postgres/child.ts';
+import type { Environment } from '../../postgres/connection/connection.ts';
 import { entryKinds } from './metadata.ts';
-import { databaseArgument, globalsPath } from './names.ts';
-import { scrub, toolFailure, toolReason } from './server-errors.ts';
-import { childEnvironment, pinned, settingOf, type Session } from './session.ts';
-import { toolPath, type Tools } from './tools.ts';
+import { databaseArgument, globalsPath } from '../../postgres/names.ts';
+import { scrub, toolFailure, toolReason } from '../../postgres/connection/server-errors.ts';
+import { childEnvironment, pinned, settingOf, type Session } from '../../postgres/connection/session.ts';
+import { toolPath, type Tools } from '../../postgres/tools.ts';
 
 export interface GlobalsOutcome {
   readonly path: string | null;

@@ -3,7 +3,7 @@ import type { BackupContext, BackupOutcome } from '../port.ts';
 import { addArchives } from './archive-entries.ts';
 import { importDumpModule, type ImportDumpInput } from './import-task.ts';
 import { entryKinds, type PostgresMetadata } from './metadata.ts';
-import { globalsPath } from './names.ts';
+import { globalsPath } from '../../postgres/names.ts';
 
 export interface DumpImportOptions extends ImportDumpInput {
   /** A script of pg_dumpall with roles and tablespaces of the same server, packed with gzip. */

@@ -1,6 +1,6 @@
 import { failure } from '../../kernel/errors/failure.ts';
 import type { DatabaseMetadata } from './metadata.ts';
-import type { Session } from './session.ts';
+import type { Session } from '../../postgres/connection/session.ts';
 
 export interface SizedTable {
   readonly schema: string;

@@ -1,5 +1,5 @@
 import type { TocEntry } from './archive/toc.ts';
-import { readableIdentifier, readableQualified } from './names.ts';
+import { readableIdentifier, readableQualified } from '../../postgres/names.ts';
 
 /** How many a warning names. */
 const mostNamed = 10;

@@ -1,6 +1,6 @@
 import { isUtf8 } from 'node:buffer';
 import { failure } from '../../kernel/errors/failure.ts';
-import type { Session } from './session.ts';
+import type { Session } from '../../postgres/connection/session.ts';
 
 /**
  * Refuses a database of encoding SQL_ASCII that has a table, column or role with a name that is not UTF-8. Such a name

@@ -5,14 +5,14 @@ import type { RestoreContext } from '../port.ts';
 import { blockTypes, encodeBlockEnd, encodeBlockHeader, encodePieces } from './archive/blocks.ts';
 import { useList } from './archive/phases.ts';
 import { encodeToc, type TocEntry } from './archive/toc.ts';
-import { startChild, writeTo, type ChildExit } from './child.ts';
-import { withDatabase, type ConnectionParameters } from './connection.ts';
-import { databaseArgument } from './names.ts';
+import { startChild, writeTo, type ChildExit } from '../../postgres/child.ts';
+import { withDatabase, type ConnectionParameters } from '../../postgres/connection/connection.ts';
+import { databaseArgument } from '../../postgres/names.ts';
 import type { RestoreWork } from './restore-options.ts';
-import { toolFailure } from './server-errors.ts';
-import { childEnvironment, settingOf } from './session.ts';
-import type { Command } from './stdio-buffers.ts';
-import { toolPath } from './tools.ts';
+import { toolFailure } from '../../postgres/connection/server-errors.ts';
+import { childEnvironment, settingOf } from '../../postgres/connection/session.ts';
+import type { Command } from '../../postgres/stdio-buffers.ts';
+import { toolPath } from '../../postgres/tools.ts';
 
 /** Runs pg_restore for parts of one archive into one database. */
 export class PgRestore {

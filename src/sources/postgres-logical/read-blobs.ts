@@ -1,6 +1,6 @@
 import { BlobFingerprint, type BlobTotals } from './blob-fingerprint.ts';
-import type { ConnectionParameters } from './connection.ts';
-import { openSession } from './session.ts';
+import type { ConnectionParameters } from '../../postgres/connection/connection.ts';
+import { openSession } from '../../postgres/connection/session.ts';
 
 const blobPieceBytes = 262_144;
 

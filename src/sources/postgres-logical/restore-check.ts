@@ -2,13 +2,13 @@ import type { CopyResult } from '../../pipeline/copy-scanner.ts';
 import type { RestoreContext } from '../port.ts';
 import type { TocEntry } from './archive/toc.ts';
 import { addBlobTotals, type BlobTotals } from './blob-fingerprint.ts';
-import type { ConnectionParameters } from './connection.ts';
+import type { ConnectionParameters } from '../../postgres/connection/connection.ts';
 import { configurationConditions, copyOut, tableKey } from './copy-out.ts';
 import { copyTables } from './copy-tables.ts';
 import type { TableMeta } from './metadata.ts';
 import { readBlobs } from './read-blobs.ts';
 import type { RestoreWork } from './restore-options.ts';
-import { openSession, type Session } from './session.ts';
+import { openSession, type Session } from '../../postgres/connection/session.ts';
 
 interface CheckedTable {
   readonly entry: TocEntry;

@@ -1,12 +1,12 @@
 import { failure, isFailure } from '../../kernel/errors/failure.ts';
 import { isAboutDatabase } from './archive/phases.ts';
 import type { ArchiveToc } from './archive/toc.ts';
-import { withDatabase, type ConnectionParameters } from './connection.ts';
+import { withDatabase, type ConnectionParameters } from '../../postgres/connection/connection.ts';
 import type { DatabaseMetadata } from './metadata.ts';
 import type { ScriptDatabase } from './script-metadata.ts';
-import { quoteIdentifier, quoteLiteral } from './names.ts';
+import { quoteIdentifier, quoteLiteral } from '../../postgres/names.ts';
 import { mayActAs, missingRoles, missingTablespaces } from './restore-target.ts';
-import { openSession, type Session } from './session.ts';
+import { openSession, type Session } from '../../postgres/connection/session.ts';
 import { splitStatements, withDatabaseName } from './sql-statements.ts';
 
 /** Makes an empty database as the backed up one was made. Throws `postgres_restore_locale`, `postgres_restore_create`. */

@@ -1,6 +1,6 @@
 import { isFailure, type HoldfastError } from '../../kernel/errors/failure.ts';
-import { quoteIdentifier } from './names.ts';
-import type { Session } from './session.ts';
+import { quoteIdentifier } from '../../postgres/names.ts';
+import type { Session } from '../../postgres/connection/session.ts';
 import { isName, isWord, splitStatements, type Statement } from './sql-statements.ts';
 
 export interface RoleDefinition {

@@ -1,9 +1,9 @@
-import type { ConnectionParameters, Environment } from './connection.ts';
+import type { ConnectionParameters, Environment } from '../../postgres/connection/connection.ts';
 import type { MergedArchive } from './archive/merge.ts';
 import type { TocEntry } from './archive/toc.ts';
 import type { DatabaseMetadata, PostgresMetadata } from './metadata.ts';
-import type { Widen } from './stdio-buffers.ts';
-import type { Tools } from './tools.ts';
+import type { Widen } from '../../postgres/stdio-buffers.ts';
+import type { Tools } from '../../postgres/tools.ts';
 
 /** One thing to restore instead of the whole database. */
 export type Selector =

@@ -1,6 +1,6 @@
 import { failure, isFailure, reasonOf } from '../../kernel/errors/failure.ts';
-import { quoteIdentifier } from './names.ts';
-import type { Session } from './session.ts';
+import { quoteIdentifier } from '../../postgres/names.ts';
+import type { Session } from '../../postgres/connection/session.ts';
 
 /** For a swap, every one of which waits up to 5 s for connections to end, and so long for a lock. */
 const tries = 3;

@@ -3,7 +3,7 @@ import type { RestoreContext } from '../port.ts';
 import { isListed } from './archive/phases.ts';
 import type { TocEntry } from './archive/toc.ts';
 import type { DatabaseMetadata } from './metadata.ts';
-import { quoteIdentifier, readableIdentifier } from './names.ts';
+import { quoteIdentifier, readableIdentifier } from '../../postgres/names.ts';
 import { chooseDatabase, loadArchive, loadGlobals, readMetadata } from './restore-archive.ts';
 import { parseGlobals, withoutPassword } from './restore-globals.ts';
 import type { PlannedTable, PostgresRestoreOptions, RestoreMode, RestorePlan } from './restore-options.ts';
@@ -22,11 +22,11 @@ import {
   openTarget,
 } from './restore-target.ts';
 import { selectEntries } from './selection.ts';
-import { mendOwners } from './server-errors.ts';
-import type { Session } from './session.ts';
+import { mendOwners } from '../../postgres/connection/server-errors.ts';
+import type { Session } from '../../postgres/connection/session.ts';
 import { rolesIn, splitStatements } from './sql-statements.ts';
-import { findWiden } from './stdio-buffers.ts';
-import { findTools, installCommands } from './tools.ts';
+import { findWiden } from '../../postgres/stdio-buffers.ts';
+import { findTools, installCommands } from '../../postgres/tools.ts';
 
 /**
  * Looks at the backup and at the target, refuses what cannot go well, and says what a restore would do.

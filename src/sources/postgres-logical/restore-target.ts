@@ -1,9 +1,9 @@
 import { failure, isFailure } from '../../kernel/errors/failure.ts';
 import { plural } from '../../kernel/plural.ts';
 import type { TocEntry } from './archive/toc.ts';
-import { withDatabase, type ConnectionParameters } from './connection.ts';
+import { withDatabase, type ConnectionParameters } from '../../postgres/connection/connection.ts';
 import type { DatabaseMetadata } from './metadata.ts';
-import { openSession, type Session } from './session.ts';
+import { openSession, type Session } from '../../postgres/connection/session.ts';
 
 /** Names that a crash can leave behind; no one else gives these. */
 export const temporaryPrefix = 'holdfast_restoring_';

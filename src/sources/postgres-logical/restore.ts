@@ -4,8 +4,12 @@ import { failure, isFailure, reasonOf } from '../../kernel/errors/failure.ts';
 import type { RestoreContext } from '../port.ts';
 import { phasesOf } from './archive/phases.ts';
 import type { TocEntry } from './archive/toc.ts';
-import { describeServer, withDatabase, type ConnectionParameters } from './connection.ts';
-import { quoteIdentifier } from './names.ts';
+import {
+  describeServer,
+  withDatabase,
+  type ConnectionParameters,
+} from '../../postgres/connection/connection.ts';
+import { quoteIdentifier } from '../../postgres/names.ts';
 import { entryKinds } from './metadata.ts';
 import { PgRestore } from './pg-restore.ts';
 import { RestoreCheck } from './restore-check.ts';
@@ -21,7 +25,7 @@ import { restoreGlobals } from './restore-globals.ts';
 import { notInPlace, renameIntoPlace, swapIntoPlace } from './restore-place.ts';
 import type { RestoreMode, RestorePlan, RestoreWork } from './restore-options.ts';
 import { contentsOf, openMaintenance, replacedPrefix, temporaryPrefix } from './restore-target.ts';
-import { openSession, pinned, type Session } from './session.ts';
+import { openSession, pinned, type Session } from '../../postgres/connection/session.ts';
 import { shareOut } from './share-out.ts';
 import { together } from './together.ts';
 

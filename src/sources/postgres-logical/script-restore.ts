@@ -1,9 +1,14 @@
 import type { Entry, StreamRef } from '../../contract/stream.ts';
 import { failure, reasonOf } from '../../kernel/errors/failure.ts';
 import type { RestoreContext } from '../port.ts';
-import { startChild, writeTo } from './child.ts';
-import { describeServer, withDatabase, type ConnectionParameters, type Environment } from './connection.ts';
-import { databaseArgument, quoteIdentifier } from './names.ts';
+import { startChild, writeTo } from '../../postgres/child.ts';
+import {
+  describeServer,
+  withDatabase,
+  type ConnectionParameters,
+  type Environment,
+} from '../../postgres/connection/connection.ts';
+import { databaseArgument, quoteIdentifier } from '../../postgres/names.ts';
 import { createDatabase, dropDatabase, giveToOwner, waitForDisk } from './restore-database.ts';
 import type { RestoreMode, RestorePlanSummary } from './restore-options.ts';
 import { notInPlace, renameIntoPlace, swapIntoPlace } from './restore-place.ts';
@@ -18,9 +23,15 @@ import {
 } from './restore-target.ts';
 import type { RestoreSummary } from './restore.ts';
 import { scriptEntry, scriptMetadataSchema, type ScriptMetadata } from './script-metadata.ts';
-import { toolFailure } from './server-errors.ts';
-import { childEnvironment, openSession, pinned, settingOf, type Session } from './session.ts';
-import { findTools, listTools, toolPath, type Tools } from './tools.ts';
+import { toolFailure } from '../../postgres/connection/server-errors.ts';
+import {
+  childEnvironment,
+  openSession,
+  pinned,
+  settingOf,
+  type Session,
+} from '../../postgres/connection/session.ts';
+import { findTools, listTools, toolPath, type Tools } from '../../postgres/tools.ts';
 
 export interface ScriptRestoreOptions {
   readonly target: ConnectionParameters;

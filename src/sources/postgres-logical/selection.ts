@@ -3,7 +3,7 @@ import { nearest } from '../../kernel/nearest.ts';
 import { isListed } from './archive/phases.ts';
 import { sections, type TocEntry } from './archive/toc.ts';
 import { leftDependents } from './left-dependents.ts';
-import { readableQualified } from './names.ts';
+import { readableQualified } from '../../postgres/names.ts';
 import type { Selector } from './restore-options.ts';
 import { alteredTable } from './sql-statements.ts';
 

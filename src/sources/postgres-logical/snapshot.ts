@@ -1,7 +1,7 @@
 import { failure, isFailure } from '../../kernel/errors/failure.ts';
 import type { SizedTable } from './inventory.ts';
-import { quoteQualified } from './names.ts';
-import type { Session } from './session.ts';
+import { quoteQualified } from '../../postgres/names.ts';
+import type { Session } from '../../postgres/connection/session.ts';
 
 /** A snapshot that several pg_dump share, and locks on the tables it is for. Ends with its transaction. */
 export interface SharedSnapshot {

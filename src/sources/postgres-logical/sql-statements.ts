@@ -1,4 +1,4 @@
-import { quoteIdentifier } from './names.ts';
+import { quoteIdentifier } from '../../postgres/names.ts';
 
 /** A piece of SQL text that is not white space or a comment. */
 export interface Token {

@@ -1,7 +1,7 @@
 import { failure, isFailure, reasonOf, type HoldfastError } from '../../kernel/errors/failure.ts';
 import type { Secret } from '../../kernel/secret.ts';
-import { quoteIdentifier, readableIdentifier } from './names.ts';
-import { installCommands } from './tools.ts';
+import { quoteIdentifier, readableIdentifier } from '../names.ts';
+import { installCommands } from '../tools.ts';
 
 /** What is known about the conversation in which an error came up. */
 export interface ServerSetting {

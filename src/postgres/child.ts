@@ -1,6 +1,6 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import type { Readable, Writable } from 'node:stream';
-import { failure } from '../../kernel/errors/failure.ts';
+import { failure } from '../kernel/errors/failure.ts';
 
 export interface ChildOptions {
   readonly command: string;

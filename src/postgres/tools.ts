@@ -1,8 +1,8 @@
 import { access, constants, readdir, realpath } from 'node:fs/promises';
 import { basename, delimiter, join } from 'node:path';
-import { failure } from '../../kernel/errors/failure.ts';
+import { failure } from '../kernel/errors/failure.ts';
 import { runChild } from './child.ts';
-import type { Environment } from './connection.ts';
+import type { Environment } from './connection/connection.ts';
 
 export const toolNames = ['pg_dump', 'pg_dumpall', 'pg_restore', 'psql'] as const;
 export type ToolName = (typeof toolNames)[number];
