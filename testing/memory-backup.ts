@@ -12,7 +12,13 @@ import type {
   TaskContext,
   TaskModule,
 } from '../src/pipeline/task.ts';
-import type { BackupContext, PreviousBackup, Progress, RestoreContext } from '../src/sources/port.ts';
+import type {
+  BackupContext,
+  PreviousBackup,
+  Progress,
+  RestoreContext,
+  WalStore,
+} from '../src/sources/port.ts';
 
 /**
  * A repository in memory for testing sources alone: entries in an array, streams as buffers, tasks in this thread.
@@ -27,6 +33,32 @@ export class MemoryBackup {
   /** What `keep` and `present` answer no for: hex ids of roots and blobs. */
   readonly gone = new Set<string>();
   previous: PreviousBackup | null = null;
+  /** WAL that was put, by `TIMELINE/START`. */
+  readonly walPieces = new Map<string, Buffer>();
+  readonly walFiles = new Map<string, Buffer>();
+  readonly wal: WalStore = {
+    id: '0'.repeat(32),
+    unitBytes: 16 * 1024 * 1024,
+    covers: async (timeline, from, to) => {
+      let reached = from;
+      const pieces = [...this.walPieces]
+        .map(([key, bytes]) => ({ at: key.split('/').map(BigInt), bytes }))
+        .filter(({ at }) => at[0] === BigInt(timeline))
+        .toSorted((a, b) => Number((a.at[1] ?? 0n) - (b.at[1] ?? 0n)));
+      for (const { at, bytes } of pieces) {
+        const start = at[1] ?? 0n;
+        const end = start + BigInt(bytes.length);
+        if (start <= reached && end > reached) reached = end;
+      }
+      return reached >= to;
+    },
+    put: async ({ timeline, start, bytes }) => {
+      this.walPieces.set(`${timeline}/${start}`, Buffer.from(bytes));
+    },
+    putFile: async (name, bytes) => {
+      this.walFiles.set(name, Buffer.from(bytes));
+    },
+  };
   readonly phases: string[] = [];
   bytesRead = 0;
   /** As progress was told; and whether it was ever less than what had been read. */
@@ -47,6 +79,7 @@ export class MemoryBackup {
       log: silentLogger,
       progress: this.#progress(),
       previous: this.previous,
+      openWal: async () => this.wal,
       keep: async (streams) => streams.map(({ root }) => root === null || !this.gone.has(root)),
       openStream: () => this.#writer(),
       addEntry: async (entry) => {

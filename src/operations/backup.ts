@@ -52,6 +52,7 @@ export async function backupSource(
     addEntry: (entry) => session.addEntry(entry),
     previous: before === undefined ? null : previousBackup(repository, before, signal),
     keep: (streams) => session.keep(streams),
+    openWal: () => Promise.reject(new Error('not wired yet')),
     progress: {
       phase: (text) => progress.phase(text),
       total: (bytes) => progress.total(bytes),

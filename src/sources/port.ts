@@ -33,7 +33,37 @@ export interface BackupContext {
    * backup may have it as it is. What it answers yes for is checked once more at the commit.
    */
   keep(streams: readonly StreamRef[]): Promise<readonly boolean[]>;
+  /**
+   * The archive of the WAL of a cluster that this source is of; made where there is none. `wal_archive_differs` when it is of
+   * a cluster with another size of segments.
+   */
+  openWal(cluster: WalCluster): Promise<WalStore>;
   readonly progress: Progress;
+}
+
+export interface WalCluster {
+  /** Decimal digits, as `pg_control_system()` gives it. */
+  readonly systemIdentifier: string;
+  readonly segmentBytes: number;
+  readonly postgresMajor: number;
+}
+
+/** The archive in the repository that the WAL of a cluster goes to. Others may write to it at the same time. */
+export interface WalStore {
+  /** Its id in the repository: 32 hexadecimal digits. */
+  readonly id: string;
+  /** What is put must not cross a multiple of this: a segment, at most 16 MiB of it. */
+  readonly unitBytes: number;
+  /** Whether every position of the timeline from `from` up to, and without, `to` is in it. */
+  covers(timeline: number, from: bigint, to: bigint): Promise<boolean>;
+  /** Durable when it resolves. The same bytes may be put again; `wal_differs` when others are there. */
+  put(stretch: {
+    readonly timeline: number;
+    readonly start: bigint;
+    readonly bytes: Uint8Array;
+  }): Promise<void>;
+  /** A small file of `pg_wal` under its own name, such as `00000002.history`; as `put`. */
+  putFile(name: string, bytes: Uint8Array): Promise<void>;
 }
 
 /** What a source may do while it is restored. */
