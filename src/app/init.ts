@@ -114,7 +114,8 @@ export async function createIn(
   let info: RepositoryInfo;
   try {
     app.signal.throwIfAborted();
-    const key = found === undefined ? null : { passphrase: found.secret, label };
+    const key =
+      found === undefined ? null : { passphrase: found.secret, label, isRandom: found.source === 'key file' };
     ({ info } = await createRepository(storage, { id, key, clock, host, user }));
   } catch (error) {
     if (found?.source === 'key file') await dropUnlessNeeded(app, storage, id);

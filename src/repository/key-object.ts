@@ -35,6 +35,8 @@ export type KeyObject = z.infer<typeof keyObjectSchema>;
 
 /** RFC 9106, second recommended option: 64 MiB, three passes, four lanes. */
 const kdfCost = { algorithm: 'argon2id', memory_kib: 65_536, passes: 3, parallelism: 4 } as const;
+/** What makes guesses slow makes every command slow, and protects nothing where there is nothing to guess. */
+const randomKeyCost = { algorithm: 'argon2id', memory_kib: 64, passes: 1, parallelism: 1 } as const;
 const minimumPassphraseLength = 8;
 
 const deriveArgon2 = promisify(argon2);
@@ -61,7 +63,7 @@ export async function wrapMaster(
     created_at: new Date(origin.nowMs).toISOString(),
     host: origin.host,
     user: origin.user,
-    kdf: { ...kdfCost, salt: randomBytes(32).toString('base64') },
+    kdf: { ...(key.isRandom === true ? randomKeyCost : kdfCost), salt: randomBytes(32).toString('base64') },
   };
   const cipher = createCipheriv('aes-256-gcm', await wrappingKey(facts.kdf, key.passphrase), nonce);
   cipher.setAAD(Buffer.from(canonicalJson(facts)));

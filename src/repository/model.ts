@@ -33,6 +33,8 @@ export interface KeyInfo {
 export interface NewKey {
   readonly passphrase: Secret;
   readonly label: string;
+  /** It was made of 256 random bits by this program, not by a person: guessing it is hopeless however fast a guess is. */
+  readonly isRandom?: boolean | undefined;
 }
 
 /** The passphrases of a repository: each wraps the same master key. */

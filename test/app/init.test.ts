@@ -121,3 +121,23 @@ describe('init of a repository that is there', () => {
     assert.match(withTools, /postgresql-client/);
   });
 });
+
+describe('what makes guesses of a passphrase slow', () => {
+  async function memoryOf(environment: Readonly<Record<string, string>>): Promise<number> {
+    await using test = await testMachine(environment);
+    await init({ repo: 'r' }, contextOf(test));
+    const [name = ''] = await readdir(test.at('r', 'keys'));
+    const { kdf } = JSON.parse(await readFile(test.at('r', 'keys', name), 'utf8')) as {
+      readonly kdf: { readonly memory_kib: number };
+    };
+    return kdf.memory_kib;
+  }
+
+  it('is spent on what a person chose', async () => {
+    assert.equal(await memoryOf({ HOLDFAST_PASSPHRASE: 'correct horse battery staple' }), 65_536);
+  });
+
+  it('is not spent on a random key, which every command would wait for', async () => {
+    assert.equal(await memoryOf({}), 64);
+  });
+});
