@@ -19,7 +19,7 @@ import type { PostgresBinaries } from './binaries.ts';
 import { canReach, type ServerUser } from './server-user.ts';
 
 /** The majors that may be installed from npm, newest first. */
-export const embeddedMajors = [18, 17, 16, 15] as const;
+export const embeddedMajors = [18, 17, 16, 15, 14] as const;
 export type EmbeddedMajor = (typeof embeddedMajors)[number];
 
 /**
