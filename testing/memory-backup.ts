@@ -110,6 +110,8 @@ export class MemoryBackup {
       },
       open: (stream) => this.#read(stream),
       readTogether: async (streams) => await Promise.all(streams.map((stream) => this.#whole(stream))),
+      extents: (stream) => this.#extents(stream),
+      openExtents: (extents) => this.#readExtents(extents),
       run: async <I, O>(module: TaskModule<I, O>, input: I, run: RunOptions = {}): Promise<O> =>
         await this.#run(module, input, options.signal ?? new AbortController().signal, run),
     };
@@ -156,6 +158,7 @@ export class MemoryBackup {
             return await writer.finish();
           }),
         ),
+      idOf: (raw) => createHash('sha256').update(raw).digest(),
       stored: this.#stored(),
       progress: (bytes) => run.onProgress?.(bytes),
       emit: (message) => run.onMessage?.(structuredClone(message)),
@@ -200,6 +203,21 @@ export class MemoryBackup {
         return stream;
       },
     };
+  }
+
+  async *#extents({ root, size_bytes: length }: StreamRef): AsyncGenerator<readonly Extent[]> {
+    if (root === null) return;
+    yield this.maps.get(root) ?? [{ id: Buffer.from(root, 'hex'), offset: 0, length }];
+  }
+
+  async *#readExtents(extents: readonly Extent[]): AsyncGenerator<Uint8Array> {
+    for (const { id, offset, length } of extents) {
+      const blob = this.blobs.get(hex(id)) ?? this.streams.get(hex(id));
+      if (blob === undefined) throw new Error(`no blob ${hex(id)}`);
+      this.#moved += length;
+      await this.interrupt?.(this.#moved);
+      yield blob.subarray(offset, offset + length);
+    }
   }
 
   async #whole(stream: StreamRef): Promise<Buffer> {

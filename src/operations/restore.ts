@@ -35,6 +35,8 @@ export function restoreContext(
     entries: () => repository.entries(manifest, { signal }),
     open: (stream) => repository.open(stream, { signal }),
     readTogether: (streams) => repository.readTogether(streams, { signal }),
+    extents: (stream) => repository.extents(stream, { signal }),
+    openExtents: (extents) => repository.openExtents(extents, { signal }),
     run: (task, input, options = {}) => {
       const signals = [signal, options.signal].filter((one) => one !== undefined);
       return repository.workers().run(task, input, { ...options, signal: AbortSignal.any(signals) });

@@ -45,6 +45,8 @@ export interface TaskContext {
    * Their bytes must stay as they are until it resolves.
    */
   storeWhole(contents: readonly Uint8Array[]): Promise<readonly StreamRef[]>;
+  /** The id that these bytes have as a blob: to see whether what is somewhere else is what is stored. */
+  idOf(raw: Uint8Array): Uint8Array;
   /** What earlier backups have stored. Only in a backup. */
   readonly stored: StoredData;
   /** Reports source bytes read since the last call; cheap, may be called for every buffer. */

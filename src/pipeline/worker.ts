@@ -2,7 +2,7 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { runAgain } from '../kernel/errors/core.ts';
 import { failure } from '../kernel/errors/failure.ts';
 import { release } from '../kernel/release.ts';
-import { BlobHasher } from './blob.ts';
+import { BlobHasher, blobTypes } from './blob.ts';
 import { BlobSink, type BlobHost, type SinkCounts, type SinkSetup } from './blob-sink.ts';
 import { Channel, Moved } from './channel.ts';
 import { checkPack, type PackToCheck } from './check-pack.ts';
@@ -70,6 +70,7 @@ async function run(request: RunRequest): Promise<unknown> {
     openStream: (chunking) => new ChunkedStreamWriter({ hasher, sink, windows, chunking }),
     openMap: () => new ExtentMapWriter(hasher, sink),
     storeWhole: (contents) => storeWhole(hasher, sink, contents),
+    idOf: (raw) => hasher.idOf(blobTypes.data, raw),
     stored,
     progress: (bytes) => {
       unreported += bytes;

@@ -8,6 +8,7 @@ import type { Secret } from '../kernel/secret.ts';
 import { defaultCompression } from '../pipeline/codec.ts';
 import { deriveKeys, type PipelineKeys } from '../pipeline/keys.ts';
 import { defaultPackBytes } from '../pipeline/blob-sink.ts';
+import type { Extent } from '../pipeline/map.ts';
 import { WorkerPool } from '../pipeline/pool.ts';
 import type { Storage } from '../storage/port.ts';
 import { BlobReader } from './blob-reader.ts';
@@ -18,7 +19,7 @@ import { syncIndex, type IndexProblem } from './index-sync.ts';
 import { NoKeyring, StoredKeyring, type Unlocked } from './keyring.ts';
 import { listManifests, readManifest } from './manifests.ts';
 import type { BackupName, CallContext, Keyring, RepositoryInfo, SessionOptions } from './model.ts';
-import { readStream, readTogether } from './stream-reader.ts';
+import { extentLeaves, readExtentBytes, readStream, readTogether } from './stream-reader.ts';
 import { WriteSession } from './write-session.ts';
 
 /** So many backups of other sources may have come since the one looked for. */
@@ -120,6 +121,22 @@ export class Repository implements AsyncDisposable {
   /** The bytes of a stored stream in order, each piece checked before it is handed out. */
   async *open(stream: StreamRef, context: CallContext = {}): AsyncGenerator<Uint8Array, void, void> {
     yield* readStream(await this.reader(context.signal), stream, context.signal);
+  }
+
+  /** Where the bytes of a stored stream lie, a leaf of its map at a time. */
+  async *extents(
+    stream: StreamRef,
+    context: CallContext = {},
+  ): AsyncGenerator<readonly Extent[], void, void> {
+    yield* extentLeaves(await this.reader(context.signal), stream, context.signal);
+  }
+
+  /** The bytes of these extents, in the order given, each blob checked. */
+  async *openExtents(
+    extents: readonly Extent[],
+    context: CallContext = {},
+  ): AsyncGenerator<Uint8Array, void, void> {
+    yield* readExtentBytes(await this.reader(context.signal), extents, context.signal);
   }
 
   /** The bytes of several whole streams, in order; a few MiB together at most, for all are in memory at once. */

@@ -23,8 +23,17 @@ export async function* extentsOf(
   stream: StreamRef,
   signal?: AbortSignal,
 ): AsyncGenerator<Extent, void, void> {
+  for await (const leaf of extentLeaves(reader, stream, signal)) yield* leaf;
+}
+
+/** The same a leaf of the map at a time. */
+export async function* extentLeaves(
+  reader: BlobReader,
+  stream: StreamRef,
+  signal?: AbortSignal,
+): AsyncGenerator<readonly Extent[], void, void> {
   const root = Buffer.from(stream.root ?? '', 'hex');
-  for await (const rows of extentRows(reader, stream, signal)) yield* readable(root, () => readExtents(rows));
+  for await (const rows of extentRows(reader, stream, signal)) yield readable(root, () => readExtents(rows));
 }
 
 /** The same as rows of a map's leaf, a leaf at a time, not looked into. */
@@ -73,7 +82,11 @@ export async function* readStream(
   signal?: AbortSignal,
 ): AsyncGenerator<Uint8Array, void, void> {
   let sizeBytes = 0;
-  for await (const piece of inOrder(reader, plannedReads(reader, stream, signal), signal)) {
+  for await (const piece of inOrder(
+    reader,
+    plannedReads(reader, extentsOf(reader, stream, signal)),
+    signal,
+  )) {
     sizeBytes += piece.length;
     yield piece;
   }
@@ -84,6 +97,15 @@ export async function* readStream(
   }
 }
 
+/** The bytes of these extents, in the order given and checked. */
+export async function* readExtentBytes(
+  reader: BlobReader,
+  extents: readonly Extent[],
+  signal?: AbortSignal,
+): AsyncGenerator<Uint8Array, void, void> {
+  yield* inOrder(reader, plannedReads(reader, extents), signal);
+}
+
 /** Extents that come next, and what to read for them: each blob once, however many parts of it they use. */
 interface PlannedRead {
   readonly groups: readonly ReadGroup[];
@@ -92,13 +114,12 @@ interface PlannedRead {
 
 async function* plannedReads(
   reader: BlobReader,
-  stream: StreamRef,
-  signal?: AbortSignal,
+  extentsInOrder: AsyncIterable<Extent> | Iterable<Extent>,
 ): AsyncGenerator<PlannedRead, void, void> {
   let extents: Extent[] = [];
   let blobs = new Map<string, Located>();
   let rawBytes = 0;
-  for await (const extent of extentsOf(reader, stream, signal)) {
+  for await (const extent of extentsInOrder) {
     const key = keyOf(extent.id);
     if (!blobs.has(key)) {
       const located = reader.locate(extent.id);
@@ -198,32 +219,81 @@ function pieceOf(extent: Extent, blob: OpenedBlob | undefined): Uint8Array {
   throw failure('blob_damaged', { blob: shortId(extent.id), name: 'a map', reason });
 }
 
+/** Blobs of which small streams use parts may be this much together; those of further streams are read by themselves. */
+const togetherBytes = 8 * 1024 * 1024;
+
 /**
- * The bytes of several whole streams, in order, all in memory at once, in buffers that are the caller's to move. Streams of one chunk that lie near each other are
- * read by one request; others are read one after another.
+ * The bytes of several whole streams, in order, all in memory at once, in buffers that are the caller's to move. What
+ * lies near each other is read by one request: maps of one node first, then what they and streams of one chunk lead to.
+ * Others are read one after another.
  */
 export async function readTogether(
   reader: BlobReader,
   streams: readonly StreamRef[],
   signal?: AbortSignal,
 ): Promise<Uint8Array[]> {
-  const single = streams.filter(({ root, depth }) => root !== null && depth === 0);
+  const maps = await flatMaps(reader, streams, signal);
   const blobs = new Map<string, Located>();
-  for (const { root } of single) {
-    const id = Buffer.from(root ?? '', 'hex');
-    if (!blobs.has(keyOf(id))) blobs.set(keyOf(id), reader.locate(id));
-  }
+  let rawBytes = 0;
+  const near = maps.map((extents) => {
+    if (extents === null || rawBytes > togetherBytes) return null;
+    for (const { id } of extents) {
+      const key = keyOf(id);
+      if (blobs.has(key)) continue;
+      const located = reader.locate(id);
+      rawBytes += located.rawLength;
+      blobs.set(key, located);
+    }
+    return extents;
+  });
   const opened = await openAll(reader, groupReads(inPackOrder(blobs)), signal);
   const contents: Uint8Array[] = [];
-  for (const stream of streams) {
-    if (stream.root === null) contents.push(new Uint8Array(0));
-    else if (stream.depth > 0) contents.push(await wholeStream(reader, stream, signal));
-    else {
-      const id = Buffer.from(stream.root, 'hex');
-      contents.push(pieceOf({ id, offset: 0, length: stream.size_bytes }, opened.get(keyOf(id))));
-    }
+  for (const [index, stream] of streams.entries()) {
+    const extents = near[index] ?? null;
+    contents.push(
+      extents === null ? await wholeStream(reader, stream, signal) : joined(stream, extents, opened),
+    );
   }
   return contents;
+}
+
+/** The extents of each stream that has at most one node of a map, all nodes read together; null for the others. */
+async function flatMaps(
+  reader: BlobReader,
+  streams: readonly StreamRef[],
+  signal?: AbortSignal,
+): Promise<(readonly Extent[] | null)[]> {
+  const nodes = new Map<string, Located>();
+  for (const { root, depth } of streams) {
+    if (root === null || depth !== 1) continue;
+    const id = Buffer.from(root, 'hex');
+    if (!nodes.has(keyOf(id))) nodes.set(keyOf(id), reader.locate(id));
+  }
+  const opened = await openAll(reader, groupReads(inPackOrder(nodes)), signal);
+  return streams.map((stream) => {
+    if (stream.root === null) return [];
+    const id = Buffer.from(stream.root, 'hex');
+    if (stream.depth === 0) return [{ id, offset: 0, length: stream.size_bytes }];
+    const node = opened.get(keyOf(id));
+    if (stream.depth > 1 || node === undefined) return null;
+    if ('error' in node) throw node.error;
+    return readable(id, () => readExtents(node.raw));
+  });
+}
+
+function joined(stream: StreamRef, extents: readonly Extent[], opened: OpenedBlobs): Uint8Array {
+  const pieces = extents.map((extent) => pieceOf(extent, opened.get(keyOf(extent.id))));
+  const [only] = pieces;
+  if (only?.length === stream.size_bytes && pieces.length === 1) return only;
+  const bytes = new Uint8Array(stream.size_bytes);
+  let length = 0;
+  for (const piece of pieces) {
+    if (length + piece.length <= bytes.length) bytes.set(piece, length);
+    length += piece.length;
+  }
+  if (length === bytes.length) return bytes;
+  const reason = `it leads to ${length} bytes instead of ${bytes.length}`;
+  throw failure('blob_damaged', { blob: stream.root?.slice(0, 16) ?? '', name: 'a map', reason });
 }
 
 async function wholeStream(reader: BlobReader, stream: StreamRef, signal?: AbortSignal): Promise<Uint8Array> {

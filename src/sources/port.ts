@@ -1,5 +1,6 @@
 import type { Entry, StreamRef } from '../contract/stream.ts';
 import type { Logger } from '../kernel/log.ts';
+import type { Extent } from '../pipeline/map.ts';
 import type { Chunking, RunOptions, StreamWriter, TaskModule } from '../pipeline/task.ts';
 
 /** An earlier backup of the same source that this one may build on. */
@@ -85,6 +86,10 @@ export interface RestoreContext {
    * for they are all in memory at once, in buffers that are the caller's to move. Rejects as `open` does.
    */
   readTogether(streams: readonly StreamRef[]): Promise<readonly Uint8Array[]>;
+  /** Where the bytes of a stored stream lie: its extents in their order, some thousands at a time. */
+  extents(stream: StreamRef): AsyncIterable<readonly Extent[]>;
+  /** The bytes of some extents, in the order given; as `open`, for parts of a stream. */
+  openExtents(extents: readonly Extent[]): AsyncIterable<Uint8Array>;
   /** Runs a task in a worker thread, for what is written to the target. Waits for a free worker. It stores nothing. */
   run<I, O>(task: TaskModule<I, O>, input: I, options?: RunOptions): Promise<O>;
   readonly progress: Progress;

@@ -33,7 +33,7 @@ function mapSource(input: MapInput, done: (output: MapOutput) => void = () => {}
 
 const nothing: MapInput = { blobs: [], pieces: [], whole: [], earlier: null };
 
-test('a stream of any pieces of any blobs comes back, and so does one of the backup before', async () => {
+test('a stream of any pieces of any blobs comes back, whole and in parts, and so does one of the backup before', async () => {
   await using repository = await makeRepository(new MemoryStorage(systemClock));
   const input = fc.array(fc.integer({ min: 1, max: 5000 }), { minLength: 1, maxLength: 6 }).chain((sizes) => {
     const piece = fc
@@ -75,6 +75,14 @@ test('a stream of any pieces of any blobs comes back, and so does one of the bac
         together.map((bytes) => Buffer.from(bytes)),
         [expected, ...whole],
       );
+      const extents = (await Array.fromAsync(repository.extents(output.stream))).flat();
+      assert.equal(
+        extents.reduce((sum, { length }) => sum + length, 0),
+        expected.length,
+      );
+      const reversed = extents.toReversed();
+      const parts = Buffer.concat(await Array.fromAsync(repository.openExtents(reversed)));
+      assert.ok(parts.equals(Buffer.concat(cutAs(extents, expected).toReversed())));
       assert.ok(Buffer.from(output.earlierBytes).equals(before?.bytes ?? Buffer.alloc(0)));
       assert.equal(output.earlierPresent, true);
       earlier = { stream: output.stream, bytes: expected };
@@ -82,6 +90,11 @@ test('a stream of any pieces of any blobs comes back, and so does one of the bac
     { numRuns: 25 },
   );
 });
+
+function cutAs(extents: readonly { readonly length: number }[], bytes: Buffer): Buffer[] {
+  let at = 0;
+  return extents.map(({ length }) => bytes.subarray(at, (at += length)));
+}
 
 class CountingStorage extends MemoryStorage {
   readonly requests: number[] = [];
