@@ -136,6 +136,7 @@ function wordsFor(name: string, config: SourceConfig): string[] {
     case 'sqlite':
       return [`latest:${name} --to ./${name}-restored/`];
     case 'files':
+    case 'postgres-cluster':
       return [`latest:${name} --to ./${name}-restored`];
     case 'postgres': {
       const to = '--to postgres://USER@HOST/NEW_DATABASE';

@@ -5,7 +5,6 @@ import { laterKeys } from './config.ts';
 import { describeOrigin, type Origins } from './config-layer.ts';
 import { keysUnder, settingAt, sourceVariable } from './config-settings.ts';
 import { guessSourceType, sourceTypesText } from './config-source-guess.ts';
-import { laterSourceTypes } from './config-source.ts';
 
 type Issue = z.core.$ZodIssue;
 
@@ -82,9 +81,6 @@ function listNote(full: readonly string[], near: string, values: unknown): strin
 
 function wrongType(path: readonly string[], values: unknown, origins: Origins, place: string): HoldfastError {
   const value = valueAt(values, path);
-  if (typeof value === 'string' && laterSourceTypes.includes(value)) {
-    return failure('config_later', { place, what: `a source of type ${value}` });
-  }
   const above = path.slice(0, -1);
   const source = valueAt(values, above) as Readonly<Record<string, unknown>>;
   const guess = guessSourceType(source);

@@ -12,6 +12,8 @@ export const sourceTypesText = `${sourceTypes.slice(0, -1).join(', ')} or ${sour
 const otherNames: Readonly<Record<string, string>> = {
   pg: 'postgres',
   psql: 'postgres',
+  cluster: 'postgres-cluster',
+  pgdata: 'postgres-cluster',
   db3: 'sqlite',
   directory: 'files',
   directories: 'files',
@@ -29,7 +31,7 @@ export function guessSourceType(source: Readonly<Record<string, unknown>>): stri
   }
   const guess = typeBySettings(source);
   // A type of its own that is none of ours, such as mysql, has settings as PostgreSQL has them.
-  return guess === 'postgres' && type !== undefined ? undefined : guess;
+  return guess?.startsWith('postgres') === true && type !== undefined ? undefined : guess;
 }
 
 /** The type that knows the most of the settings, misspelt ones included. Of those with paths, the names decide. */
@@ -42,7 +44,9 @@ function typeBySettings(source: Readonly<Record<string, unknown>>): string | und
   const most = Math.max(...counts.map(([, count]) => count));
   const best = counts.filter(([, count]) => count === most).map(([type]) => type);
   if (best.length === 1) return best[0];
-  if (best.includes('postgres')) return undefined;
+  // A server and its databases are reached by the same settings.
+  if (best.includes('postgres'))
+    return best.length === 2 && best.includes('postgres-cluster') ? 'postgres' : undefined;
   const pathKey = given.find((key) => nearest(key, ['paths']) !== undefined);
   return pathKey === undefined ? undefined : typeByPaths(source[pathKey]);
 }

@@ -1,15 +1,6 @@
 import { z } from 'zod';
-import { Secret } from '../kernel/secret.ts';
-import {
-  durationSchema,
-  jobsSchema,
-  secretSchema,
-  setting,
-  tagsSetting,
-  textSchema,
-} from './config-setting.ts';
-
-const urlPattern = /^postgres(?:ql)?:\/\//;
+import { connectionShape, excludeInConnection, excluding } from './config-postgres-connection.ts';
+import { durationSchema, jobsSchema, setting, tagsSetting, textSchema } from './config-setting.ts';
 
 /** Settings of one PostgreSQL database, several, or all of a server, backed up logically. */
 const shape = {
@@ -17,49 +8,7 @@ const shape = {
     description: 'The kind of source: postgres is a PostgreSQL database, backed up logically (pg_dump)',
     example: 'postgres',
   }),
-  url: setting(
-    z
-      .string({ error: 'must be text' })
-      .regex(urlPattern, { error: 'must be a URL such as postgres://user@host:5432/database' })
-      .transform((value) => new Secret(value))
-      .optional(),
-    {
-      description: 'Connection URL. Excludes host, port, user and database',
-      secret: 'url',
-      example: '${DATABASE_URL}',
-    },
-  ),
-  url_file: setting(textSchema.optional(), {
-    description: 'File whose first line is the connection URL',
-    path: true,
-    example: '/run/secrets/database-url',
-  }),
-  host: setting(textSchema.optional(), {
-    description: 'Host name, address, or directory of the server’s socket',
-    defaultText: 'PGHOST, else what libpq uses',
-    example: 'db.example.com',
-  }),
-  port: setting(z.number({ error: 'must be a port number' }).int().min(1).max(65_535).optional(), {
-    description: 'Port',
-    defaultText: 'PGPORT, else 5432',
-    example: '5432',
-  }),
-  user: setting(textSchema.optional(), {
-    description: 'User; needs to read everything that is to be backed up',
-    defaultText: 'PGUSER, else the name of the system’s user',
-    example: 'backup',
-  }),
-  password: setting(secretSchema.optional(), {
-    description: 'Password. Better given by a variable, by password_file or by ~/.pgpass',
-    secret: 'value',
-    defaultText: 'PGPASSWORD, else ~/.pgpass',
-    example: '${SHOP_PASSWORD}',
-  }),
-  password_file: setting(textSchema.optional(), {
-    description: 'File whose first line is the password',
-    path: true,
-    example: '/run/secrets/shop-password',
-  }),
+  ...connectionShape,
   database: setting(textSchema.optional(), {
     description: 'The one database to back up',
     defaultText: 'PGDATABASE, else the name of the user',
@@ -69,29 +18,6 @@ const shape = {
     description:
       'Several databases in one backup; "*" stands for every one of the server. Excludes database. The first connection goes to PGDATABASE or postgres, else to the first listed that exists, else to template1',
     example: '["*"]',
-  }),
-  sslmode: setting(z.enum(['disable', 'allow', 'prefer', 'require', 'verify-ca', 'verify-full']).optional(), {
-    description: 'How the connection is protected, as libpq understands it',
-    defaultText: 'PGSSLMODE, else prefer',
-    example: 'verify-full',
-  }),
-  sslrootcert: setting(textSchema.optional(), {
-    description: 'File with the certificates of the authorities to trust',
-    path: true,
-    example: '/etc/ssl/certs/database-ca.pem',
-  }),
-  sslcert: setting(textSchema.optional(), {
-    description: 'File with the client’s certificate',
-    path: true,
-    example: '/etc/holdfast/client.crt',
-  }),
-  sslkey: setting(textSchema.optional(), {
-    description: 'File with the client’s private key',
-    path: true,
-    example: '/etc/holdfast/client.key',
-  }),
-  connect_timeout: setting(durationSchema.prefault('10s'), {
-    description: 'How long to wait for the server to accept the connection',
   }),
   client_bin: setting(textSchema.optional(), {
     description: 'Directory of pg_dump and pg_restore',
@@ -114,22 +40,9 @@ const shape = {
 
 /** A source of type `postgres`. */
 export const postgresSourceSchema = z.strictObject(shape).superRefine((source, context) => {
-  const exclude = (first: keyof typeof source, second: keyof typeof source): void => {
-    if (source[first] === undefined || source[second] === undefined) return;
-    context.addIssue({
-      code: 'custom',
-      path: [second],
-      params: { contradicts: first },
-      message: 'contradiction',
-    });
-  };
-  exclude('url', 'url_file');
-  exclude('password', 'password_file');
+  const exclude = excluding(source, context);
+  excludeInConnection(exclude);
   exclude('database', 'databases');
-  for (const field of ['host', 'port', 'user', 'database'] as const) {
-    exclude('url', field);
-    exclude('url_file', field);
-  }
 });
 
 export type PostgresSourceConfig = z.output<typeof postgresSourceSchema>;

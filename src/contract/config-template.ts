@@ -26,6 +26,7 @@ export function configTemplate(): string {
 
 const exampleNames: Readonly<Record<string, string>> = {
   postgres: 'shop',
+  'postgres-cluster': 'main',
   sqlite: 'agents',
   files: 'uploads',
 };

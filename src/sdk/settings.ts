@@ -73,7 +73,7 @@ export interface Settings {
 }
 
 /** One source, by its `type`. */
-export type SourceSettings = PostgresSource | SqliteSource | FilesSource;
+export type SourceSettings = PostgresSource | PostgresClusterSource | SqliteSource | FilesSource;
 
 /** A source of type `postgres`. */
 export interface PostgresSource {
@@ -99,13 +99,6 @@ export interface PostgresSource {
   readonly password?: string | undefined;
   /** File whose first line is the password. */
   readonly password_file?: string | undefined;
-  /** The one database to back up. Default: PGDATABASE, else the name of the user. */
-  readonly database?: string | undefined;
-  /**
-   * Several databases in one backup; "*" stands for every one of the server. Excludes database. The first
-   * connection goes to PGDATABASE or postgres, else to the first listed that exists, else to template1.
-   */
-  readonly databases?: readonly string[] | undefined;
   /** How the connection is protected, as libpq understands it. Default: PGSSLMODE, else prefer. */
   readonly sslmode?: 'disable' | 'allow' | 'prefer' | 'require' | 'verify-ca' | 'verify-full' | undefined;
   /** File with the certificates of the authorities to trust. */
@@ -116,6 +109,13 @@ export interface PostgresSource {
   readonly sslkey?: string | undefined;
   /** How long to wait for the server to accept the connection. Default: 10s. */
   readonly connect_timeout?: string | undefined;
+  /** The one database to back up. Default: PGDATABASE, else the name of the user. */
+  readonly database?: string | undefined;
+  /**
+   * Several databases in one backup; "*" stands for every one of the server. Excludes database. The first
+   * connection goes to PGDATABASE or postgres, else to the first listed that exists, else to template1.
+   */
+  readonly databases?: readonly string[] | undefined;
   /**
    * Directory of pg_dump and pg_restore. Default: the newest that serves the server, from
    * /usr/lib/postgresql/*\/bin and PATH.
@@ -130,6 +130,78 @@ export interface PostgresSource {
   readonly lock_timeout?: string | undefined;
   /** Also back up what belongs to the server and not to a database: roles and tablespaces. Default: true. */
   readonly globals?: boolean | undefined;
+  /** Labels every backup of this source carries. */
+  readonly tags?: Readonly<Record<string, string>> | undefined;
+}
+
+/** A source of type `postgres-cluster`. */
+export interface PostgresClusterSource {
+  /**
+   * The kind of source: postgres-cluster is a whole PostgreSQL server, backed up page by page, with its WAL
+   * for recovery to any moment.
+   */
+  readonly type: 'postgres-cluster';
+  /** Connection URL. Excludes host, port, user and database. */
+  readonly url?: string | undefined;
+  /** File whose first line is the connection URL. */
+  readonly url_file?: string | undefined;
+  /** Host name, address, or directory of the server’s socket. Default: PGHOST, else what libpq uses. */
+  readonly host?: string | undefined;
+  /** Port. Default: PGPORT, else 5432. */
+  readonly port?: number | undefined;
+  /**
+   * User; needs to read everything that is to be backed up. Default: PGUSER, else the name of the system’s
+   * user.
+   */
+  readonly user?: string | undefined;
+  /**
+   * Password. Better given by a variable, by password_file or by ~/.pgpass. Default: PGPASSWORD, else
+   * ~/.pgpass.
+   */
+  readonly password?: string | undefined;
+  /** File whose first line is the password. */
+  readonly password_file?: string | undefined;
+  /** How the connection is protected, as libpq understands it. Default: PGSSLMODE, else prefer. */
+  readonly sslmode?: 'disable' | 'allow' | 'prefer' | 'require' | 'verify-ca' | 'verify-full' | undefined;
+  /** File with the certificates of the authorities to trust. */
+  readonly sslrootcert?: string | undefined;
+  /** File with the client’s certificate. */
+  readonly sslcert?: string | undefined;
+  /** File with the client’s private key. */
+  readonly sslkey?: string | undefined;
+  /** How long to wait for the server to accept the connection. Default: 10s. */
+  readonly connect_timeout?: string | undefined;
+  /** The database to connect to; all of them are backed up. Default: PGDATABASE, else postgres. */
+  readonly database?: string | undefined;
+  /**
+   * The data directory of the server, where this machine can read it. Without it everything comes over the
+   * replication protocol. Default: none: over the replication protocol.
+   */
+  readonly data_directory?: string | undefined;
+  /**
+   * How a backup begins: fast writes everything out at once, spread takes its time
+   * (checkpoint_completion_target) and loads the server less. Default: fast.
+   */
+  readonly checkpoint?: 'fast' | 'spread' | undefined;
+  /**
+   * The replication slot that holdfast wal stream makes and uses. Default: holdfast_ and the name of the
+   * source.
+   */
+  readonly slot?: string | undefined;
+  /**
+   * How often what was streamed is stored: about as much is lost when the server is lost. With --synchronous
+   * it is stored at once. Default: 1s.
+   */
+  readonly wal_interval?: string | undefined;
+  /**
+   * holdfast wal stream and wal status warn when the server keeps more WAL than this for the repository.
+   * Default: 8GiB.
+   */
+  readonly wal_waiting_limit?: number | string | undefined;
+  /** During a recovery, how much WAL wal get fetches before the server asks for it. Default: 256MiB. */
+  readonly wal_prefetch?: number | string | undefined;
+  /** How many files of this source are read at once; auto takes the global jobs. Default: auto. */
+  readonly jobs?: 'auto' | number | undefined;
   /** Labels every backup of this source carries. */
   readonly tags?: Readonly<Record<string, string>> | undefined;
 }

@@ -22,22 +22,25 @@ function sample(setting: Setting): readonly [string, unknown] {
     const other = setting.choices.find((choice) => choice !== String(setting.defaultValue)) ?? '';
     return [other, setting.forms.boolean ? other === 'true' : other];
   }
-  if (key.endsWith('timeout')) return ['7s', 7000];
-  if (key === 'max_size') return ['7 MiB', 7 * 2 ** 20];
+  if (key.endsWith('timeout') || key === 'wal_interval') return ['7s', 7000];
+  if (['max_size', 'wal_waiting_limit', 'wal_prefetch'].includes(key)) return ['7 MiB', 7 * 2 ** 20];
   if (setting.forms.list) return setting.meta.path ? ['/a, /b', ['/a', '/b']] : ['a, b', ['a', 'b']];
   if (setting.forms.map) return ['a=1, b=x=y', { a: '1', b: 'x=y' }];
   if (setting.forms.number) return ['7', 7];
+  if (key === 'slot') return ['some_slot', 'some_slot'];
   return ['/some/text', '/some/text'];
 }
 
 /** The least a source of a type needs. */
 function minimum(sourceType: string | undefined): Record<string, string> {
   if (sourceType === undefined || sourceType === 'postgres') return {};
+  if (sourceType === 'postgres-cluster') return { HOLDFAST_SOURCES_SHOP_TYPE: sourceType };
   return { HOLDFAST_SOURCES_SHOP_TYPE: sourceType, HOLDFAST_SOURCES_SHOP_PATHS: '/x' };
 }
 
 const exampleNames: Readonly<Record<string, string>> = {
   postgres: 'shop',
+  'postgres-cluster': 'main',
   sqlite: 'agents',
   files: 'uploads',
 };

@@ -3,6 +3,7 @@ import type { RestorableKind, SourceKind, SourceType } from './kind.ts';
 
 const kinds: { readonly [T in SourceType]: () => Promise<SourceKind<T>> } = {
   postgres: async () => (await import('./postgres.ts')).postgresKind,
+  'postgres-cluster': async () => (await import('./postgres-cluster.ts')).clusterKind,
   sqlite: async () => (await import('./sqlite.ts')).sqliteKind,
   files: async () => (await import('./files.ts')).filesKind,
 };

@@ -1,3 +1,4 @@
+import type { ClusterSourceConfig } from '../../contract/config-source-cluster.ts';
 import type { PostgresSourceConfig } from '../../contract/config-source-postgres.ts';
 import type { Secret } from '../../kernel/secret.ts';
 import {
@@ -8,12 +9,14 @@ import {
 import type { WantedDatabases } from '../../sources/postgres-logical/databases.ts';
 import { readSecretFile } from '../secret-file.ts';
 
+/** A source that is a PostgreSQL server or a part of one. */
+type ServerConfig = PostgresSourceConfig | ClusterSourceConfig;
 type Env = Readonly<Record<string, string | undefined>>;
 
 /** The connection a source's settings and the PG* variables make. Throws `postgres_url` and what a secret file throws. */
 export async function connectionOf(
   name: string,
-  source: PostgresSourceConfig,
+  source: ServerConfig,
   env: Env,
 ): Promise<ConnectionParameters> {
   const password = await passwordOf(name, source);
@@ -25,7 +28,7 @@ export async function connectionOf(
 }
 
 /** What a URL leaves open comes from the source's other settings, and only then from the PG* variables. */
-function withOwnSettings(source: PostgresSourceConfig, env: Env, password: Secret | undefined): Env {
+function withOwnSettings(source: ServerConfig, env: Env, password: Secret | undefined): Env {
   const own: Record<string, string | undefined> = { ...env };
   if (source.sslmode !== undefined) own['PGSSLMODE'] = source.sslmode;
   if (source.sslrootcert !== undefined) own['PGSSLROOTCERT'] = source.sslrootcert;
@@ -33,17 +36,17 @@ function withOwnSettings(source: PostgresSourceConfig, env: Env, password: Secre
   if (source.sslkey !== undefined) own['PGSSLKEY'] = source.sslkey;
   if (password !== undefined) own['PGPASSWORD'] = password.reveal();
   // Where databases are listed, which one is connected to first matters to nobody: not one named as the role.
-  if (source.databases !== undefined) own['PGDATABASE'] ||= 'postgres';
+  if (source.type === 'postgres-cluster' || source.databases !== undefined) own['PGDATABASE'] ||= 'postgres';
   own['PGCONNECT_TIMEOUT'] ??= String(Math.max(1, Math.ceil(source.connect_timeout / 1000)));
   return own;
 }
 
-async function passwordOf(name: string, source: PostgresSourceConfig): Promise<Secret | undefined> {
+async function passwordOf(name: string, source: ServerConfig): Promise<Secret | undefined> {
   if (source.password !== undefined || source.password_file === undefined) return source.password;
   return readSecretFile(source.password_file, `sources.${name}.password_file`);
 }
 
-async function urlFromFile(name: string, source: PostgresSourceConfig): Promise<Secret | undefined> {
+async function urlFromFile(name: string, source: ServerConfig): Promise<Secret | undefined> {
   if (source.url_file === undefined) return undefined;
   return readSecretFile(source.url_file, `sources.${name}.url_file`);
 }
