@@ -9,11 +9,12 @@ import { repositoryErrors } from './repository.ts';
 import { restoreErrors } from './restore.ts';
 import { sqliteErrors } from './sqlite.ts';
 import { storageErrors } from './storage.ts';
+import { walErrors } from './wal.ts';
 
 /**
  * Every error Holdfast shows, by name. Codes by area: 10xx core, command line and demo, 11xx configuration,
  * 20xx storage, 30xx repository, 31xx keys, 40xx restore, 41xx export and import, 50xx PostgreSQL, 51xx SQLite,
- * 52xx files. Codes are never reused.
+ * 52xx files, 54xx WAL. Codes are never reused.
  */
 export const catalogue = {
   ...coreErrors,
@@ -27,6 +28,7 @@ export const catalogue = {
   ...postgresErrors,
   ...sqliteErrors,
   ...filesErrors,
+  ...walErrors,
 };
 
 export type Catalogue = typeof catalogue;

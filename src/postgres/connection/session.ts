@@ -1,18 +1,14 @@
-import { readFile } from 'node:fs/promises';
-import type { ConnectionOptions } from 'node:tls';
-import pg from 'pg';
+import type pg from 'pg';
 import { failure } from '../../kernel/errors/failure.ts';
+import { connectClient, demandRole, firstThatOpens } from './client.ts';
 import {
-  describeHost,
   describeServer,
   extraVariables,
   type ConnectionParameters,
   type Environment,
   type HostPort,
-  type SessionAttributes,
 } from './connection.ts';
-import { passwordFromFile } from './password-file.ts';
-import { isreadyArguments, serverFailure, type ServerSetting } from './server-errors.ts';
+import { serverFailure, type ServerSetting } from './server-errors.ts';
 
 /**
  * Settings every dump, restore and comparison runs under, whatever the role or the database has set, so that the same
@@ -57,17 +53,7 @@ export interface Session extends AsyncDisposable {
  * Throws the coded errors of `server-errors.ts`, or the signal's reason.
  */
 export async function openSession(parameters: ConnectionParameters, signal: AbortSignal): Promise<Session> {
-  let last: unknown;
-  for (const host of parameters.hosts) {
-    signal.throwIfAborted();
-    try {
-      return await openHost(parameters, host, signal);
-    } catch (error) {
-      signal.throwIfAborted();
-      last = error;
-    }
-  }
-  throw last;
+  return await firstThatOpens(parameters, signal, (host) => openHost(parameters, host, signal));
 }
 
 /** Parameters for whatever must talk to the very server of this session. */
@@ -151,13 +137,7 @@ async function openHost(
               pg_catalog.pg_is_in_recovery() AS recovery, current_setting('transaction_read_only') AS read_only`,
     );
     if (facts === undefined) throw failure('internal', { reason: 'a query without a row' });
-    if (!fits(parameters.targetSessionAttributes, facts.recovery, facts.read_only === 'on')) {
-      throw failure('postgres_refused', {
-        server: describeHost(host),
-        reason: `it is not ${parameters.targetSessionAttributes}`,
-        isready: isreadyArguments(setting),
-      });
-    }
+    demandRole(parameters, setting, facts.recovery, facts.read_only === 'on');
     await query(
       `SELECT pg_catalog.set_config(name, value, false)
          FROM (VALUES ('idle_session_timeout', '0'), ('idle_in_transaction_session_timeout', '0'),
@@ -179,95 +159,4 @@ async function openHost(
     await close();
     throw error;
   }
-}
-
-function fits(wanted: SessionAttributes, inRecovery: boolean, readOnly: boolean): boolean {
-  switch (wanted) {
-    case 'read-write':
-      return !readOnly;
-    case 'read-only':
-      return readOnly;
-    case 'primary':
-      return !inRecovery;
-    case 'standby':
-      return inRecovery;
-    default:
-      return true;
-  }
-}
-
-/** `prefer` first asks for TLS and then does without, as libpq does; the other modes have one try. */
-async function connectClient(
-  parameters: ConnectionParameters,
-  host: HostPort,
-  setting: ServerSetting,
-): Promise<pg.Client> {
-  const local = host.host.startsWith('/');
-  const tries: (false | ConnectionOptions)[] = local ? [false] : await tlsTries(parameters, host.host);
-  let last: unknown;
-  const { user, database, password } = parameters;
-  let passwordMissing = false;
-  const fromFile = async (): Promise<string> => {
-    const found = await passwordFromFile({ ...host, user, database });
-    passwordMissing = found === undefined;
-    return found as string; // Without one pg goes on, too, although its types want a string.
-  };
-  for (const ssl of tries) {
-    const client = new pg.Client({
-      host: host.host,
-      port: host.port,
-      user,
-      database,
-      password: password?.reveal() ?? fromFile,
-      ssl,
-      application_name: 'holdfast',
-      connectionTimeoutMillis: parameters.connectTimeoutSeconds * 1000,
-      keepAlive: true,
-      ...(parameters.options === '' ? {} : { options: parameters.options }),
-    });
-    client.on('error', () => undefined); // the promise of connect() says the same
-    try {
-      await client.connect();
-      return client;
-    } catch (error) {
-      await client.end().catch(() => undefined);
-      if (error instanceof Error && error.message === 'timeout expired') {
-        throw failure('postgres_refused', {
-          server: setting.server,
-          reason: 'no answer in time',
-          isready: isreadyArguments(setting),
-        });
-      }
-      last = error;
-      if (ssl === false || !/does not support SSL/.test(error instanceof Error ? error.message : '')) break;
-    }
-  }
-  throw serverFailure(last, { ...setting, passwordMissing });
-}
-
-async function tlsTries(
-  parameters: ConnectionParameters,
-  host: string,
-): Promise<(false | ConnectionOptions)[]> {
-  const { sslMode, extra } = parameters;
-  if (sslMode === 'disable' || sslMode === 'allow') return [false];
-  const rootFile = extra['sslrootcert'];
-  const checked =
-    sslMode === 'verify-ca' || sslMode === 'verify-full' || (sslMode === 'require' && rootFile !== undefined);
-  const options: ConnectionOptions = {
-    rejectUnauthorized: checked,
-    servername: /^[\d.]+$|:/.test(host) ? '' : host,
-  };
-  try {
-    if (rootFile !== undefined && rootFile !== 'system') options.ca = await readFile(rootFile);
-    if (extra['sslcert'] !== undefined) options.cert = await readFile(extra['sslcert']);
-    if (extra['sslkey'] !== undefined) options.key = await readFile(extra['sslkey']);
-  } catch (error) {
-    throw failure('postgres_tls', {
-      server: host,
-      reason: error instanceof Error ? error.message : 'a file cannot be read',
-    });
-  }
-  if (sslMode !== 'verify-full') options.checkServerIdentity = () => undefined;
-  return sslMode === 'prefer' ? [options, false] : [options];
 }
