@@ -18,6 +18,9 @@ export const areas: readonly Area[] = [
   { prefix: '50', title: 'PostgreSQL' },
   { prefix: '51', title: 'SQLite' },
   { prefix: '52', title: 'Files' },
+  { prefix: '53', title: 'Backups of PostgreSQL clusters' },
+  { prefix: '54', title: 'WAL and replication' },
+  { prefix: '55', title: 'Restores of PostgreSQL clusters' },
   { prefix: '60', title: 'Service' },
 ];
 
