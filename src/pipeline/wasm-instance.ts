@@ -1,7 +1,7 @@
 import { wasmModuleBase64 } from './wasm-module.ts';
 
 /** The first byte of an instance's memory that its owner may use; the numbers are those of wasm/layout.ts. */
-export const heapAddress = 8192;
+export const heapAddress = 24_576;
 export const gearAddress = 1024;
 export const resultAddress = 4096;
 
@@ -19,6 +19,9 @@ export interface HotLoops {
   framingState(): number;
   producedBytes(): number;
   stripFraming(from: number, count: number, to: number): number;
+  prepareCrc32c(): void;
+  updateCrc32c(crc: number, at: number, length: number): number;
+  walRecordCrc32c(at: number, length: number): number;
 }
 
 interface Module {
