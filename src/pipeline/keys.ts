@@ -17,6 +17,8 @@ export interface PipelineKeys {
   readonly blobIdKey: Uint8Array;
   /** 2048 bytes: 256 little-endian 64-bit words that decide where content is cut. */
   readonly gearTable: Uint8Array;
+  /** 32 bytes; makes ids of WAL archives unguessable. */
+  readonly walKey: Uint8Array;
 }
 
 /** Derives the keys of all purposes from the 32-byte master key (HKDF-SHA-256, RFC 5869). */
@@ -27,6 +29,7 @@ export function deriveKeys(master: Uint8Array, repositoryId: RepositoryId, mode:
     sealKey: derive(master, repositoryId, 'seal', 32),
     blobIdKey: derive(master, repositoryId, 'blob-id', 32),
     gearTable: derive(master, repositoryId, 'chunker', 2048),
+    walKey: derive(master, repositoryId, 'wal', 32),
   };
 }
 

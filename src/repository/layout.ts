@@ -7,17 +7,61 @@ export const keysPrefix = 'keys/';
 export const packsPrefix = 'packs/';
 export const indexPrefix = 'index/';
 export const snapshotsPrefix = 'snapshots/';
+export const walPrefix = 'wal/';
+/** Apart from the WAL itself, so that archives can be listed without it. */
+export const walAboutPrefix = 'wal/about/';
 
 export const packObject = (id: string): string => `${packsPrefix}${id.slice(0, 2)}/${id}`;
 export const indexObject = (id: string): string => `${indexPrefix}${id}`;
 export const keyObject = (id: string): string => `${keysPrefix}${id}.json`;
 
+export const walAboutObject = (archive: string): string => `${walAboutPrefix}${archive}`;
+export const walArchivePrefix = (archive: string): string => `${walPrefix}${archive}/`;
+export const walFilesPrefix = (archive: string): string => `${walArchivePrefix(archive)}files/`;
+export const walTimelinePrefix = (archive: string, timeline: number): string =>
+  `${walArchivePrefix(archive)}${hex8(timeline)}/`;
+/** Of a position in the WAL: `00000016/b374d848`, the name of its object below its timeline. */
+export const walPosition = (lsn: bigint): string => `${hex8(lsn >> 32n)}/${hex8(lsn & 0xffff_ffffn)}`;
+/** Of a part of a unit; the name of a whole unit has nothing after its position. */
+export const walPartSuffix = (bytes: number): string => `.p${hex8(bytes)}`;
+
+const hex8 = (value: number | bigint): string => value.toString(16).padStart(8, '0');
+
+const walAboutPattern = /^wal\/about\/([0-9a-f]{32})$/;
+const walTimelinePattern = /^wal\/[0-9a-f]{32}\/([0-9a-f]{8})\//;
+const walObjectPattern =
+  /^wal\/[0-9a-f]{32}\/([0-9a-f]{8})\/([0-9a-f]{8})\/([0-9a-f]{8})(?:\.p([0-9a-f]{8}))?$/;
 const packPattern = /^packs\/([0-9a-f]{2})\/(\1[0-9a-f]{62})$/;
 const snapshotPattern = /^snapshots\/(\d{10})-(\d{8})t(\d{9})z-([0-9a-f]{32})$/;
 
 /** The id in a pack's object name; undefined when it is none. */
 export function packIdOf(name: string): string | undefined {
   return packPattern.exec(name)?.[2];
+}
+
+/** The id of the archive that an object tells about; undefined when it is no such object. */
+export function walArchiveIdOf(name: string): string | undefined {
+  return walAboutPattern.exec(name)?.[1];
+}
+
+/** The timeline that an object with WAL is of; undefined when it is none. */
+export function walTimelineOf(name: string): number | undefined {
+  const digits = walTimelinePattern.exec(name)?.[1];
+  return digits === undefined ? undefined : Number.parseInt(digits, 16);
+}
+
+/** What the name of an object with WAL tells; undefined when it is none. */
+export function parseWalObject(
+  name: string,
+): { readonly timeline: number; readonly start: bigint; readonly partBytes: number | undefined } | undefined {
+  const match = walObjectPattern.exec(name);
+  if (match === null) return undefined;
+  const [, timeline = '', high = '', low = '', part] = match;
+  return {
+    timeline: Number.parseInt(timeline, 16),
+    start: (BigInt(`0x${high}`) << 32n) | BigInt(`0x${low}`),
+    partBytes: part === undefined ? undefined : Number.parseInt(part, 16),
+  };
 }
 
 /**

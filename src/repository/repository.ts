@@ -1,4 +1,5 @@
 import type { Manifest } from '../contract/manifest.ts';
+import type { WalArchiveInfo } from '../contract/wal.ts';
 import { parseEntry, type Entry, type StreamRef } from '../contract/stream.ts';
 import type { Clock } from '../kernel/clock.ts';
 import { failure, isFailure, reasonOf } from '../kernel/errors/failure.ts';
@@ -20,6 +21,8 @@ import { NoKeyring, StoredKeyring, type Unlocked } from './keyring.ts';
 import { listManifests, readManifest } from './manifests.ts';
 import type { BackupName, CallContext, Keyring, RepositoryInfo, SessionOptions } from './model.ts';
 import { extentLeaves, readExtentBytes, readStream, readTogether } from './stream-reader.ts';
+import { findWalArchive, listWalArchives, openOrMakeWalArchive, type WalPlaces } from './wal/archives.ts';
+import type { WalArchive } from './wal/model.ts';
 import { WriteSession } from './write-session.ts';
 
 /** So many backups of other sources may have come since the one looked for. */
@@ -175,6 +178,33 @@ export class Repository implements AsyncDisposable {
     });
   }
 
+  /**
+   * The WAL of a cluster, for writing: opens its archive, or makes one. `wal_archive_differs` when what is stored has
+   * segments of another size, `object_damaged` when the object about the archive is.
+   */
+  async walArchive(info: Omit<WalArchiveInfo, 'created_at'>, context: CallContext = {}): Promise<WalArchive> {
+    requireFeatures(this.#config, this.storage.location, ['read', 'write']);
+    return await openOrMakeWalArchive(this.#walPlaces(), info, this.#options.clock, context.signal);
+  }
+
+  /** An archive that there is, by its id; undefined when there is none. `object_damaged`. */
+  async findWalArchive(id: string, context: CallContext = {}): Promise<WalArchive | undefined> {
+    return await findWalArchive(this.#walPlaces(), id, context.signal);
+  }
+
+  /** Ids of all archives of WAL, in order, whether they can be opened or not. */
+  walArchiveIds(context: CallContext = {}): AsyncIterable<string> {
+    return listWalArchives(this.#walPlaces(), context.signal);
+  }
+
+  /** All archives of WAL, by id. `object_damaged` at the first that cannot be opened; `walArchiveIds` names all. */
+  async *walArchives(context: CallContext = {}): AsyncGenerator<WalArchive, void, void> {
+    for await (const id of this.walArchiveIds(context)) {
+      const archive = await this.findWalArchive(id, context);
+      if (archive !== undefined) yield archive;
+    }
+  }
+
   /** The blob reader, with the index brought up to date when it is first asked for. */
   async reader(signal?: AbortSignal): Promise<BlobReader> {
     this.#reader ??= this.cache(signal).then((cache) => new BlobReader(this.storage, cache, this.workers()));
@@ -199,6 +229,10 @@ export class Repository implements AsyncDisposable {
       () => {}, // It was never opened; whoever asked for it was told.
     );
     if (this.#ownsStorage) await this.storage.close();
+  }
+
+  #walPlaces(): WalPlaces {
+    return { storage: this.storage, keys: this.pipelineKeys, log: this.#options.log };
   }
 
   async #openCache(signal?: AbortSignal): Promise<IndexCache> {

@@ -5,27 +5,31 @@ export const walErrors = defineErrors({
     code: 'HF-5401',
     kind: 'conflict',
     retryable: false,
-    message: 'the WAL of {source} on timeline {timeline} at {lsn} is not what is stored already as {name}',
-    hint: 'look whether two clusters are archived as one source: pg_controldata shows the system identifier of each',
+    message: 'other WAL of {source} is already stored at {lsn} of timeline {timeline} (object {name})',
+    hint: 'find out which servers archive as {source} (pg_controldata shows the system identifier of each): two must not write the same timeline, and a copy of a cluster needs a source of its own',
     explain:
-      'WAL of the same timeline and position came twice with different bytes, as from a server that was restored or copied and promoted without a timeline of its own. What is stored was not changed.',
+      'A position of a timeline has one content, and other bytes were stored there before, or at the same moment. What ' +
+      'is stored stays as it is. Either two servers write the same timeline, or a cluster was put back from a copy of ' +
+      'its directory and goes on without a new timeline, or a file was damaged on its way.',
   },
   wal_file_differs: {
     code: 'HF-5402',
     kind: 'conflict',
     retryable: false,
-    message: 'the file {name} of {source} is not what is stored already under that name',
-    hint: 'look whether two clusters are archived as one source: pg_controldata shows the system identifier of each',
+    message: 'another {file} of {source} is already stored (object {name})',
+    hint: 'find out which servers archive as {source} (pg_controldata shows the system identifier of each): two must not make the same timeline, and a copy of a cluster needs a source of its own',
     explain:
-      'A timeline history or a note about a base backup came twice with different bytes. What is stored was not changed.',
+      'A timeline history or a note about a base backup never changes, and one with other contents is stored under ' +
+      'this name. Nothing was overwritten.',
   },
   wal_archive_differs: {
     code: 'HF-5403',
     kind: 'conflict',
     retryable: false,
-    message: 'the WAL archive of {source} in the repository is of another cluster: {reason}',
-    hint: 'give the other cluster a source of its own, with another name',
-    explain: 'The system identifier or the size of segments is not that of the archive. Nothing was stored.',
+    message:
+      'the WAL of {source} in {location} is kept in segments of {stored} bytes, and the server has segments of {given}',
+    hint: 'give the source another name in the settings and take a base backup of it; what is stored stays usable',
+    explain: 'The size of segments was changed (`pg_resetwal --wal-segsize`). Nothing was written.',
   },
   replication_role: {
     code: 'HF-5404',
