@@ -10,6 +10,8 @@ export interface Directories {
   readonly config: string;
   readonly cache: string;
   readonly data: string;
+  /** What commands leave for the next ones; it may be deleted when none runs. */
+  readonly state: string;
   readonly temp: string;
   readonly logFile: string;
   readonly auditFile: string;
@@ -27,6 +29,7 @@ export function chooseDirectories(config: Config, machine: Pick<Machine, 'env' |
     keys: join(configHome, 'keys'),
     config: configHome,
     cache: config.cache_directory ?? join(base('XDG_CACHE_HOME', '.cache'), 'holdfast'),
+    state,
     data: base('XDG_DATA_HOME', '.local', 'share'),
     temp: config.temp_directory ?? tmpdir(),
     logFile: config.log.file ?? join(state, 'holdfast.log'),

@@ -9,7 +9,6 @@ export const laterVerbs: readonly string[] = [
   'forget',
   'prune',
   'sync',
-  'wal',
   'drill',
   'open',
   'query',

@@ -198,6 +198,21 @@ export function createProgram(version: string, dispatch: Dispatch): Command {
     .option('--label <text>', 'name of the key (default: user@host)')
     .option('--new-passphrase-file <file>', 'file whose first line is the new passphrase');
 
+  const wal = program
+    .command('wal')
+    .summary('the WAL of a PostgreSQL cluster: push, get')
+    .description('The WAL of a PostgreSQL cluster, for recovery to any moment.');
+  common(wal);
+  verb(wal, 'push <path>', "store a file of pg_wal: archive_command = 'holdfast wal push %p'", [
+    ['holdfast wal push pg_wal/000000010000000A000000FF', 'durable when it ends with 0'],
+    ['holdfast wal push --source main pg_wal/00000002.history', 'where there are several clusters'],
+  ]).option('--source <name>', 'the cluster it is of (default: the only one in the settings)');
+  verb(wal, 'get <name> <path>', "fetch a file of pg_wal: restore_command = 'holdfast wal get %f %p'", [
+    ['holdfast wal get 000000010000000A000000FF pg_wal/RECOVERYXLOG', 'ends with 1 when it is not there'],
+  ])
+    .option('--source <name>', 'the cluster it is of (default: the only one in the settings)')
+    .addOption(new Option('--behind <name>', 'fetch what comes behind, for later').hideHelp());
+
   verb(program, 'doctor', 'check tools, permissions, the repository and every source', [
     ['holdfast doctor', 'says how to mend what is amiss'],
     ['holdfast doctor --json', 'for a program'],

@@ -284,9 +284,7 @@ describe('a command line that is wrong', () => {
 
   for (const args of [
     ['status'],
-    ['wal', 'push', '/x'],
     ['serve', '--port', '1'],
-    ['restore', 'x', '--to', 'y', '--at', 'z'],
     ['restore', 'x', '--to', 'y', '--in-place'],
     ['restore', 'x', '--to', 'y', '--no-safety-backup'],
     ['verify', '--repair'],

@@ -15,6 +15,8 @@ export const handlers: Readonly<Record<string, () => Promise<Handler>>> = {
   'key add': async () => (await import('./key.ts')).runKeyAdd,
   'key remove': async () => (await import('./key.ts')).runKeyRemove,
   'key change': async () => (await import('./key.ts')).runKeyChange,
+  'wal push': async () => (await import('./wal.ts')).runWalPush,
+  'wal get': async () => (await import('./wal.ts')).runWalGet,
   doctor: async () => (await import('./doctor.ts')).runDoctor,
   demo: async () => (await import('./demo.ts')).runDemo,
   'config validate': async () => (await import('./config.ts')).runConfigValidate,

@@ -1,3 +1,4 @@
+import { clusterErrors } from './cluster.ts';
 import { configErrors } from './config.ts';
 import { coreErrors } from './core.ts';
 import { demoErrors } from './demo.ts';
@@ -5,16 +6,18 @@ import { exportErrors } from './export.ts';
 import { filesErrors } from './files.ts';
 import { keyErrors } from './keys.ts';
 import { postgresErrors } from './postgres.ts';
+import { recoveryErrors } from './recovery.ts';
 import { repositoryErrors } from './repository.ts';
 import { restoreErrors } from './restore.ts';
 import { sqliteErrors } from './sqlite.ts';
 import { storageErrors } from './storage.ts';
+import { walCommandErrors } from './wal-commands.ts';
 import { walErrors } from './wal.ts';
 
 /**
  * Every error Holdfast shows, by name. Codes by area: 10xx core, command line and demo, 11xx configuration,
  * 20xx storage, 30xx repository, 31xx keys, 40xx restore, 41xx export and import, 50xx PostgreSQL, 51xx SQLite,
- * 52xx files, 54xx WAL. Codes are never reused.
+ * 52xx files, 53xx backup of clusters, 54xx WAL, 55xx restore and recovery of clusters. Codes are never reused.
  */
 export const catalogue = {
   ...coreErrors,
@@ -28,7 +31,10 @@ export const catalogue = {
   ...postgresErrors,
   ...sqliteErrors,
   ...filesErrors,
+  ...clusterErrors,
+  ...recoveryErrors,
   ...walErrors,
+  ...walCommandErrors,
 };
 
 export type Catalogue = typeof catalogue;
