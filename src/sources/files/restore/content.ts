@@ -4,7 +4,7 @@ import { buffersToMove } from '../../../kernel/release.ts';
 import type { TaskModule } from '../../../pipeline/task.ts';
 import { damagedEntries, writing } from './failure.ts';
 import type { FileToFinish } from './finish-task.ts';
-import { allSettled, Flight } from './flight.ts';
+import { allSettled, Flight } from '../../flight.ts';
 import { writeLargeFile } from './large.ts';
 import { locationOf, shownLocation } from './location.ts';
 import { givenTo } from './owner.ts';

@@ -1,6 +1,6 @@
 import { link, lstat } from 'node:fs/promises';
 import { damagedEntries, writing } from './failure.ts';
-import { allSettled } from './flight.ts';
+import { allSettled } from '../../flight.ts';
 import { locationBytes, locationOf, shownLocation } from './location.ts';
 import type { Staging } from './staging.ts';
 import { parentOf } from './walk.ts';

@@ -1,4 +1,4 @@
-import { Semaphore } from '../../../kernel/queue.ts';
+import { Semaphore } from '../kernel/queue.ts';
 
 /** Works that run side by side, a few at a time. After one has failed no other is begun. */
 export class Flight {
