@@ -18,14 +18,15 @@ export const keyObject = (id: string): string => `${keysPrefix}${id}.json`;
 export const walAboutObject = (archive: string): string => `${walAboutPrefix}${archive}`;
 export const walArchivePrefix = (archive: string): string => `${walPrefix}${archive}/`;
 export const walFilesPrefix = (archive: string): string => `${walArchivePrefix(archive)}files/`;
+/** The name of a folder of WAL: a timeline, or half a position. */
+export const walFolder = (value: number | bigint): string => value.toString(16).padStart(8, '0');
 export const walTimelinePrefix = (archive: string, timeline: number): string =>
-  `${walArchivePrefix(archive)}${hex8(timeline)}/`;
+  `${walArchivePrefix(archive)}${walFolder(timeline)}/`;
 /** Of a position in the WAL: `00000016/b374d848`, the name of its object below its timeline. */
-export const walPosition = (lsn: bigint): string => `${hex8(lsn >> 32n)}/${hex8(lsn & 0xffff_ffffn)}`;
+export const walPosition = (lsn: bigint): string =>
+  `${walFolder(lsn >> 32n)}/${walFolder(lsn & 0xffff_ffffn)}`;
 /** Of a part of a unit; the name of a whole unit has nothing after its position. */
-export const walPartSuffix = (bytes: number): string => `.p${hex8(bytes)}`;
-
-const hex8 = (value: number | bigint): string => value.toString(16).padStart(8, '0');
+export const walPartSuffix = (bytes: number): string => `.p${walFolder(bytes)}`;
 
 const walAboutPattern = /^wal\/about\/([0-9a-f]{32})$/;
 const walTimelinePattern = /^wal\/[0-9a-f]{32}\/([0-9a-f]{8})\//;

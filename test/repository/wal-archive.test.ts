@@ -146,6 +146,46 @@ test('a range begins with the unit that its start lies in and ends before its en
   ]);
 });
 
+test('a long archive is not listed from its beginning for what is at its end', async () => {
+  const storage = withLog(new MemoryStorage(systemClock), silentLogger, systemClock);
+  const { repository, archive } = await makeWalArchive({ storage });
+  await using _ = repository;
+  const put = async (timeline: string, position: string): Promise<void> =>
+    await storage.put(`wal/${archive.id}/${timeline}/${position}`, new Uint8Array(1));
+  for (let unit = 0; unit < 4096 * 3; unit += 1) {
+    const high = ['0000000e', '0000000f', '0000002a'][unit >> 12] ?? '';
+    await put('00000009', `${high}/${(unit % 4096).toString(16).padStart(3, '0')}00000`);
+  }
+  await put('0000000a', '0000002a/00200000');
+  await put('00000b00', '0000002a/00300000.p00000100');
+  await archive.putFile('0000000A.history', Buffer.from('x'));
+  const listed = async <T>(call: () => Promise<T>): Promise<[T, number]> => {
+    const before = storage.counts.list.objects;
+    const result = await call();
+    return [result, storage.counts.list.objects - before];
+  };
+  const [timelines, forTimelines] = await listed(() => archive.timelines());
+  assert.deepEqual(timelines, [9, 10, 0xb00]);
+  assert.ok(forTimelines < 6000, `${forTimelines} objects`);
+  const from = 0x2a_fff0_0000n;
+  const [last, forLast] = await listed(() => archive.runs(9, { from }));
+  assert.deepEqual(last.map(places), [{ start: from, end: 0x2b_0000_0000n, stretches: 1 }]);
+  assert.ok(forLast < 9000, `${forLast} objects`);
+  const [across, forAcross] = await listed(() =>
+    archive.runs(9, { from: 0xf_fff0_0000n, to: 0x2a_0010_0000n }),
+  );
+  assert.deepEqual(across.map(places), [
+    { start: 0xf_fff0_0000n, end: 0x10_0000_0000n, stretches: 1 },
+    { start: 0x2a_0000_0000n, end: 0x2a_0010_0000n, stretches: 1 },
+  ]);
+  assert.ok(forAcross < 9000, `${forAcross} objects`);
+  const [all] = await listed(() => archive.runs(9));
+  assert.deepEqual(
+    all.map(({ stretches }) => stretches),
+    [8192, 4096],
+  );
+});
+
 test('units are segments, or 16 MiB of larger ones', async () => {
   for (const [segmentBytes, unitBytes] of [
     [mib, mib],

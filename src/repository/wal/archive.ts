@@ -1,5 +1,4 @@
 import type { WalArchiveInfo, WalFacts } from '../../contract/wal.ts';
-import { walArchivePrefix, walTimelineOf } from '../layout.ts';
 import type { CallContext } from '../model.ts';
 import { dropParts } from './drop-parts.ts';
 import { listFiles, putFile, readFile } from './files.ts';
@@ -7,7 +6,7 @@ import type { WalArchive, WalPut, WalRun, WalStretch } from './model.ts';
 import { putStretch } from './put.ts';
 import { readUnit } from './read-unit.ts';
 import { orGone, type WalStore } from './store.ts';
-import { joinRuns, listStretches, readFacts, readStretch, unitOf } from './stretches.ts';
+import { joinRuns, listStretches, listTimelines, readFacts, readStretch, unitOf } from './stretches.ts';
 
 interface Range {
   readonly from?: bigint;
@@ -49,13 +48,7 @@ export class StoredWalArchive implements WalArchive {
   }
 
   async timelines(context: CallContext = {}): Promise<readonly number[]> {
-    const timelines = new Set<number>();
-    const { signal } = context;
-    for await (const { name } of this.#store.storage.list(walArchivePrefix(this.id), { signal })) {
-      const timeline = walTimelineOf(name);
-      if (timeline !== undefined) timelines.add(timeline);
-    }
-    return [...timelines];
+    return await listTimelines(this.#store, context.signal);
   }
 
   stretches(timeline: number, range: Range = {}, context: CallContext = {}): AsyncIterable<WalStretch> {

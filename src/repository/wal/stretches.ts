@@ -3,9 +3,18 @@ import { walFactsSchema, type WalFacts } from '../../contract/wal.ts';
 import { failure, reasonOf } from '../../kernel/errors/failure.ts';
 import { formatLsn, lsnOf } from '../../postgres/lsn.ts';
 import type { ObjectInfo } from '../../storage/port.ts';
-import { parseWalObject, walPartSuffix, walPosition, walTimelinePrefix } from '../layout.ts';
+import {
+  parseWalObject,
+  walArchivePrefix,
+  walFolder,
+  walPartSuffix,
+  walPosition,
+  walTimelineOf,
+  walTimelinePrefix,
+} from '../layout.ts';
 import type { WalRun, WalStretch } from './model.ts';
 import { decodeWalHead, decodeWalObject, encodeWalObject, usualHeadBytes } from './object.ts';
+import { listFromFolder, patience } from './seek.ts';
 import type { WalStore } from './store.ts';
 
 /** Positions of a timeline. */
@@ -44,14 +53,52 @@ export async function* listStretches(
   const from = unitOf(store, range.from ?? 0n);
   const { to } = range;
   if (to !== undefined && to <= from) return;
-  const folder = walTimelinePrefix(store.id, timeline);
-  const common = to === undefined ? '' : commonStart(walPosition(from), walPosition(to - 1n));
-  for await (const object of store.storage.list(folder + common, { signal })) {
+  for await (const object of objectsFrom(store, timeline, { from, to }, signal)) {
     const stretch = stretchIn(store, object);
     if (stretch === undefined || stretch.start < from) continue;
     if (to !== undefined && stretch.start >= to) return;
     yield stretch;
   }
+}
+
+/** Objects of a timeline: all whose names are in the range, some before it, any behind. */
+async function* objectsFrom(
+  store: WalStore,
+  timeline: number,
+  { from, to }: { readonly from: bigint; readonly to: bigint | undefined },
+  signal: AbortSignal | undefined,
+): AsyncGenerator<ObjectInfo, void, void> {
+  const folder = walTimelinePrefix(store.id, timeline);
+  const first = walPosition(from);
+  const common = to === undefined ? '' : commonStart(first, walPosition(to - 1n));
+  let passed = 0;
+  for await (const object of store.storage.list(folder + common, { signal })) {
+    if (object.name >= folder + first) yield object;
+    else if ((passed += 1) > patience) break;
+  }
+  if (passed > patience) yield* listFromFolder(store.storage, folder, first.slice(0, 8), signal);
+}
+
+/** Timelines that there is any WAL of, ascending. */
+export async function listTimelines(store: WalStore, signal: AbortSignal | undefined): Promise<number[]> {
+  const folder = walArchivePrefix(store.id);
+  const found: number[] = [];
+  let objects: AsyncIterable<ObjectInfo> | undefined = store.storage.list(folder, { signal });
+  while (objects !== undefined) {
+    let seen = 0;
+    let next: AsyncIterable<ObjectInfo> | undefined;
+    for await (const { name } of objects) {
+      const timeline = walTimelineOf(name);
+      if (timeline === undefined) continue;
+      seen = timeline === found.at(-1) ? seen + 1 : 1;
+      if (seen === 1) found.push(timeline);
+      if (seen <= patience || timeline === 0xffff_ffff) continue;
+      next = listFromFolder(store.storage, folder, walFolder(timeline + 1), signal);
+      break;
+    }
+    objects = next;
+  }
+  return found;
 }
 
 /** All of one unit: at most some dozens. */
