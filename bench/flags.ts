@@ -15,18 +15,19 @@ export interface Flags {
 export const usage = `npm run bench -- MODE [flags]
 
   postgres   backups, second backups and restores beside the tools that are installed
+  cluster    a whole cluster, full and increment, beside pgBackRest, restic and pg_basebackup
   files      many small files and a few big ones, beside restic and borg
   sqlite     a SQLite database, beside restic and borg
   memory     peak memory of a backup and a restore
   dedup      what second backups store after small changes
   wasm       throughput of the WebAssembly loops
 
-  --size GB        of the data, in 10^9 bytes   (postgres 2.6, files 1, sqlite 1, memory 5, dedup 1)
+  --size GB        of the data, in 10^9 bytes   (postgres 2.6, cluster 2.6, files 1, sqlite 1, memory 5, dedup 1)
   --scale small    the same as --size 0.1: to see that everything works
   --runs N         of each contestant, in turn      (5)
   --only A,B       contestants whose name contains A or B (holdfast always takes part)
   --scenarios S,T  of full, unchanged, updates, append, restore
-  --updates N      rows changed at random before a second backup   (500)
+  --updates N      rows changed at random before a second backup   (500; cluster 20000)
   --jobs N         jobs of holdfast                 (its default)
   --scratch DIR    where repositories go; the server keeps its data in TMPDIR
   --json FILE      all figures of all runs as well
@@ -34,7 +35,7 @@ export const usage = `npm run bench -- MODE [flags]
 `;
 
 /** Throws with what to type instead. */
-export function readFlags(args: readonly string[], defaultGigabytes: number): Flags {
+export function readFlags(args: readonly string[], defaultGigabytes: number, defaultUpdates = '500'): Flags {
   const { values } = parseArgs({
     args: [...args],
     options: {
@@ -44,7 +45,7 @@ export function readFlags(args: readonly string[], defaultGigabytes: number): Fl
       only: { type: 'string', default: '' },
       scenarios: { type: 'string', default: 'full,unchanged,updates,append,restore' },
       jobs: { type: 'string' },
-      updates: { type: 'string', default: '500' },
+      updates: { type: 'string', default: defaultUpdates },
       scratch: { type: 'string' },
       json: { type: 'string' },
       profile: { type: 'boolean', default: false },

@@ -48,8 +48,9 @@ export const serverSettings: Readonly<Record<string, string>> = {
 };
 
 /** The system's PostgreSQL 15 with data checksums. */
-export async function startBenchServer(): Promise<PostgresServer> {
-  return await startPostgres({ major: 'system', settings: serverSettings, initdbArgs: ['--data-checksums'] });
+export async function startBenchServer(more: Readonly<Record<string, string>> = {}): Promise<PostgresServer> {
+  const settings = { ...serverSettings, ...more };
+  return await startPostgres({ major: 'system', settings, initdbArgs: ['--data-checksums'] });
 }
 
 /** A number from 0 to 2^63 - 1 that depends on the row, the salt and the seed only, whatever plan the server takes. */
