@@ -58,6 +58,8 @@ function fits(wanted: SessionAttributes, inRecovery: boolean, readOnly: boolean)
 export interface ClientOptions {
   /** The server sends what it writes instead of answering SQL. */
   readonly replication?: boolean;
+  /** What the server calls us: in its log, in `pg_stat_replication`, in `synchronous_standby_names`. Default `holdfast`. */
+  readonly applicationName?: string | undefined;
   /** Makes the coded error of what the server says; `serverFailure` unless given. */
   readonly asFailure?: (error: unknown, setting: ServerSetting) => HoldfastError;
   /** Breaks the attempt off; what it rejects with then is for the caller to put the signal's reason in place of. */
@@ -72,7 +74,12 @@ export async function connectClient(
   parameters: ConnectionParameters,
   host: HostPort,
   setting: ServerSetting,
-  { replication = false, asFailure = serverFailure, signal }: ClientOptions = {},
+  {
+    replication = false,
+    applicationName = 'holdfast',
+    asFailure = serverFailure,
+    signal,
+  }: ClientOptions = {},
 ): Promise<pg.Client> {
   const local = host.host.startsWith('/');
   const tries: (false | ConnectionOptions)[] = local ? [false] : await tlsTries(parameters, host.host);
@@ -92,7 +99,7 @@ export async function connectClient(
       database,
       password: password?.reveal() ?? fromFile,
       ssl,
-      application_name: 'holdfast',
+      application_name: applicationName,
       connectionTimeoutMillis: parameters.connectTimeoutSeconds * 1000,
       keepAlive: true,
       ...(parameters.options === '' ? {} : { options: parameters.options }),

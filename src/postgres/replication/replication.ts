@@ -55,6 +55,8 @@ export interface Replication extends AsyncDisposable {
 }
 
 export interface ReplicationOptions {
+  /** What the server calls us, in `synchronous_standby_names` too. Default `holdfast`. */
+  readonly applicationName?: string | undefined;
   readonly clock: Pick<Clock, 'now'>;
   /** How far we are is told the server at least as often while WAL comes. Default 10 s. */
   readonly statusEveryMs?: number;
@@ -86,6 +88,7 @@ async function openHost(
   const setting = settingOf({ ...parameters, hosts: [host] });
   const client = await connectClient(parameters, host, setting, {
     replication: true,
+    applicationName: options.applicationName,
     asFailure: replicationFailure,
     signal,
   });

@@ -2,7 +2,7 @@ import type { WalArchiveInfo, WalFacts } from '../../contract/wal.ts';
 import type { CallContext } from '../model.ts';
 import { dropParts } from './drop-parts.ts';
 import { listFiles, putFile, readFile } from './files.ts';
-import type { WalArchive, WalPut, WalRun, WalStretch } from './model.ts';
+import type { WalArchive, WalPut, WalPutContext, WalRun, WalStretch } from './model.ts';
 import { putStretch } from './put.ts';
 import { readUnit } from './read-unit.ts';
 import { orGone, type WalStore } from './store.ts';
@@ -30,9 +30,9 @@ export class StoredWalArchive implements WalArchive {
   async put(
     stretch: { readonly timeline: number; readonly start: bigint; readonly bytes: Uint8Array },
     facts: WalFacts,
-    context: CallContext = {},
+    context: WalPutContext = {},
   ): Promise<WalPut> {
-    return await putStretch(this.#store, stretch, facts, context.signal);
+    return await putStretch(this.#store, stretch, facts, context);
   }
 
   async putFile(name: string, bytes: Uint8Array, context: CallContext = {}): Promise<WalPut> {

@@ -5,8 +5,8 @@ import { orGone, type WalStore } from './store.ts';
 import { listUnit, readStretch } from './stretches.ts';
 
 /**
- * As `WalArchive.dropParts`. Nothing is removed unless the whole unit was read back; a part that holds other bytes than
- * the unit stays too, and rejects with `wal_differs`.
+ * As `WalArchive.dropParts`. Nothing is removed unless the longer stretch it lies in was read back; a part that holds
+ * other bytes than that one stays too, and rejects with `wal_differs`.
  */
 export async function dropParts(
   store: WalStore,
@@ -15,19 +15,33 @@ export async function dropParts(
   signal: AbortSignal | undefined,
 ): Promise<void> {
   const listed = await listUnit(store, timeline, unitStart, signal);
-  const parts = listed.filter(({ isWhole }) => !isWhole);
-  const whole = listed.find(({ isWhole }) => isWhole);
-  if (whole === undefined || parts.length === 0) return;
-  const bytes = await orGone(readStretch(store, whole, signal));
-  if (bytes === undefined) return;
-  for (const part of parts) {
-    const partBytes = await readPart(store, part, signal);
-    if (partBytes !== undefined) refuseDifference(store, { ...whole, bytes }, { ...part, bytes: partBytes });
-    await remove(store, part, signal);
+  for (const [longer, parts] of withinLonger(listed)) {
+    const bytes = await orGone(readStretch(store, longer, signal));
+    if (bytes === undefined) continue;
+    for (const part of parts) {
+      const partBytes = await readPart(store, part, signal);
+      if (partBytes !== undefined)
+        refuseDifference(store, { ...longer, bytes }, { ...part, bytes: partBytes });
+      await remove(store, part, signal);
+    }
   }
 }
 
-/** Undefined for one that is damaged or gone: the whole unit has its bytes. */
+/** Those that lie within others, by the longest one they lie in, which lies in none itself. */
+function withinLonger(listed: readonly WalStretch[]): ReadonlyMap<WalStretch, readonly WalStretch[]> {
+  const longest = listed.toSorted((a, b) => Number(b.end - b.start - (a.end - a.start)));
+  const found = new Map<WalStretch, WalStretch[]>();
+  for (const [index, part] of longest.entries()) {
+    const longer = longest.slice(0, index).find(({ start, end }) => start <= part.start && end >= part.end);
+    if (longer === undefined) continue;
+    const parts = found.get(longer);
+    if (parts === undefined) found.set(longer, [part]);
+    else parts.push(part);
+  }
+  return found;
+}
+
+/** Undefined for one that is damaged or gone: the longer one has its bytes. */
 async function readPart(
   store: WalStore,
   part: WalStretch,

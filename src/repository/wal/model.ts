@@ -32,6 +32,17 @@ export interface WalRun {
 
 export type WalPut = 'stored' | 'already_there';
 
+/** What whoever stores one stretch after the other knows about them. */
+export interface WalPutContext extends CallContext {
+  /** Whether the caller has put or compared a stretch of these positions itself: it is not compared once more. */
+  readonly known?: ((start: bigint, end: bigint) => boolean) | undefined;
+  /**
+   * Do not look now for what others have stored at these positions: a caller that puts parts one right after the other
+   * looks every few seconds, and when the unit is whole.
+   */
+  readonly unseen?: boolean | undefined;
+}
+
 /** The WAL of one cluster in a repository. Any number of programs may write to it at once. */
 export interface WalArchive {
   /** 32 hexadecimal digits; tells nothing to those who do not have the keys. */
@@ -48,7 +59,7 @@ export interface WalArchive {
   put(
     stretch: { readonly timeline: number; readonly start: bigint; readonly bytes: Uint8Array },
     facts: WalFacts,
-    context?: CallContext,
+    context?: WalPutContext,
   ): Promise<WalPut>;
 
   /** Stores a small file of `pg_wal` under its own name: `00000002.history`, `….backup`, `….partial`. As `put`. */
@@ -83,6 +94,9 @@ export interface WalArchive {
    */
   readUnit(timeline: number, unitStart: bigint, context?: CallContext): Promise<Uint8Array>;
 
-  /** Removes the parts of a unit that is there as a whole, checked; what cannot be removed stays. */
+  /**
+   * Removes the parts of a unit that lie within something longer, be it the whole unit or another part, which is read
+   * back and compared before; what cannot be removed stays.
+   */
   dropParts(timeline: number, unitStart: bigint, context?: CallContext): Promise<void>;
 }

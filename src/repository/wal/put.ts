@@ -1,7 +1,7 @@
 import type { WalFacts } from '../../contract/wal.ts';
 import { failure, isFailure, reasonOf } from '../../kernel/errors/failure.ts';
 import { formatLsn, lsnOf } from '../../postgres/lsn.ts';
-import type { WalPut, WalStretch } from './model.ts';
+import type { WalPut, WalPutContext, WalStretch } from './model.ts';
 import { orGone, type WalStore } from './store.ts';
 import { encodeStretch, listUnit, readStretch, stretchObject, unitOf, type WalPlace } from './stretches.ts';
 
@@ -14,6 +14,12 @@ interface Draft extends WalPlace {
 /** What of a unit has been compared with a draft already, by object name. */
 type Compared = Set<string>;
 
+interface Seen {
+  readonly compared: Compared;
+  /** What the caller has compared itself. */
+  readonly known: WalPutContext['known'];
+}
+
 /** A name that was taken and is free again, so many times, is somebody's game. */
 const tries = 5;
 
@@ -22,11 +28,12 @@ export async function putStretch(
   store: WalStore,
   stretch: { readonly timeline: number; readonly start: bigint; readonly bytes: Uint8Array },
   facts: WalFacts,
-  signal: AbortSignal | undefined,
+  { signal, known, unseen = false }: WalPutContext,
 ): Promise<WalPut> {
   const draft = draftOf(store, stretch);
   const compared: Compared = new Set();
-  if (await compareWithStored(store, draft, compared, signal)) return 'already_there';
+  const compare = () => compareWithStored(store, draft, { compared, known }, signal);
+  if (!unseen && (await compare())) return 'already_there';
   const object = encodeStretch(store, draft, draft.bytes, facts);
   const readThere = () => readStretch(store, draft, signal);
   const check = (there: Uint8Array) => refuseDifference(store, draft, { ...draft, bytes: there });
@@ -34,7 +41,7 @@ export async function putStretch(
   // Another program may have looked before this was stored, and have stored other bytes under another name meanwhile.
   // Whoever of the two stored last sees both here.
   compared.add(draft.objectName);
-  await compareWithStored(store, draft, compared, signal);
+  if (!unseen) await compare();
   return outcome;
 }
 
@@ -91,13 +98,14 @@ export function refuseDifference(
 async function compareWithStored(
   store: WalStore,
   draft: Draft,
-  compared: Compared,
+  { compared, known }: Seen,
   signal: AbortSignal | undefined,
 ): Promise<boolean> {
   let isThere = false;
   for (const other of await listUnit(store, draft.timeline, unitOf(store, draft.start), signal)) {
     if (compared.has(other.objectName) || other.start >= draft.end || other.end <= draft.start) continue;
     const isOwn = other.objectName === draft.objectName;
+    if (!isOwn && known?.(other.start, other.end) === true) continue;
     const bytes = await readOther(store, other, isOwn, signal);
     compared.add(other.objectName);
     if (bytes === undefined) continue;
