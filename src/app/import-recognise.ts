@@ -1,8 +1,8 @@
 import { isUtf8 } from 'node:buffer';
 import { open, stat } from 'node:fs/promises';
 import { failure, isFailure, reasonOf } from '../kernel/errors/failure.ts';
+import { blockBytes } from '../pipeline/tar-header.ts';
 import { parseHeader } from '../sources/files/tar/header.ts';
-import { blockBytes } from '../sources/files/tar/format.ts';
 import { importBytes } from '../sources/import-bytes.ts';
 import type { ExportFormat } from '../sources/export-port.ts';
 import { refuseForeignStart } from '../sources/postgres-logical/script-foreign.ts';

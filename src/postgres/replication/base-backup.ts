@@ -137,7 +137,8 @@ class Backup implements BaseBackupStream {
   readonly baseSizeKib: number | null;
   readonly warnings: readonly string[];
   readonly #link: Link;
-  readonly #version: number;
+  /** Before version 15. */
+  readonly #isOld: boolean;
   readonly #rows: readonly Row[];
   readonly #end = Promise.withResolvers<WalPoint>();
   /** Came behind the data of the archive before. */
@@ -152,7 +153,7 @@ class Backup implements BaseBackupStream {
     warnings: readonly string[],
   ) {
     this.#link = link;
-    this.#version = version;
+    this.#isOld = version < 150_000;
     this.start = start;
     this.warnings = warnings;
     this.#rows = rows;
@@ -179,7 +180,7 @@ class Backup implements BaseBackupStream {
 
   async *archives(): AsyncGenerator<BaseBackupArchive, void, void> {
     try {
-      yield* this.#version >= 150_000 ? this.#archives() : this.#oldArchives();
+      yield* this.#isOld ? this.#oldArchives() : this.#archives();
       this.#link.watch(undefined); // the end may have to wait for the archiving of WAL
       await this.#takeEnd();
     } catch (error) {
@@ -203,28 +204,30 @@ class Backup implements BaseBackupStream {
   async *#archives(): AsyncGenerator<BaseBackupArchive, void, void> {
     await this.#expect(types.copyOutResponse);
     this.#next = await this.#take();
-    while (this.#next.type === types.copyData) {
+    while (this.#next?.type === types.copyData) {
       const { head } = this.#next;
       if (head[0] !== letters.archive) throw this.#link.protocolFailure('data came before its archive');
-      const data = this.#data();
-      yield { ...this.#nameOf(head), data };
-      for await (const _ of data);
+      this.#next = undefined;
+      yield { ...this.#nameOf(head), data: this.#data() };
+      while ((await this.#piece()) !== undefined);
     }
-    if (this.#next.type !== types.copyDone) throw this.#link.protocolFailure(unexpected(this.#next));
+    this.#demandDone();
   }
 
   async *#data(): AsyncGenerator<Uint8Array, void, void> {
-    this.#next = undefined;
-    for (;;) {
+    for (let bytes = await this.#piece(); bytes !== undefined; bytes = await this.#piece()) yield bytes;
+  }
+
+  /** The next piece of the archive; undefined at its end, with what came there in `#next`. */
+  async #piece(): Promise<Uint8Array | undefined> {
+    while (this.#next === undefined) {
       const item = await this.#take();
-      const letter = item.head[0];
-      if (item.type === types.copyData && letter === letters.data) {
-        if (item.bytes.length > 0) yield item.bytes;
-      } else if (item.type !== types.copyData || letter !== letters.progress) {
+      const letter = this.#isOld ? letters.data : item.head[0];
+      if (item.type !== types.copyData || (letter !== letters.data && letter !== letters.progress))
         this.#next = item;
-        return;
-      }
+      else if (letter === letters.data && item.bytes.length > 0) return item.bytes;
     }
+    return undefined;
   }
 
   #nameOf(head: Buffer): { tablespace: number | null; path: string } {
@@ -241,20 +244,19 @@ class Backup implements BaseBackupStream {
   async *#oldArchives(): AsyncGenerator<BaseBackupArchive, void, void> {
     for (const row of this.#rows) {
       await this.#expect(types.copyOutResponse);
-      const data = this.#oldData();
       const tablespace = row[0] === null ? null : numberIn(this.#link, row, 0);
-      yield { tablespace, path: nullableText(row, 1) ?? '', data };
-      for await (const _ of data);
+      this.#next = undefined;
+      yield { tablespace, path: nullableText(row, 1) ?? '', data: this.#data() };
+      while ((await this.#piece()) !== undefined);
+      this.#demandDone();
     }
   }
 
-  async *#oldData(): AsyncGenerator<Uint8Array, void, void> {
-    for (;;) {
-      const item = await this.#take();
-      if (item.type === types.copyDone) return;
-      if (item.type !== types.copyData) throw this.#link.protocolFailure(unexpected(item));
-      if (item.bytes.length > 0) yield item.bytes;
-    }
+  #demandDone(): void {
+    if (this.#next?.type !== types.copyDone)
+      throw this.#link.protocolFailure(
+        this.#next === undefined ? 'an archive has no end' : unexpected(this.#next),
+      );
   }
 
   async #expect(type: number): Promise<void> {

@@ -189,10 +189,10 @@ class Stream implements WalStream {
       return undefined;
     } catch (error) {
       // The server has left the copy, or is gone: there is nothing to end any more.
-      this.#end ??= Promise.reject(error as Error);
-      this.#end.catch(() => undefined);
       this.#stopTimers();
       this.#copyOver.reject(error);
+      this.#end ??= this.#copyOver.promise.then(() => null);
+      this.#end.catch(() => undefined);
       throw error;
     } finally {
       this.#isReading = false;

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import * as zlib from 'node:zlib';
 import { failure } from '../../kernel/errors/failure.ts';
-import { ByteQueue } from '../byte-queue.ts';
+import { ByteQueue } from '../../pipeline/byte-queue.ts';
 import { blockHeaderBytes, blockTypes, decodeBlockHeader, decodeInt } from './archive/blocks.ts';
 import { compressionOf, withCompression, withDataOffset } from './archive/toc-edit.ts';
 import { encodeInt, encodeToc, type ArchiveToc } from './archive/toc.ts';

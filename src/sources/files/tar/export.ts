@@ -1,13 +1,13 @@
 import type { StreamRef } from '../../../contract/stream.ts';
 import { pathBytes } from '../../../kernel/byte-path.ts';
 import { failure } from '../../../kernel/errors/failure.ts';
+import { blockBytes, paddingBytes } from '../../../pipeline/tar-header.ts';
 import { shellWord, type ExportItem, type ExportSink } from '../../export-port.ts';
 import type { RestoreContext } from '../../port.ts';
 import { filesMetadataSchema } from '../metadata.ts';
 import { Selection } from '../restore/select.ts';
 import { dataRanges } from '../restore/sparse.ts';
 import { walk, type FileStep, type Step } from '../restore/walk.ts';
-import { blockBytes, paddingBytes } from './format.ts';
 import { storedBytes, tarEnd, tarHeader, tarPadding, type TarExtent, type TarMember } from './writer.ts';
 
 export interface FilesExportOptions {

@@ -1,62 +1,15 @@
 import { failure } from '../../../kernel/errors/failure.ts';
-import { blockBytes, checksumOf, fields, typeFlags, xattrName, type Field } from './format.ts';
+import { readHeader, type RawHeader } from '../../../pipeline/tar-header.ts';
+import { xattrName } from './xattr-key.ts';
 
 /** Facts of a member as records before its header, or as one for all that follow, say them; values are bytes. */
 export type PaxRecords = ReadonlyMap<string, Buffer>;
 
-export interface RawHeader {
-  readonly type: string;
-  readonly name: Buffer;
-  readonly link: Buffer;
-  readonly mode: number;
-  readonly uid: number;
-  readonly gid: number;
-  readonly size: number;
-  readonly mtime: number;
-}
-
 /** Reads a header's block. Throws `import_damaged` when its checksum does not fit. */
 export function parseHeader(block: Buffer, file: string): RawHeader {
-  const checksum = numberIn(block, 'checksum');
-  // Very old programs took bytes above 127 for negative ones.
-  const signed = block.reduce((sum, byte) => sum - (byte > 127 ? 256 : 0), checksumOf(block));
-  if (checksum !== checksumOf(block) && checksum !== signed)
-    throw failure('import_damaged', { file, reason: 'the checksum of a header does not fit' });
-  const posix = bytesIn(block, 'magic').toString('latin1') === 'ustar';
-  const prefix = posix ? bytesIn(block, 'prefix') : Buffer.alloc(0);
-  const name = bytesIn(block, 'name');
-  return {
-    type: String.fromCharCode(block[fields.type[0]] ?? 0).replace('\0', typeFlags.file),
-    name: prefix.length === 0 ? name : Buffer.concat([prefix, Buffer.from('/'), name]),
-    link: bytesIn(block, 'link'),
-    mode: numberIn(block, 'mode'),
-    uid: numberIn(block, 'uid'),
-    gid: numberIn(block, 'gid'),
-    size: numberIn(block, 'size'),
-    mtime: numberIn(block, 'mtime'),
-  };
-}
-
-function fieldOf(block: Buffer, field: Field): Buffer {
-  const [at, length] = fields[field];
-  return block.subarray(at, at + length);
-}
-
-/** Up to the first 0. */
-function bytesIn(block: Buffer, field: Field): Buffer {
-  const bytes = fieldOf(block, field);
-  const end = bytes.indexOf(0);
-  return Buffer.from(end === -1 ? bytes : bytes.subarray(0, end));
-}
-
-/** Octal digits, or binary with the highest bit set, as GNU tar writes what does not fit. */
-function numberIn(block: Buffer, field: Field): number {
-  const bytes = fieldOf(block, field);
-  const [first = 0] = bytes;
-  if (first < 0x80) return Number.parseInt(/[0-7]+/.exec(bytes.toString('latin1'))?.[0] ?? '0', 8);
-  let value = first === 0xff ? -1n : BigInt(first & 0x7f);
-  for (const byte of bytes.subarray(1)) value = value * 256n + BigInt(byte);
-  return Number(value);
+  const header = readHeader(block);
+  if (header !== undefined) return header;
+  throw failure('import_damaged', { file, reason: 'the checksum of a header does not fit' });
 }
 
 /** Reads `length key=value` records. Throws `import_damaged`. */
@@ -98,10 +51,3 @@ export function xattrsIn(records: PaxRecords): Record<string, string> | undefine
   }
   return found.length === 0 ? undefined : Object.fromEntries(found);
 }
-
-/** True for the blocks of zeros that end a tar file. */
-export function isZero(block: Buffer): boolean {
-  return zeros.equals(block);
-}
-
-const zeros = Buffer.alloc(blockBytes);

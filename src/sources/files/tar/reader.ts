@@ -1,15 +1,7 @@
 import { failure } from '../../../kernel/errors/failure.ts';
-import { ByteQueue } from '../../byte-queue.ts';
-import { blockBytes, paddingBytes, typeFlags } from './format.ts';
-import {
-  isZero,
-  nanoseconds,
-  parseHeader,
-  parsePax,
-  xattrsIn,
-  type PaxRecords,
-  type RawHeader,
-} from './header.ts';
+import { ByteQueue } from '../../../pipeline/byte-queue.ts';
+import { blockBytes, isZero, paddingBytes, typeFlags, type RawHeader } from '../../../pipeline/tar-header.ts';
+import { nanoseconds, parseHeader, parsePax, xattrsIn, type PaxRecords } from './header.ts';
 
 export interface TarMember {
   /** `special`: a device or a pipe. */

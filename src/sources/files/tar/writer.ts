@@ -1,4 +1,12 @@
-import { blockBytes, checksumOf, fields, paddingBytes, typeFlags, xattrKey, type Field } from './format.ts';
+import {
+  blockBytes,
+  checksumOf,
+  fields,
+  paddingBytes,
+  typeFlags,
+  type Field,
+} from '../../../pipeline/tar-header.ts';
+import { xattrKey } from './xattr-key.ts';
 
 /** A part of a file with holes that is not one. */
 export interface TarExtent {
