@@ -155,7 +155,9 @@ export class MemoryBackup {
           contents.map(async (content) => {
             const writer = this.#writer();
             await writer.write(content);
-            return await writer.finish();
+            const stream = await writer.finish();
+            if (stream.root !== null) this.blobs.set(stream.root, Buffer.from(content));
+            return stream;
           }),
         ),
       idOf: (raw) => createHash('sha256').update(raw).digest(),
@@ -171,8 +173,11 @@ export class MemoryBackup {
     return {
       present: async (ids) => ids.map((id) => blobs.has(hex(id)) && !gone.has(hex(id))),
       bytes: (stream) => this.#read(stream),
-      extents: async function* ({ root }) {
-        if (root !== null) yield maps.get(root) ?? [];
+      // A stream of one chunk is a blob itself.
+      extents: async function* ({ root, size_bytes: length }) {
+        if (root === null) return;
+        const whole = { id: Buffer.from(root, 'hex'), offset: 0, length };
+        yield maps.get(root) ?? (blobs.has(root) ? [whole] : []);
       },
     };
   }
@@ -226,7 +231,8 @@ export class MemoryBackup {
 
   async *#read(stream: StreamRef): AsyncGenerator<Uint8Array> {
     if (stream.root === null) return;
-    const bytes = this.streams.get(stream.root);
+    const bytes =
+      this.streams.get(stream.root) ?? this.blobs.get(stream.root)?.subarray(0, stream.size_bytes);
     if (bytes === undefined) throw new Error(`no stream ${stream.root}`);
     for (let at = 0; at < bytes.length; at += this.pieceBytes) {
       this.#moved += this.pieceBytes;

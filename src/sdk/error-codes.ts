@@ -222,6 +222,13 @@ export const errorCodes = {
   cluster_start_failed: 'HF-5510',
   cluster_recovery_target_missed: 'HF-5511',
   cluster_start_timeout: 'HF-5512',
+  recovery_no_backup: 'HF-5531',
+  recovery_backup_unusable: 'HF-5532',
+  recovery_before_first_backup: 'HF-5533',
+  recovery_target_in_gap: 'HF-5534',
+  recovery_target_in_future: 'HF-5535',
+  recovery_target_not_in_timeline: 'HF-5536',
+  recovery_target_unknown: 'HF-5537',
 } as const;
 
 /** The name of an error. */

@@ -22,7 +22,7 @@ const count = z.number().int().min(0);
 
 export const tablespaceSchema = z.strictObject({
   oid: count,
-  /** Where `pg_tblspc/OID` leads to on the server. */
+  /** Where `pg_tblspc/OID` leads to on the server; relative, `pg_tblspc/OID`, for one that lies in the data directory. */
   path: z.string().min(1),
   /** Bytes. */
   size: count,
@@ -103,9 +103,16 @@ export const fileMetaSchema = z.strictObject({
   /** Of the file system it was read from: together with the time they tell a file that was put in its place. Local mode only. */
   inode: z.string().nullable(),
   mode: z.number().int(),
+  /** Of a configuration file from outside the data directory: its path on the server. Its entry is below `configDirectory`. */
+  original: z.string().optional(),
+  /** Pages of it have a wrong checksum: the next backup reads it again, whatever its times say. */
+  damaged: z.literal(true).optional(),
 });
 
 export type FileMeta = z.infer<typeof fileMetaSchema>;
+
+/** Paths of configuration files that lie outside the data directory begin with this. */
+export const configDirectory = 'holdfast.config/';
 
 /** The path of the entry with the stamps of a relation's segment. */
 export function stampsPath(path: string): string {

@@ -1,0 +1,246 @@
+import { closeSync, constants, fstatSync, openSync } from 'node:fs';
+import { setImmediate } from 'node:timers/promises';
+import type { StreamRef } from '../../../contract/stream.ts';
+import { isFailure } from '../../../kernel/errors/failure.ts';
+import { siblingModule } from '../../../kernel/module-url.ts';
+import { PageMapWriter } from '../../../pipeline/page-map.ts';
+import type { TaskContext, TaskModule } from '../../../pipeline/task.ts';
+import { unreadable } from './directory.ts';
+import { giveBackPageBuffer, takePageBuffer, windowBytes } from './page-buffers.ts';
+import { PageReader, readFully, type BadBlock, type PageRules, type Window } from './page-reader.ts';
+import { stampBytes, StampsWriter, StoredReader } from './stamps.ts';
+import { StoreGroup } from './store-group.ts';
+import { placeOf } from './walk.ts';
+
+export interface StoreInput {
+  readonly dataDirectory: string;
+  readonly files: readonly FileToStore[];
+}
+
+export interface FileToStore {
+  /** In the data directory. */
+  readonly path: string;
+  /** Null for a file that has no pages to tell apart. */
+  readonly pages: PageRules | null;
+  /** What the parent has of a relation. */
+  readonly previous: { readonly stream: StreamRef; readonly stamps: StreamRef } | null;
+}
+
+export type StoredFile =
+  | {
+      readonly what: 'stored';
+      readonly stream: StreamRef;
+      /** Of a relation. */
+      readonly stamps: StreamRef | null;
+      readonly mtimeNs: bigint;
+      readonly inode: string;
+      readonly mode: number;
+      readonly pages: number;
+      readonly pagesChanged: number;
+      readonly bad: readonly BadBlock[];
+      readonly badCount: number;
+    }
+  | { readonly what: 'vanished' };
+
+export const storeModule: TaskModule<StoreInput, StoredFile[]> = {
+  url: siblingModule(import.meta.url, './store-task.ts'),
+  exportName: 'storeFiles',
+};
+
+/** A file of at most so many bytes is one chunk. */
+const wholeBytes = 128 * 1024;
+
+/** Stores files of the data directory; the results are in their order. `cluster_directory_unreadable`. */
+export async function storeFiles(input: StoreInput, context: TaskContext): Promise<StoredFile[]> {
+  const group = new StoreGroup(context);
+  const results: StoredFile[] = [];
+  for (const [index, file] of input.files.entries()) {
+    context.signal.throwIfAborted();
+    const store = new FileStore(file, group, context);
+    await store.run(input.dataDirectory, (result) => (results[index] = result));
+  }
+  await group.finish();
+  return results;
+}
+
+/** Opens a file to read; undefined when it is gone, or something else is in its place. */
+export function openToRead(dataDirectory: string, path: string): number | undefined {
+  const place = placeOf(dataDirectory, path);
+  try {
+    return openSync(place, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'ENOENT' || code === 'ENOTDIR' || code === 'ELOOP' || code === 'ENXIO') return undefined;
+    throw unreadable(place.toString(), error);
+  }
+}
+
+type Done = (result: StoredFile) => void;
+type Stats = Pick<Extract<StoredFile, { what: 'stored' }>, 'mtimeNs' | 'inode' | 'mode'>;
+
+class FileStore {
+  readonly #file: FileToStore;
+  readonly #group: StoreGroup;
+  readonly #context: TaskContext;
+
+  constructor(file: FileToStore, group: StoreGroup, context: TaskContext) {
+    this.#file = file;
+    this.#group = group;
+    this.#context = context;
+  }
+
+  async run(dataDirectory: string, done: Done): Promise<void> {
+    const handle = openToRead(dataDirectory, this.#file.path);
+    if (handle === undefined) {
+      done({ what: 'vanished' });
+      return;
+    }
+    try {
+      const { size, mtimeNs, ino, mode } = fstatSync(handle, { bigint: true });
+      // As they were before the reading: what is written meanwhile makes the next backup read it again.
+      const stats: Stats = { mtimeNs, inode: String(ino), mode: Number(mode & 0o7777n) };
+      const { pages } = this.#file;
+      if (pages === null) await this.#plain(handle, Number(size), stats, done);
+      else await this.#relation(handle, Number(size), pages, stats, done);
+    } finally {
+      closeSync(handle);
+    }
+  }
+
+  async #plain(handle: number, size: number, stats: Stats, done: Done): Promise<void> {
+    const none = { stamps: null, pages: 0, pagesChanged: 0, bad: [], badCount: 0 };
+    if (size <= wholeBytes) {
+      const content = Buffer.alloc(size);
+      const bytes = content.subarray(0, readFully(handle, content, 0));
+      this.#context.progress(bytes.length);
+      await this.#group.add(bytes, (stream) => done({ what: 'stored', stream, ...none, ...stats }));
+      return;
+    }
+    const writer = this.#context.openStream({ type: 'fixed', sizeBytes: wholeBytes });
+    const buffer = Buffer.allocUnsafe(windowBytes);
+    for (let at = 0; at < size;) {
+      const wanted = buffer.subarray(0, Math.min(buffer.length, size - at));
+      const length = readFully(handle, wanted, at);
+      await writer.write(wanted.subarray(0, length));
+      at += length;
+      await breathe(length, this.#context);
+      if (length < wanted.length) break;
+    }
+    done({ what: 'stored', stream: await writer.finish(), ...none, ...stats });
+  }
+
+  async #relation(handle: number, size: number, rules: PageRules, stats: Stats, done: Done): Promise<void> {
+    const { previous } = this.#file;
+    const buffer = takePageBuffer(rules.pageBytes);
+    const anew = { ...rules, parentStart: null };
+    try {
+      if (previous === null && size <= wholeBytes) {
+        await this.#smallRelation(new PageReader(handle, anew, buffer), size, stats, done);
+        return;
+      }
+      const store = async (over: typeof previous): Promise<void> => {
+        const reader = new PageReader(handle, over === null ? anew : rules, buffer);
+        const stored = await new RelationStore(reader, rules.pageBytes, over, this.#context).store(size);
+        const { bad, badCount } = reader;
+        done({ what: 'stored', ...stored, bad, badCount, ...stats });
+      };
+      try {
+        await store(previous);
+      } catch (error) {
+        // The earlier version is damaged or gone: then everything is stored anew.
+        const isLost = isFailure(error) && (error.kind === 'integrity' || error.kind === 'not_found');
+        if (!isLost || previous === null) throw error;
+        await store(null);
+      }
+    } finally {
+      giveBackPageBuffer(buffer);
+    }
+  }
+
+  async #smallRelation(reader: PageReader, size: number, stats: Stats, done: Done): Promise<void> {
+    const window = await reader.window(0, size, Buffer.alloc(0), this.#context.signal);
+    const { bad, badCount } = reader;
+    const pages = window.changed.length;
+    this.#context.progress(window.bytes.length);
+    let stream: StreamRef | undefined;
+    await this.#group.add(Buffer.from(window.bytes), (stored) => (stream = stored));
+    await this.#group.add(window.stamps, (stamps) => {
+      if (stream === undefined) throw new Error('stamps were stored before their pages');
+      done({ what: 'stored', stream, stamps, pages, pagesChanged: pages, bad, badCount, ...stats });
+    });
+  }
+}
+
+/** Stores a segment of a relation over what the parent has of it. */
+class RelationStore {
+  readonly #reader: PageReader;
+  readonly #pageBytes: number;
+  readonly #context: TaskContext;
+  readonly #pages: PageMapWriter;
+  readonly #stamps: StampsWriter;
+  readonly #before: StoredReader;
+  #count = 0;
+  #changed = 0;
+
+  constructor(
+    reader: PageReader,
+    pageBytes: number,
+    previous: FileToStore['previous'],
+    context: TaskContext,
+  ) {
+    const { stored } = context;
+    this.#reader = reader;
+    this.#pageBytes = pageBytes;
+    this.#context = context;
+    this.#pages = new PageMapWriter({
+      map: context.openMap(),
+      stored,
+      previous: previous?.stream ?? null,
+      pageBytes,
+    });
+    this.#stamps = new StampsWriter(context.openMap(), stored, previous?.stamps ?? null);
+    this.#before = new StoredReader(stored, previous?.stamps ?? null);
+  }
+
+  async store(
+    size: number,
+  ): Promise<{ stream: StreamRef; stamps: StreamRef; pages: number; pagesChanged: number }> {
+    for (let at = 0; at < size;) {
+      const wanted = Math.min(windowBytes, size - at);
+      const before = await this.#before.read(Math.ceil(wanted / this.#pageBytes) * stampBytes);
+      const window = await this.#reader.window(at, size, before, this.#context.signal);
+      await this.#store(window);
+      await this.#stamps.add(window.stamps, before);
+      at += window.bytes.length;
+      await breathe(window.bytes.length, this.#context);
+      if (window.bytes.length < wanted) break; // It was cut off meanwhile.
+    }
+    await this.#before.close();
+    return {
+      stream: await this.#pages.finish(),
+      stamps: await this.#stamps.finish(),
+      pages: this.#count,
+      pagesChanged: this.#changed,
+    };
+  }
+
+  async #store({ bytes, changed }: Window): Promise<void> {
+    const { pieceBytes } = this.#pages;
+    for (let at = 0; at < bytes.length; at += pieceBytes) {
+      const piece = bytes.subarray(at, Math.min(at + pieceBytes, bytes.length));
+      const first = at / this.#pageBytes;
+      const flags = changed.subarray(first, first + Math.ceil(piece.length / this.#pageBytes));
+      const count = flags.reduce((sum, flag) => sum + flag, 0);
+      this.#count += flags.length;
+      this.#changed += count;
+      if (count > 0 || !(await this.#pages.keep(piece.length))) await this.#pages.add(piece, flags);
+    }
+  }
+}
+
+/** Tells of progress, and lets an abort be heard. */
+async function breathe(bytes: number, context: TaskContext): Promise<void> {
+  context.progress(bytes);
+  await setImmediate();
+  context.signal.throwIfAborted();
+}
