@@ -12,6 +12,7 @@ import { exportErrors } from '../../src/kernel/errors/export.ts';
 import { filesErrors } from '../../src/kernel/errors/files.ts';
 import { keyErrors } from '../../src/kernel/errors/keys.ts';
 import { postgresErrors } from '../../src/kernel/errors/postgres.ts';
+import { recoveryErrors } from '../../src/kernel/errors/recovery.ts';
 import { repositoryErrors } from '../../src/kernel/errors/repository.ts';
 import { restoreErrors } from '../../src/kernel/errors/restore.ts';
 import { sqliteErrors } from '../../src/kernel/errors/sqlite.ts';
@@ -31,6 +32,7 @@ const parts: Record<string, Record<string, ErrorEntry>> = {
   50: postgresErrors,
   51: sqliteErrors,
   52: filesErrors,
+  55: recoveryErrors,
 };
 
 test('docs/errors.md is what the catalogue says', () => {
