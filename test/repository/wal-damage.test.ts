@@ -115,6 +115,12 @@ for (const encrypted of [true, false]) {
     assert.ok(part !== undefined && !part.isWhole);
     assert.equal((await failureOf(archive.read(part))).errorName, 'object_damaged');
 
+    const beside = await repository.walArchive({ ...walInfo, source: 'beside' });
+    await storage.put(one.objectName.replace(archive.id, beside.id), good);
+    const copied = await onlyStretch(beside);
+    assert.equal((await failureOf(beside.read(copied))).errorName, 'object_damaged');
+    assert.equal((await failureOf(beside.facts(copied))).errorName, 'object_damaged');
+
     const elsewhere = await makeWalArchive({ encrypted });
     await using _elsewhere = elsewhere.repository;
     await elsewhere.storage.put(one.objectName.replace(archive.id, elsewhere.archive.id), good);
