@@ -15,7 +15,7 @@ export const restorePointSchema = z.strictObject({
 
 /** What was found out about a stretch of WAL when it was stored. Hints for searching, never relied upon alone. */
 export const walFactsSchema = z.strictObject({
-  /** Records of commits and aborts that lie wholly in it. */
+  /** Records of commits and aborts that end in it; their beginning may lie before it when it followed other WAL. */
   transactions: z.number().int().min(0),
   /** The earliest and latest of their times; null when there is none. Clocks may have run backwards in between. */
   first_at_us: microseconds.nullable(),
