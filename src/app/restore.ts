@@ -4,23 +4,26 @@ import { restoreBackup, restoreContext } from '../operations/restore.ts';
 import type { Repository } from '../repository/repository.ts';
 import type { FilesRestored, FilesRestoreSummary } from '../sources/files/restore/restore.ts';
 import type { Progress, RestoreContext } from '../sources/port.ts';
+import type { ClusterRestored, ClusterRestoreSummary } from '../sources/postgres-cluster/restore/restore.ts';
 import type { RestorePlanSummary } from '../sources/postgres-logical/restore-options.ts';
 import type { RestoreSummary } from '../sources/postgres-logical/restore.ts';
 import type { SqliteRestored, SqliteRestoreSummary } from '../sources/sqlite/restore/restore.ts';
 import { backupView, type BackupView } from './backup-view.ts';
 import {
-  openConfiguredRepository,
+  openAndTell,
   withApp,
   type App,
   type AppContext,
   type CommonOptions,
   type Outcome,
 } from './compose.ts';
+import { chooseRecovery, type ClusterRecovery } from './recovery.ts';
+import type { RecoveryOptions } from './recovery-wish.ts';
 import { refuseRepositoryPlace } from './repository-place.ts';
 import { kindNamed } from './kinds/find.ts';
 import type { AnyRestored, AnyRestorePlan, PlannedRestore, RestoreWish } from './kinds/kind.ts';
 
-export interface RestoreOptions extends CommonOptions {
+export interface RestoreOptions extends CommonOptions, RecoveryOptions {
   /** An id, a prefix of one, a time, `latest` or `latest:SOURCE`. */
   readonly id: string;
   /** `postgres://…/database`, a directory or a file, as the kind of backup asks for. */
@@ -59,6 +62,10 @@ export function isPostgres(result: RestoreResult): result is ResultOf<RestorePla
   return ['postgres', 'postgres-sql'].includes(result.backup.kind);
 }
 
+export function isCluster(result: RestoreResult): result is ResultOf<ClusterRestoreSummary, ClusterRestored> {
+  return result.backup.kind === 'postgres-cluster';
+}
+
 export function isSqlite(result: RestoreResult): result is ResultOf<SqliteRestoreSummary, SqliteRestored> {
   return result.backup.kind === 'sqlite';
 }
@@ -76,11 +83,15 @@ export async function restore(options: RestoreOptions, context: AppContext): Pro
     options.dryRun === true ? null : { name: 'restore', touched: ({ backup }: RestoreResult) => [backup.id] };
   return withApp(options, context, audited, async (app) => {
     refuseNonsense(options);
-    await using repository = await openConfiguredRepository(app);
-    const manifest = await repository.find(options.id, { signal: app.signal });
+    const { repository, found } = await openAndTell(app);
+    await using _repository = repository;
+    const meant = await repository.find(options.id, { signal: app.signal });
     const startedNs = app.machine.clock.monotonicNs();
-    using progress = app.observer.progress(`restore ${manifest.id.slice(0, 8)}`);
-    const plan = await agreedPlan(app, repository, manifest, options, progress);
+    using progress = app.observer.progress(`restore ${meant.id.slice(0, 8)}`);
+    const request = { reference: options.id, manifest: meant, options, repository, found, progress };
+    const { manifest, recovery } = await chooseRecovery(app, request);
+    const wish = wishOf(options, recovery);
+    const plan = await agreedPlan(app, repository, manifest, { ...options, wish }, progress);
     for (const { path, replaces } of placesOf(plan.summary))
       await refuseRepositoryPlace(repository, path, replaces);
     app.observer.event({ type: 'plan', plan: plan.summary });
@@ -101,6 +112,10 @@ export async function restore(options: RestoreOptions, context: AppContext): Pro
 /** Where in the file system a restore would write. */
 function placesOf(plan: AnyRestorePlan): readonly { readonly path: string; readonly replaces: boolean }[] {
   if (!('kind' in plan)) return [];
+  if (plan.kind === 'postgres-cluster') {
+    const places = plan.tablespaces.map(({ location }) => ({ path: location, replaces: false }));
+    return [{ path: plan.target, replaces: plan.mode === 'replace' }, ...places];
+  }
   if (plan.kind === 'files') return [{ path: plan.target, replaces: plan.mode === 'replace' }];
   return plan.databases.map(({ file }) => ({ path: file, replaces: false }));
 }
@@ -127,7 +142,7 @@ async function agreedPlan(
   app: App,
   repository: Repository,
   manifest: Manifest,
-  options: RestoreOptions,
+  { wish, to, yes }: RestoreOptions & { readonly wish: RestoreWish },
   progress: Progress,
 ): Promise<PlannedRestore> {
   const context: RestoreContext = restoreContext(repository, manifest, {
@@ -137,17 +152,20 @@ async function agreedPlan(
     progress,
   });
   const kind = await kindNamed(manifest.source.kind);
-  const wish = wishOf(options);
   try {
     return await kind.planRestore(app, manifest, wish, context);
   } catch (error) {
-    if (!isFailure(error, 'postgres_restore_not_empty') && !isFailure(error, 'restore_target_exists'))
-      throw error;
-    if (options.yes !== true) {
+    const names = [
+      'postgres_restore_not_empty',
+      'restore_target_exists',
+      'cluster_target_not_empty',
+    ] as const;
+    if (!isFailure(error) || !names.some((name) => isFailure(error, name))) throw error;
+    if (yes !== true) {
       if (app.asker === null) throw error;
       progress.phase('waiting for an answer');
       if (!(await app.asker.confirm(`${error.message}. Put the restored one in its place?`))) {
-        throw failure('declined', { what: `what is at ${targetOf(options.to)} was not replaced` });
+        throw failure('declined', { what: `what is at ${targetOf(to)} was not replaced` });
       }
     }
     return await kind.planRestore(app, manifest, { ...wish, force: true }, context);
@@ -176,7 +194,7 @@ function targetOf(to: string): string {
   return to.replace(/^([a-z]+:\/\/).*@/is, '$1');
 }
 
-function wishOf(options: RestoreOptions): RestoreWish {
+function wishOf(options: RestoreOptions, recovery: ClusterRecovery | null): RestoreWish {
   return {
     to: options.to,
     only: options.only ?? [],
@@ -185,5 +203,6 @@ function wishOf(options: RestoreOptions): RestoreWish {
     globals: options.globals === true,
     check: options.check !== false,
     force: options.force === true,
+    recovery,
   };
 }

@@ -79,14 +79,23 @@ export function createProgram(version: string, dispatch: Dispatch): Command {
     .option('--jobs <n>', 'how many tables, databases or lots of files to read at once', positiveInteger)
     .option('--dry-run', 'look whether it would work, store nothing');
 
-  const restore = verb(program, 'restore <id>', 'restore a backup: a database, SQLite files, a directory', [
-    ['holdfast restore latest:shop --to postgres://user@localhost/shop_restored', 'PostgreSQL'],
-    ['holdfast restore latest:app --to ./app-restored.db', 'SQLite'],
-    ['holdfast restore latest:uploads --to ./uploads-restored', 'files'],
-    ['holdfast restore latest:uploads --to ./found --only path=2026/11', 'some of them'],
-    ['holdfast restore latest:app --to data/app.db --force', 'in the place of what is there, which is kept'],
-    ['holdfast restore 3f9a --to ./restored --dry-run', 'say what would happen'],
-  ])
+  const restore = verb(
+    program,
+    'restore <id>',
+    'restore a backup: a database, a cluster, SQLite files, a directory',
+    [
+      ['holdfast restore latest:shop --to postgres://user@localhost/shop_restored', 'PostgreSQL'],
+      ['holdfast restore latest:app --to ./app-restored.db', 'SQLite'],
+      ['holdfast restore latest:uploads --to ./uploads-restored', 'files'],
+      ['holdfast restore latest:uploads --to ./found --only path=2026/11', 'some of them'],
+      [
+        'holdfast restore latest:app --to data/app.db --force',
+        'in the place of what is there, which is kept',
+      ],
+      ['holdfast restore latest:main --to /srv/pg/restored --at "10 minutes ago"', 'a cluster, to a moment'],
+      ['holdfast restore 3f9a --to ./restored --dry-run', 'say what would happen'],
+    ],
+  )
     .option(
       '--to <target>',
       'where to: postgres://user@host/database, a directory or a file; made when not there',
@@ -103,16 +112,8 @@ export function createProgram(version: string, dispatch: Dispatch): Command {
     .option('--globals', 'also create the roles of the backup that are missing')
     .option('--force', 'put it in the place of what is there, which is kept under another name')
     .option('--dry-run', 'say what would happen, change nothing');
-  for (const flag of [
-    '--at <time>',
-    '--at-lsn <lsn>',
-    '--at-xid <xid>',
-    '--at-name <name>',
-    '--in-place',
-    '--no-safety-backup',
-  ]) {
-    laterOption(restore, flag);
-  }
+  clusterOptions(restore);
+  for (const flag of ['--in-place', '--no-safety-backup']) laterOption(restore, flag);
 
   const exported = verb(program, 'export <id>', 'write a backup as plain files that other tools open', [
     ['holdfast export latest --to ./exported', 'for psql, sqlite3 or tar, as the backup is'],
@@ -261,6 +262,30 @@ export function createProgram(version: string, dispatch: Dispatch): Command {
     command.options.find(({ long }) => long === '--yes')?.hideHelp(false);
   for (const name of laterVerbs) addLater(program, name);
   return program;
+}
+
+/** What a restore of a cluster can be told beside. */
+function clusterOptions(restore: Command): void {
+  restore
+    .optionsGroup('Of a PostgreSQL cluster, to any moment that its WAL is there for:')
+    .option('--at <time>', "as it was then: '2026-11-21 20:15:30+00', '10 minutes ago'")
+    .option('--at-lsn <lsn>', 'as it was at that position of the WAL')
+    .option('--at-xid <xid>', 'with that transaction as the last')
+    .option('--at-name <name>', 'as it was at a restore point: pg_create_restore_point()')
+    .option('--at-end', 'with all there is')
+    .option('--exclusive', 'stop just before what was asked for, not just behind it')
+    .option('--timeline <which>', 'latest (default), current (that of the backup) or a number')
+    .addOption(
+      new Option('--action <what>', 'what the server does when it got there (default: promote)').choices([
+        'promote',
+        'pause',
+        'shutdown',
+      ]),
+    )
+    .option('--delta', 'change the directory that is there; what is right in it already is kept')
+    .option('--tablespace <old=new>', 'another place for a tablespace; may be repeated', collect)
+    .option('--start', 'start the server and wait until it got there')
+    .option('--keep-archiving', 'leave archive_mode as it was on the server that was backed up');
 }
 
 function common(command: Command): void {

@@ -4,6 +4,7 @@ import { newBackupId } from '../kernel/ids.ts';
 import type { Semaphore } from '../kernel/queue.ts';
 import type { Compression } from '../pipeline/codec.ts';
 import type { Repository } from '../repository/repository.ts';
+import { openWalStore } from './wal/store.ts';
 import type { BackupContext, PreviousBackup } from '../sources/port.ts';
 import type { BackupProgress, BackupSource, OperationContext } from './contract.ts';
 
@@ -52,7 +53,7 @@ export async function backupSource(
     addEntry: (entry) => session.addEntry(entry),
     previous: before === undefined ? null : previousBackup(repository, before, signal),
     keep: (streams) => session.keep(streams),
-    openWal: () => Promise.reject(new Error('not wired yet')),
+    openWal: (cluster) => openWalStore(repository, source.name, cluster, signal),
     progress: {
       phase: (text) => progress.phase(text),
       total: (bytes) => progress.total(bytes),

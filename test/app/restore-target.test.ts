@@ -30,6 +30,7 @@ const wish = {
   globals: false,
   check: true,
   force: false,
+  recovery: null,
 };
 const saying =
   (message: RegExp, hint: RegExp) =>

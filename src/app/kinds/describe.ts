@@ -6,10 +6,11 @@ export type Described = Pick<Manifest, 'id' | 'source'>;
 const titles: Readonly<Record<string, string>> = {
   postgres: 'PostgreSQL',
   'postgres-sql': 'PostgreSQL',
+  'postgres-cluster': 'PostgreSQL clusters',
   sqlite: 'SQLite',
 };
 
-/** `PostgreSQL`, `SQLite`, `files`. */
+/** `PostgreSQL`, `PostgreSQL clusters`, `SQLite`, `files`. */
 export function titleOf({ source: { kind } }: Described): string {
   return titles[kind] ?? kind;
 }

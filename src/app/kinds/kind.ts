@@ -4,18 +4,27 @@ import type { Entry } from '../../contract/stream.ts';
 import type { BackupSource } from '../../operations/contract.ts';
 import type { Finding, RestoreContext } from '../../sources/port.ts';
 import type { FilesRestored, FilesRestoreSummary } from '../../sources/files/restore/restore.ts';
+import type {
+  ClusterRestored,
+  ClusterRestoreSummary,
+} from '../../sources/postgres-cluster/restore/restore.ts';
 import type { RestorePlanSummary } from '../../sources/postgres-logical/restore-options.ts';
 import type { RestoreSummary } from '../../sources/postgres-logical/restore.ts';
 import type { SqliteRestored, SqliteRestoreSummary } from '../../sources/sqlite/restore/restore.ts';
 import type { App } from '../compose.ts';
+import type { ClusterRecovery } from '../recovery.ts';
 
 export type SourceType = SourceConfig['type'];
 export type ConfigOf<T extends SourceType> = Extract<SourceConfig, { readonly type: T }>;
 
 /** What a restore would do: of the shape of its kind. */
-export type AnyRestorePlan = RestorePlanSummary | SqliteRestoreSummary | FilesRestoreSummary;
+export type AnyRestorePlan =
+  | RestorePlanSummary
+  | ClusterRestoreSummary
+  | SqliteRestoreSummary
+  | FilesRestoreSummary;
 /** What was restored. */
-export type AnyRestored = RestoreSummary | SqliteRestored | FilesRestored;
+export type AnyRestored = RestoreSummary | ClusterRestored | SqliteRestored | FilesRestored;
 
 /** How to restore, as every kind understands it; what it does not know it refuses. */
 export interface RestoreWish {
@@ -26,6 +35,8 @@ export interface RestoreWish {
   readonly globals: boolean;
   readonly check: boolean;
   readonly force: boolean;
+  /** How a cluster is to recover; null for every other kind of backup. */
+  readonly recovery: ClusterRecovery | null;
 }
 
 export interface PlannedRestore {

@@ -1,4 +1,5 @@
 import {
+  isCluster,
   isFiles,
   isPostgres,
   isSqlite,
@@ -6,6 +7,7 @@ import {
   type RestoreResult,
   type ResultOf,
 } from '../../app/restore.ts';
+import type { RecoveryOptions } from '../../app/recovery-wish.ts';
 import type { FilesRestored, FilesRestoreSummary } from '../../sources/files/restore/restore.ts';
 import type { RestorePlanSummary } from '../../sources/postgres-logical/restore-options.ts';
 import type { RestoreSummary } from '../../sources/postgres-logical/restore.ts';
@@ -13,6 +15,7 @@ import type { SqliteRestored, SqliteRestoreSummary } from '../../sources/sqlite/
 import type { Face } from '../face.ts';
 import { plural } from '../../kernel/plural.ts';
 import { bytes, duration } from '../format.ts';
+import { sayCluster } from './restore-cluster.ts';
 import { commonOptions, text } from './common.ts';
 import type { Handler } from './handler.ts';
 
@@ -32,20 +35,39 @@ export const runRestore: Handler = (face, [id = ''], options) =>
           force: options['force'] === true,
           yes: options['yes'] === true,
           dryRun: options['dryRun'] === true,
+          ...recoveryOptions(options),
         },
         context,
       ),
     (result) => render(face, result),
   );
 
+function recoveryOptions(options: Readonly<Record<string, unknown>>): RecoveryOptions {
+  return {
+    at: text(options, 'at'),
+    atLsn: text(options, 'atLsn'),
+    atXid: text(options, 'atXid'),
+    atName: text(options, 'atName'),
+    atEnd: options['atEnd'] === true,
+    exclusive: options['exclusive'] === true,
+    timeline: text(options, 'timeline'),
+    action: text(options, 'action'),
+    delta: options['delta'] === true,
+    tablespace: options['tablespace'] as readonly string[] | undefined,
+    start: options['start'] === true,
+    keepArchiving: options['keepArchiving'] === true,
+  };
+}
+
 function render(face: Face, result: RestoreResult): void {
   const { restored, plan } = result;
   const kept = restored !== null && 'replaced' in restored ? restored.replaced : null;
   for (const message of restored?.warnings ?? plan.warnings)
-    face.notice({ level: kept !== null && message.includes(kept) ? 'info' : 'warning', message });
+    face.notice({ level: typeof kept === 'string' && message.includes(kept) ? 'info' : 'warning', message });
   if (isPostgres(result)) sayPostgres(face, result);
   else if (isSqlite(result)) saySqlite(face, result);
   else if (isFiles(result)) sayFiles(face, result);
+  else if (isCluster(result)) sayCluster(face, result);
 }
 
 const deeds = {

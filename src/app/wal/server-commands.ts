@@ -1,0 +1,57 @@
+import { existsSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import type { App } from '../compose.ts';
+import type { FoundPassphrase } from '../passphrase.ts';
+
+/** What PostgreSQL is to run, as its settings hold it, and what that needs. */
+export interface ServerCommands {
+  /** `archive_command` */
+  readonly push: string;
+  /** `restore_command` */
+  readonly get: string;
+  /** What the server's environment must have for them; null when nothing. */
+  readonly needs: string | null;
+}
+
+/**
+ * The commands for a server of this machine: by absolute paths, for a server has another current directory and hardly any
+ * search path. Secrets are not written into them; the names of files with secrets are.
+ */
+export function serverCommands(
+  app: Pick<App, 'settings'>,
+  source: string,
+  location: string,
+  found: FoundPassphrase | undefined,
+): ServerCommands {
+  const file = passphraseFile(found);
+  const environment = file === undefined ? [] : [`HOLDFAST_PASSPHRASE_FILE=${inShell(file)}`];
+  const { file: config } = app.settings;
+  const flags = ['--source', inShell(source), '--repo', inShell(location)];
+  if (config !== null) flags.push('--config', inShell(config));
+  const command = (verb: string): string =>
+    [...environment, program(), 'wal', verb, ...flags, '--quiet'].join(' ');
+  return { push: command('push %p'), get: command('get %f %p'), needs: needsOf(found) };
+}
+
+/** Settings that name a file of their own have it in the configuration already. */
+function passphraseFile(found: FoundPassphrase | undefined): string | undefined {
+  return found?.source === 'key file' || found?.source === 'file' ? found.detail : undefined;
+}
+
+function needsOf(found: FoundPassphrase | undefined): string | null {
+  if (found === undefined || found.source === 'command') return null;
+  if (found.source === 'key file' || found.source === 'file')
+    return `the server's user must be able to read ${found.detail ?? 'the file with the passphrase'}`;
+  return 'HOLDFAST_PASSPHRASE must be set in the environment of the server, or a file with the passphrase named by encryption.passphrase_file';
+}
+
+function program(): string {
+  const launcher = fileURLToPath(new URL('../../../bin/holdfast', import.meta.url));
+  return existsSync(launcher) ? inShell(launcher) : 'holdfast';
+}
+
+/** One word of a shell, in a setting of PostgreSQL that replaces `%` and a letter. */
+export function inShell(text: string): string {
+  const word = /^[A-Za-z0-9_./:=@-]+$/.test(text) ? text : `'${text.replaceAll("'", String.raw`'\''`)}'`;
+  return word.replaceAll('%', '%%');
+}
