@@ -1,5 +1,5 @@
 import { withChecksumStage, type ChecksumStage } from '../../pipeline/wasm-crc32c.ts';
-import { lsnOf, type Lsn } from '../lsn.ts';
+import type { Lsn } from '../lsn.ts';
 import { BrokenRecord } from './broken-record.ts';
 import {
   longHeaderBytes,
@@ -9,12 +9,10 @@ import {
   shortHeaderBytes,
   walPageBytes,
 } from './format.ts';
+import { WalOrigin } from './origin.ts';
 import { PageCheck, type PageExpectations } from './page-check.ts';
 import { RecordView, type WalRecord } from './record.ts';
 import { walStop, type WalStop, type WalStopKind } from './stop.ts';
-
-/** Every size of segments divides it. */
-const originBytes = 0x4000_0000n;
 
 export interface WalReaderOptions extends PageExpectations {
   /** Where the first byte lies. */
@@ -37,9 +35,7 @@ type Visit = (record: WalRecord) => void;
  */
 export class WalRecordReader {
   // Positions are plain numbers: bytes from the origin.
-  readonly #origin: bigint;
-  readonly #originHigh: number;
-  readonly #originLow: number;
+  readonly #origin: WalOrigin;
   readonly #pages: PageCheck;
   readonly #wants: (rmid: number, info: number) => boolean;
   readonly #verify: boolean;
@@ -67,14 +63,12 @@ export class WalRecordReader {
 
   constructor(options: WalReaderOptions) {
     const { start, startsAtRecord = false, wants = () => false, verify = true } = options;
-    this.#origin = start - (start % originBytes);
-    this.#originHigh = Number(this.#origin >> 32n);
-    this.#originLow = Number(this.#origin & 0xffff_ffffn);
+    this.#origin = new WalOrigin(start);
     this.#pages = new PageCheck(options);
     this.#wants = wants;
     this.#verify = verify;
     this.#record = new RecordView(this.#origin);
-    this.#at = Number(start - this.#origin);
+    this.#at = this.#origin.at(start);
     this.#isSynchronized = startsAtRecord;
     this.#skipTo = startsAtRecord ? this.#at : roundUp(this.#at, walPageBytes);
   }
@@ -86,7 +80,7 @@ export class WalRecordReader {
 
   /** The first byte that was not added yet. */
   get position(): Lsn {
-    return this.#lsn(this.#at + this.#keptBytes);
+    return this.#origin.lsn(this.#at + this.#keptBytes);
   }
 
   /** Whether a place was met where it can be told which bytes are records. */
@@ -96,7 +90,7 @@ export class WalRecordReader {
 
   /** Where the last whole record ended; undefined before the first one. */
   get lastEnd(): Lsn | undefined {
-    return this.#lastEnd === undefined ? undefined : this.#lsn(this.#lastEnd);
+    return this.#lastEnd === undefined ? undefined : this.#origin.lsn(this.#lastEnd);
   }
 
   /**
@@ -121,12 +115,8 @@ export class WalRecordReader {
     if (this.#stopped !== undefined) this.#at += bytes.length - taken;
   }
 
-  #lsn(at: number): Lsn {
-    return lsnOf(this.#origin + BigInt(at));
-  }
-
   #stop(at: number, kind: WalStopKind, reason: string): void {
-    this.#stopped = walStop(this.#lsn(at), kind, reason);
+    this.#stopped = walStop(this.#origin.lsn(at), kind, reason);
     this.#broken.giveUp();
   }
 
@@ -172,7 +162,7 @@ export class WalRecordReader {
     if (available < headerBytes) return false;
     this.#seeksSegment = false;
     const wrong =
-      this.#pages.check(view, this.#from, this.#lsn(this.#at)) ??
+      this.#pages.check(view, this.#from, this.#origin.lsn(this.#at)) ??
       this.#checkContinuation(view.getUint16(this.#from + 2, true), view.getUint32(this.#from + 16, true));
     const { rest, isTail, begin } = this.#broken;
     if (wrong === undefined) this.#move(headerBytes);
@@ -224,8 +214,7 @@ export class WalRecordReader {
 
   /** Whether the header says that its record comes after the last one. */
   #follows(view: DataView, from: number, at: number): boolean {
-    const high = view.getUint32(from + 12, true) - this.#originHigh;
-    const previous = high * 0x1_0000_0000 + (view.getUint32(from + 8, true) - this.#originLow);
+    const previous = this.#origin.read(view, from + 8);
     return this.#previous === undefined ? previous < at : previous === this.#previous;
   }
 

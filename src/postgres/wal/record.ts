@@ -1,5 +1,6 @@
-import { lsnOf, type Lsn } from '../lsn.ts';
+import type { Lsn } from '../lsn.ts';
 import { managers, xlogInfo, xlogInfoMask } from './format.ts';
+import type { WalOrigin } from './origin.ts';
 
 /** A record. A reader hands out the same object again and again: it holds during the call only, but for `data`. */
 export interface WalRecord {
@@ -22,9 +23,9 @@ export interface WalRecord {
   readonly data: Uint8Array | undefined;
 }
 
-/** Positions are bytes from an origin. */
+/** Its positions are bytes from the origin. */
 export class RecordView implements WalRecord {
-  readonly #origin: bigint;
+  readonly #origin: WalOrigin;
   startAt = 0;
   endAt = 0;
   totalLength = 0;
@@ -34,16 +35,16 @@ export class RecordView implements WalRecord {
   major: number | undefined = undefined;
   data: Uint8Array | undefined = undefined;
 
-  constructor(origin: bigint) {
+  constructor(origin: WalOrigin) {
     this.#origin = origin;
   }
 
   get start(): Lsn {
-    return lsnOf(this.#origin + BigInt(this.startAt));
+    return this.#origin.lsn(this.startAt);
   }
 
   get end(): Lsn {
-    return lsnOf(this.#origin + BigInt(this.endAt));
+    return this.#origin.lsn(this.endAt);
   }
 
   /** After it the rest of its segment means nothing. */
