@@ -2,9 +2,10 @@ import assert from 'node:assert/strict';
 import { randomInt } from 'node:crypto';
 import { test } from 'node:test';
 import fc from 'fast-check';
+import { unscannedFacts } from '../../src/contract/wal.ts';
 import { systemClock } from '../../src/kernel/clock.ts';
 import { isFailure } from '../../src/kernel/errors/failure.ts';
-import type { WalArchive } from '../../src/repository/wal/model.ts';
+import type { WalArchive, WalPutContext } from '../../src/repository/wal/model.ts';
 import { MemoryStorage } from '../../src/storage/memory/memory-storage.ts';
 import type { GetOptions, ObjectInfo, Storage } from '../../src/storage/port.ts';
 import { openTestRepository } from '../../testing/repository.ts';
@@ -70,6 +71,22 @@ test('a unit whose parts disagree is not put together', async () => {
   assert.equal((await failureOf(archive.readUnit(1, 0n))).errorName, 'wal_differs');
   // Whoever tries again is told so again.
   assert.equal((await failureOf(putWal(archive, 0, walBytes(0, 100)))).errorName, 'wal_differs');
+});
+
+test('what is put without looking is compared by the next who looks, and a name that is taken at once', async () => {
+  const { repository, archive } = await makeWalArchive();
+  await using _ = repository;
+  const put = async (start: number, bytes: Uint8Array, context: WalPutContext): Promise<string> =>
+    await archive.put({ timeline: 1, start: BigInt(start), bytes }, unscannedFacts, context);
+  await putWal(archive, 0, walBytes(0, 1000));
+  const other = walBytes(0, 1000, 1);
+  assert.equal((await failureOf(put(0, other, { unseen: true }))).errorName, 'wal_differs');
+  assert.equal(await put(0, walBytes(0, 1000), { unseen: true }), 'already_there');
+  assert.equal(await put(500, walBytes(500, 1000, 1), { unseen: true }), 'stored');
+  // The caller has compared the first part itself, and not the one that somebody else has put meanwhile.
+  const known = (start: bigint, end: bigint): boolean => start === 0n && end === 1000n;
+  assert.equal((await failureOf(put(900, walBytes(900, 2000), { known }))).errorName, 'wal_differs');
+  assert.equal(await put(400, other.subarray(400, 500), { known }), 'stored');
 });
 
 /** Stores a part for which the archive has found nothing at its positions, and nothing afterwards either. */
