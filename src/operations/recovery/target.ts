@@ -1,0 +1,125 @@
+import { failure } from '../../kernel/errors/failure.ts';
+import { formatLsn } from '../../postgres/lsn.ts';
+import type { ClusterBackup } from './backups.ts';
+import { candidateOf, type FindArchive } from './candidates.ts';
+import { refusal, type MissedBackup } from './refuse.ts';
+import type { ScanContext } from './scan-range.ts';
+import { attemptLsn, attemptTime } from './target-position.ts';
+import { attemptName, attemptXid } from './target-search.ts';
+import {
+  isMiss,
+  type Attempt,
+  type Candidate,
+  type Hit,
+  type RecoveryTarget,
+  type RecoveryWish,
+  type Search,
+} from './target-model.ts';
+import { toTheEnd } from './to-the-end.ts';
+import { shortId } from './words.ts';
+import type { WantedTimeline } from './reach.ts';
+
+/** What a restore has to do for a recovery. */
+export interface RecoveryPlan extends Hit {
+  readonly candidate: Candidate;
+  readonly backup: ClusterBackup;
+  /** The timeline that is followed; the cluster opens on a new one. */
+  readonly timeline: number;
+  /** What `recovery_target_timeline` must be. */
+  readonly timelineSetting: string;
+}
+
+/**
+ * Chooses the backup, timeline and target of a recovery, without changing anything. Of several backups the newest that
+ * ended before the target and comes to it over WAL without a gap.
+ *
+ * `backups` are those of one source, the newest first; archives are looked up by the ids that backups name. Throws
+ * `recovery_no_backup`, `recovery_backup_unusable`, `recovery_before_first_backup`, `recovery_target_in_gap`,
+ * `recovery_target_in_future`, `recovery_target_not_in_timeline` and `recovery_target_unknown`, and what reading WAL does.
+ */
+export async function resolveTarget(
+  wish: RecoveryWish,
+  backups: readonly ClusterBackup[],
+  findArchive: FindArchive,
+  context: ScanContext = {},
+): Promise<RecoveryPlan> {
+  const asked = wish.backup === null ? backups : backups.filter(({ id }) => id === wish.backup);
+  if (asked.length === 0) {
+    throw failure('recovery_no_backup', {
+      what:
+        wish.backup === null
+          ? 'there is no backup of the cluster'
+          : `${wish.backup} is no backup of the cluster`,
+    });
+  }
+  const search: Search = { context, searched: [] };
+  const missed: MissedBackup[] = [];
+  for (const backup of asked) {
+    context.signal?.throwIfAborted();
+    const candidate = await candidateOf(backup, timelineFor(wish), findArchive);
+    const attempt = isCandidate(candidate) ? await tryTarget(candidate, wish.target, search) : candidate;
+    if (isCandidate(candidate) && !isMiss(attempt)) return planOf(candidate, attempt, missed);
+    if (isMiss(attempt)) missed.push({ backup, ...attempt });
+  }
+  throw await refusal(wish, asked, missed, findArchive, context);
+}
+
+/** The end of the backup lies on its own timeline, whatever came later. */
+function timelineFor({ target, timeline }: RecoveryWish): WantedTimeline {
+  return target.kind === 'immediate' && timeline === 'latest' ? 'current' : timeline;
+}
+
+function isCandidate(candidate: Candidate | Attempt): candidate is Candidate {
+  return 'reach' in candidate;
+}
+
+async function tryTarget(candidate: Candidate, target: RecoveryTarget, search: Search): Promise<Attempt> {
+  const { backup, reach } = candidate;
+  switch (target.kind) {
+    case 'immediate':
+      return { target, lsn: backup.stop, atUs: null, notes: [] };
+    case 'end':
+      return reach.gap === null || reach.gap.to === null
+        ? await toTheEnd(candidate, [], search.context)
+        : { miss: 'in_gap', reason: gapWords(candidate) };
+    case 'time':
+      return await attemptTime(candidate, target, search.context);
+    case 'lsn':
+      return await attemptLsn(candidate, target, search.context);
+    case 'xid':
+      return await attemptXid(candidate, target, search);
+    case 'name':
+      return await attemptName(candidate, target, search);
+  }
+}
+
+function gapWords({ reach: { gap } }: Candidate): string {
+  if (gap === null) return 'WAL is missing';
+  const to = gap.to === null ? '' : ` to ${formatLsn(gap.to)}`;
+  return `the WAL of timeline ${gap.timeline} from ${formatLsn(gap.from)}${to} is missing, and there is more behind it`;
+}
+
+function planOf(candidate: Candidate, hit: Hit, missed: readonly MissedBackup[]): RecoveryPlan {
+  const { backup, reach, view } = candidate;
+  const notes = [...hit.notes];
+  for (const { backup: newer, miss, reason } of missed) {
+    if (miss === 'before_backup' || miss === 'unknown') continue;
+    notes.push(`backup ${shortId(newer.id)} is newer, but cannot be used for this: ${reason}`);
+  }
+  if (backup.incomplete !== null) {
+    notes.push(`backup ${shortId(backup.id)} is incomplete: ${backup.incomplete}`);
+  }
+  if (reach.gap?.to === null && hit.target === null) {
+    const { timeline, from } = reach.gap;
+    notes.push(`the WAL of timeline ${timeline} from ${formatLsn(from)} on is not in the archive`);
+  }
+  // A history that is missing is asked for when its timeline is named, and not when it is the backup's own.
+  const needsNoFile = reach.timeline === backup.timeline && reach.path.length === 1;
+  for (const { timeline, file, damage } of view.tree.problems) {
+    if (timeline <= reach.timeline) continue;
+    const what = damage === null ? 'is missing' : `is damaged (${damage})`;
+    notes.push(`${file} ${what}: whether timeline ${timeline} comes from this backup cannot be told`);
+  }
+  const timelineSetting = needsNoFile ? 'current' : String(reach.timeline);
+  return { ...hit, notes, candidate, backup, timeline: reach.timeline, timelineSetting };
+}
