@@ -35,8 +35,9 @@ function absoluteMoment(text: string): number | undefined {
   if (match === undefined) return undefined;
   const moment = Date.parse(`${date}T${minutes}:${seconds}${isoOffset(offset)}`);
   // 2026-02-30 would be taken for a day in March.
-  const isReal = new Date(`${date}T00:00:00Z`).toJSON()?.startsWith(date) === true;
-  if (Number.isNaN(moment) || !isReal) return undefined;
+  const day = new Date(`${date}T00:00:00Z`);
+  if (Number.isNaN(moment) || Number.isNaN(day.getTime()) || !day.toISOString().startsWith(date))
+    return undefined;
   return moment * 1000 + Number(fraction.padEnd(6, '0'));
 }
 

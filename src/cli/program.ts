@@ -92,7 +92,7 @@ export function createProgram(version: string, dispatch: Dispatch): Command {
         'holdfast restore latest:app --to data/app.db --force',
         'in the place of what is there, which is kept',
       ],
-      ['holdfast restore latest:main --to /srv/pg/restored --at "10 minutes ago"', 'a cluster, to a moment'],
+      ['holdfast restore latest:main --to /srv/restored --at 2026-11-21T20:15Z', 'a cluster, as it was then'],
       ['holdfast restore 3f9a --to ./restored --dry-run', 'say what would happen'],
     ],
   )

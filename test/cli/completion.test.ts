@@ -164,7 +164,7 @@ describe('holdfast completion', () => {
     ]);
     for (const name of ['restore', 'remove', 'template', 'size', '--yes', '--read-data-subset', '-V'])
       assert.ok(names.includes(name), name);
-    for (const name of [...laterVerbs, '--at', '--in-place', '--repair', '__complete'])
+    for (const name of [...laterVerbs, '--in-place', '--behind', '--repair', '__complete'])
       assert.ok(!names.includes(name), name);
     const yes = verbs.filter(({ options }) => options.some((option) => option.names.includes('--yes')));
     assert.ok(

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { areas, errorDocs } from '../../scripts/error-docs.ts';
 import { catalogue } from '../../src/kernel/errors/catalogue.ts';
+import { clusterErrors } from '../../src/kernel/errors/cluster.ts';
 import { configErrors } from '../../src/kernel/errors/config.ts';
 import { coreErrors } from '../../src/kernel/errors/core.ts';
 import type { ErrorEntry } from '../../src/kernel/errors/define.ts';
@@ -17,6 +18,9 @@ import { repositoryErrors } from '../../src/kernel/errors/repository.ts';
 import { restoreErrors } from '../../src/kernel/errors/restore.ts';
 import { sqliteErrors } from '../../src/kernel/errors/sqlite.ts';
 import { storageErrors } from '../../src/kernel/errors/storage.ts';
+import { walCommandErrors } from '../../src/kernel/errors/wal-commands.ts';
+import { walStreamErrors } from '../../src/kernel/errors/wal-stream.ts';
+import { walErrors } from '../../src/kernel/errors/wal.ts';
 
 const root = join(import.meta.dirname, '../..');
 const entries: [string, ErrorEntry][] = Object.entries(catalogue);
@@ -32,6 +36,8 @@ const parts: Record<string, Record<string, ErrorEntry>> = {
   50: postgresErrors,
   51: sqliteErrors,
   52: filesErrors,
+  53: clusterErrors,
+  54: { ...walErrors, ...walCommandErrors, ...walStreamErrors },
   55: recoveryErrors,
 };
 

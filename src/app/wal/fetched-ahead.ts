@@ -132,7 +132,8 @@ export class FetchedAhead {
   async #fetched(): Promise<readonly { readonly name: string; readonly sizeBytes: number }[]> {
     const found: { name: string; sizeBytes: number }[] = [];
     const now = this.#app.machine.clock.now();
-    for (const name of (await readdir(this.#directory).catch(() => [])).toSorted()) {
+    const names: string[] = await readdir(this.#directory).catch(() => []);
+    for (const name of names.toSorted()) {
       const path = join(this.#directory, name);
       const stats = await stat(path).catch(() => undefined);
       if (stats === undefined || !segmentPattern.test(name)) continue;

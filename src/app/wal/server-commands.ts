@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
+import { join } from 'node:path';
 import type { App } from '../compose.ts';
 import type { FoundPassphrase } from '../passphrase.ts';
 
@@ -46,7 +46,8 @@ function needsOf(found: FoundPassphrase | undefined): string | null {
 }
 
 function program(): string {
-  const launcher = fileURLToPath(new URL('../../../bin/holdfast', import.meta.url));
+  // At the same distance from the sources and from what is published.
+  const launcher = join(import.meta.dirname, '..', '..', '..', 'bin', 'holdfast');
   return existsSync(launcher) ? inShell(launcher) : 'holdfast';
 }
 
