@@ -183,7 +183,6 @@ export const errorCodes = {
   cluster_guard: 'HF-5311',
   cluster_left_out: 'HF-5312',
   cluster_config_unreadable: 'HF-5313',
-  cluster_vanished: 'HF-5314',
   wal_differs: 'HF-5401',
   wal_file_differs: 'HF-5402',
   wal_archive_differs: 'HF-5403',

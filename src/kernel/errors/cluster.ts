@@ -121,12 +121,4 @@ export const clusterErrors = defineErrors({
     explain:
       'The server has a configuration file outside its data directory. It would be kept with the backup if it could be read. Data are not affected.',
   },
-  cluster_vanished: {
-    code: 'HF-5314',
-    kind: 'failed',
-    retryable: true,
-    message: '{path} has vanished while it was backed up',
-    hint: 'see whether the server still runs, and run the backup again',
-    explain: 'This file is there as long as the data directory is. Nothing of this backup is kept.',
-  },
 });
