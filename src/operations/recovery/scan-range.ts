@@ -83,7 +83,9 @@ export async function scanRecords(
     if (isDone || record.start < from) return;
     isDone = visit({ start: record.start, end: record.end, event: decodeRecord(record) });
   };
-  for await (const { bytes } of walBytes(archive, pieces, { from: start, to }, context)) {
+  // Pieces may begin in the middle of a page, and only its header tells where a record begins in it.
+  const whole = pieces.map((piece) => ({ ...piece, from: piece.from > from ? piece.from : start }));
+  for await (const { bytes } of walBytes(archive, whole, { from: start, to }, context)) {
     reader.add(bytes, look);
     if (isDone || reader.stopped !== undefined) break;
   }
