@@ -1,5 +1,5 @@
-import { closeSync, openSync, readSync, statSync } from 'node:fs';
-import { basename } from 'node:path';
+import { closeSync, openSync, readFileSync, readSync, statSync } from 'node:fs';
+import { basename, join } from 'node:path';
 import { sourceNameOf, sourceUrlForms } from '../contract/config-implied.ts';
 import { isSqliteName } from '../contract/config-source-guess.ts';
 import { sourceSchema, type SourceConfig } from '../contract/config-source.ts';
@@ -13,8 +13,8 @@ const notByThis = `name what to back up with --from (${sourceUrlForms}), or add 
 type Place = Pick<App, 'machine' | 'config'>;
 
 /**
- * The source of `--from`: `postgres://…`, `sqlite:PATH` or `files:DIRECTORY`, with the defaults of its kind.
- * Throws `source_url`, `usage`, `not_in_this_version`.
+ * The source of `--from`: `postgres://…`, `pgdata:DIRECTORY`, `sqlite:PATH` or `files:DIRECTORY`, with the defaults of its kind.
+ * Throws `source_url`, `usage`.
  */
 export function adHocSource(app: Place, from: string): { name: string; config: SourceConfig } {
   const [, scheme, path = ''] = /^(sqlite|files|pgdata):(?:\/\/(?=\/))?(.*)$/s.exec(from) ?? [];
@@ -28,12 +28,7 @@ export function adHocSource(app: Place, from: string): { name: string; config: S
     const paths = [typedPath(path, app.machine)];
     return { name: nameOfPath(path, scheme), config: sourceSchema.parse({ type: scheme, paths }) };
   }
-  if (scheme === 'pgdata') {
-    throw failure('not_in_this_version', {
-      what: '--from pgdata:…',
-      suggestion: 'this version backs up PostgreSQL logically: --from postgres://user@host:5432/database',
-    });
-  }
+  if (scheme === 'pgdata') return clusterIn(path, app);
   if (Object.hasOwn(app.config.sources, from)) {
     const reason = 'it is the name of a configured source';
     throw failure('source_url', { setting: '--from', reason, suggestion: `holdfast backup ${from}` });
@@ -42,6 +37,32 @@ export function adHocSource(app: Place, from: string): { name: string; config: S
   if (meant !== undefined) throw notAUrl('--from', from, meant, app);
   const name = sourceNameOf(from, '--from');
   return { name, config: sourceSchema.parse({ type: 'postgres', url: from }) };
+}
+
+/** The cluster of a data directory, reached as its running server says. */
+function clusterIn(path: string, { machine }: Place): { name: string; config: SourceConfig } {
+  if (path === '') {
+    throw failure('usage', {
+      reason: '--from pgdata: names no data directory',
+      suggestion: '--from pgdata:/var/lib/postgresql/17/main',
+    });
+  }
+  const directory = typedPath(path, machine);
+  const config = { type: 'postgres-cluster', data_directory: directory, ...socketOf(directory) };
+  return { name: nameOfPath(path, 'cluster'), config: sourceSchema.parse(config) };
+}
+
+/** Where the server listens; nothing when it does not tell: then the PG* variables count, or its port is the usual one. */
+function socketOf(directory: string): { readonly host?: string; readonly port?: number } {
+  let lines: readonly string[];
+  try {
+    lines = readFileSync(join(directory, 'postmaster.pid'), 'utf8').split('\n');
+  } catch {
+    return {}; // Whoever reads the directory will say why it cannot be.
+  }
+  const [, , , port = '', socket = '', address = ''] = lines.map((line) => line.trim());
+  const host = socket.startsWith('/') ? socket : address === '*' ? 'localhost' : address;
+  return /^\d+$/.test(port) && host !== '' ? { host, port: Number(port) } : {};
 }
 
 /** The error about a `DATABASE_URL` that names no PostgreSQL. */

@@ -66,6 +66,7 @@ export function createProgram(version: string, dispatch: Dispatch): Command {
     ['holdfast backup', 'every configured source, or DATABASE_URL'],
     ['holdfast backup shop blog', 'these sources only'],
     ['holdfast backup --from postgres://user@localhost/shop', 'a database that is not configured'],
+    ['holdfast backup --from pgdata:/var/lib/postgresql/17/main', 'a whole server, page by page'],
     ['holdfast backup --from sqlite:data/app.db', 'a SQLite database, while it is in use'],
     ['holdfast backup --from files:/srv/uploads', 'a directory'],
     ['holdfast backup --tag release=1.4 --json', 'labelled, with events for a program'],
@@ -73,7 +74,7 @@ export function createProgram(version: string, dispatch: Dispatch): Command {
   ])
     .option(
       '--from <url>',
-      'back up this instead of a configured source: postgres://…, sqlite:FILE or files:DIRECTORY',
+      'back up this instead of a configured source: postgres://…, pgdata:DIRECTORY, sqlite:FILE or files:DIRECTORY',
     )
     .option('--tag <key=value>', 'label the backups; may be repeated', keyValue)
     .option('--jobs <n>', 'how many tables, databases or lots of files to read at once', positiveInteger)
@@ -201,7 +202,7 @@ export function createProgram(version: string, dispatch: Dispatch): Command {
 
   const wal = program
     .command('wal')
-    .summary('the WAL of a PostgreSQL cluster: push, get')
+    .summary('the WAL of a PostgreSQL cluster: stream, status, push, get')
     .description('The WAL of a PostgreSQL cluster, for recovery to any moment.');
   common(wal);
   verb(wal, 'push <path>', "store a file of pg_wal: archive_command = 'holdfast wal push %p'", [
@@ -213,6 +214,16 @@ export function createProgram(version: string, dispatch: Dispatch): Command {
   ])
     .option('--source <name>', 'the cluster it is of (default: the only one in the settings)')
     .addOption(new Option('--behind <name>', 'fetch what comes behind, for later').hideHelp());
+
+  verb(wal, 'stream', 'store the WAL of a server as it is written, until it is told to end', [
+    ['holdfast wal stream', 'as a service: what is lost with the server is about a second'],
+    ['holdfast wal stream --synchronous', 'nothing is lost: synchronous_standby_names = the slot'],
+    ['holdfast wal stream --once', 'store what there is, and end: for cron'],
+  ])
+    .option('--source <name>', 'the cluster (default: the only one in the settings)')
+    .option('--synchronous', 'store at once, so that commits can wait for it')
+    .option('--once', 'end when all is stored that was there at the beginning, or at the first error')
+    .option('--no-create-slot', 'do not make the replication slot when it is missing');
 
   verb(program, 'doctor', 'check tools, permissions, the repository and every source', [
     ['holdfast doctor', 'says how to mend what is amiss'],

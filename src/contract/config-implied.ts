@@ -13,7 +13,7 @@ const postgresVariables: readonly string[] = [
 
 /** What a URL of a source looks like, for people. */
 export const sourceUrlForms =
-  'postgres://user@host:5432/database, sqlite:FILE for SQLite, files:DIRECTORY for files';
+  'postgres://user@host:5432/database, pgdata:DIRECTORY for a whole server, sqlite:FILE for SQLite, files:DIRECTORY for files';
 
 /**
  * The source meant when no source is configured: `DATABASE_URL`, else the `PG*` variables that libpq reads by itself.

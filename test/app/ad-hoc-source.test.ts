@@ -108,3 +108,30 @@ describe('DATABASE_URL', () => {
     assert.doesNotMatch(told('mysql://u:SECRET@h/d'), /SECRET/);
   });
 });
+
+describe('--from pgdata:', () => {
+  it('finds the server where the data directory says that it listens', async () => {
+    await using found = await tempDirectory();
+    const lines = ['4711', found.path, '1700000000', '5433', '/run/pg', 'localhost', '  12345', 'ready   '];
+    writeFileSync(join(found.path, 'postmaster.pid'), `${lines.join('\n')}\n`);
+    const { config } = adHocSource(place(), `pgdata:${found.path}`);
+    assert.equal(config.type, 'postgres-cluster');
+    assert.deepEqual(
+      config.type === 'postgres-cluster' && [config.host, config.port, config.data_directory],
+      ['/run/pg', 5433, found.path],
+    );
+  });
+
+  it('leaves open where a server is that does not run', () => {
+    const { name, config } = adHocSource(place(), 'pgdata:/var/lib/postgresql/17/main');
+    assert.equal(name, 'main');
+    assert.deepEqual(config.type === 'postgres-cluster' && [config.host, config.port], [
+      undefined,
+      undefined,
+    ]);
+  });
+
+  it('needs a directory', () => {
+    assert.throws(() => adHocSource(place(), 'pgdata:'), { errorName: 'usage' });
+  });
+});

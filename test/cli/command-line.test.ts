@@ -288,7 +288,6 @@ describe('a command line that is wrong', () => {
     ['restore', 'x', '--to', 'y', '--in-place'],
     ['restore', 'x', '--to', 'y', '--no-safety-backup'],
     ['verify', '--repair'],
-    ['backup', '--from', 'pgdata:/srv/pg'],
   ] as const) {
     it(`says that it is not in this version: ${args.join(' ')}`, async () => {
       await using box = await sandbox();

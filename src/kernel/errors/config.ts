@@ -107,7 +107,7 @@ export const configErrors = defineErrors({
     kind: 'usage',
     retryable: false,
     message: 'there is nothing to back up: no source is configured',
-    hint: 'set DATABASE_URL, or pass --from (postgres://user@host/database, sqlite:FILE or files:DIRECTORY), or add sources to holdfast.yaml',
+    hint: 'set DATABASE_URL, or pass --from (postgres://user@host/database, pgdata:DIRECTORY, sqlite:FILE or files:DIRECTORY), or add sources to holdfast.yaml',
     explain:
       'The configuration has no source, and neither DATABASE_URL nor the PG* variables name a database. Nothing was done.',
   },
@@ -118,7 +118,7 @@ export const configErrors = defineErrors({
     message: '{setting} names nothing that this version can back up: {reason}',
     hint: '{suggestion}',
     explain:
-      'What --from and DATABASE_URL name is a PostgreSQL database (postgres://…), SQLite databases (sqlite:FILE) or files (files:DIRECTORY). Anything else is not in this version, or does not parse. A URL itself is not shown: it may hold a password. Nothing was done.',
+      'What --from and DATABASE_URL name is a PostgreSQL database (postgres://…), the data directory of a whole server (pgdata:DIRECTORY), SQLite databases (sqlite:FILE) or files (files:DIRECTORY). Anything else is not in this version, or does not parse. A URL itself is not shown: it may hold a password. Nothing was done.',
   },
   secret_file_empty: {
     code: 'HF-1115',
