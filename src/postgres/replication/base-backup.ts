@@ -1,5 +1,5 @@
 import { failure } from '../../kernel/errors/failure.ts';
-import type { Lsn } from '../lsn.ts';
+import { formatLsn, type Lsn } from '../lsn.ts';
 import {
   commandFailed,
   lsnIn,
@@ -63,7 +63,7 @@ export interface BaseBackupStream {
   archives(): AsyncIterable<BaseBackupArchive>;
   /**
    * Settles when the archives are through: up to where WAL is needed. `base_backup_checksums` when the server found pages
-   * with wrong checksums: everything was delivered all the same, and `details` has `lsn`, `timeline` of the end and the
+   * with wrong checksums: everything was delivered all the same, and `details` has the end (`lsn` as text, `timeline`) and the
    * server's `warnings`.
    */
   readonly end: Promise<WalPoint>;
@@ -294,7 +294,7 @@ class Backup implements BaseBackupStream {
     return failure(
       'base_backup_checksums',
       { server: this.#link.setting.server, reason: this.warnings[0] ?? reason },
-      { details: { lsn, timeline, warnings: this.warnings } },
+      { details: { lsn: formatLsn(lsn), timeline, warnings: this.warnings } },
     );
   }
 }

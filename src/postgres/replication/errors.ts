@@ -72,6 +72,7 @@ function ofSlot(
       return failure('replication_slot_missing', { server, slot });
     case '53400':
       return failure('replication_slots_full', { server });
+    case '0A000':
     case '55000':
     case '42602':
       return failure('replication_slot_unfit', { server, slot, reason });
