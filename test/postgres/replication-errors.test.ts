@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { execFile } from 'node:child_process';
+import { execFile, spawnSync } from 'node:child_process';
 import { appendFile, chmod, chown, copyFile, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
@@ -174,7 +174,12 @@ for (const major of ['system', 14, 18] as const)
     },
   );
 
-describe('replication over TLS', () => {
+const withoutOpenssl =
+  spawnSync('openssl', ['version']).status === 0
+    ? false
+    : 'skipped: there is no openssl to make a certificate';
+
+describe('replication over TLS', { skip: withoutOpenssl }, () => {
   let server: PostgresServer;
   let directory: TempDirectory;
   before(async () => {
