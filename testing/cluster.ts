@@ -8,7 +8,7 @@ import { dirname, join } from 'node:path';
 import { Client } from 'pg';
 import { reachableTemp } from '../src/app/local-postgres/server-user.ts';
 import type { Entry, StreamRef } from '../src/contract/stream.ts';
-import { connectionFromUrl } from '../src/postgres/connection/connection.ts';
+import { connectionFromUrl, type ConnectionParameters } from '../src/postgres/connection/connection.ts';
 import { lsnOf } from '../src/postgres/lsn.ts';
 import { segmentName } from '../src/postgres/wal/names.ts';
 import { backupCluster } from '../src/sources/postgres-cluster/backup/backup.ts';
@@ -82,15 +82,20 @@ export function memoryContent(memory: MemoryBackup, metadata: ClusterMetadata): 
 
 export interface RestoredServer extends AsyncDisposable {
   readonly dataDirectory: string;
+  readonly connection: ConnectionParameters;
   psql(sql: string, database?: string): Promise<string>;
   log(): Promise<string>;
 }
 
-/** Restores a backup in the plainest way there is, and starts a server on it as the one that it is of. */
+/**
+ * Restores a backup in the plainest way there is, and starts a server on it: one that recovers to the end of the WAL, or a
+ * standby.
+ */
 export async function startRestored(
   content: ClusterContent,
   like: PostgresServer,
   settings: Readonly<Record<string, string>> = {},
+  signalFile: 'recovery.signal' | 'standby.signal' = 'recovery.signal',
 ): Promise<RestoredServer> {
   const base = await mkdtemp(join(reachableTemp(like.user, tmpdir()), 'hfpr-'));
   const dataDirectory = join(base, 'data');
@@ -105,12 +110,14 @@ export async function startRestored(
       .map(([name, value]) => `${name} = '${value}'\n`)
       .join(''),
   );
-  await writeFile(join(dataDirectory, 'recovery.signal'), '');
+  // Of a standby that was backed up.
+  await rm(join(dataDirectory, 'standby.signal'), { force: true });
+  await writeFile(join(dataDirectory, signalFile), '');
   await mkdir(join(base, 's'));
   await chmod(base, 0o755);
   await chmod(dataDirectory, 0o700);
   if (like.user !== undefined) execFileSync('chown', ['-R', `${like.user.uid}:${like.user.gid}`, base]);
-  return await start(base, dataDirectory, like);
+  return await start(base, dataDirectory, like, signalFile === 'standby.signal' ? 't' : 'f');
 }
 
 async function writeAll(content: ClusterContent, base: string, dataDirectory: string): Promise<void> {
@@ -139,11 +146,28 @@ async function writeAll(content: ClusterContent, base: string, dataDirectory: st
   }
 }
 
-async function start(base: string, dataDirectory: string, like: PostgresServer): Promise<RestoredServer> {
+/** Resolves when the server says whether it is in recovery what it is to say in the end. */
+async function start(
+  base: string,
+  dataDirectory: string,
+  like: PostgresServer,
+  inRecovery: 't' | 'f',
+): Promise<RestoredServer> {
   const port = randomInt(15_000, 32_000);
   const logPath = join(base, 'log');
   const output = openSync(logPath, 'a');
-  const args = ['-D', dataDirectory, '-p', String(port), '-k', join(base, 's'), '-c', 'ssl=off'];
+  const args = [
+    '-D',
+    dataDirectory,
+    '-p',
+    String(port),
+    '-k',
+    join(base, 's'),
+    '-c',
+    'ssl=off',
+    '-c',
+    'listen_addresses=',
+  ];
   const child = spawn(join(like.binDirectory, 'postgres'), args, {
     cwd: base,
     env: { LC_ALL: 'C', PATH: process.env['PATH'] },
@@ -177,11 +201,15 @@ async function start(base: string, dataDirectory: string, like: PostgresServer):
     await until(async () => {
       if (child.exitCode !== null || child.signalCode !== null)
         throw new Error(`the restored server has ended:\n${(await log()).slice(-3000)}`);
-      return (await psql('SELECT pg_is_in_recovery()').catch(() => '')) === 'f';
+      return (await psql('SELECT pg_is_in_recovery()').catch(() => '')) === inRecovery;
     }, 'recovery');
   } catch (error) {
     await close();
     throw error;
   }
-  return { dataDirectory, psql, log, [Symbol.asyncDispose]: close };
+  const connection: ConnectionParameters = {
+    ...connectionFromUrl(like.url(), {}),
+    hosts: [{ host: join(base, 's'), port }],
+  };
+  return { dataDirectory, connection, psql, log, [Symbol.asyncDispose]: close };
 }

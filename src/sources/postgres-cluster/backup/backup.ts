@@ -32,6 +32,7 @@ import { ClusterWalk, type Found } from './walk.ts';
 import { storeWal } from './wal.ts';
 
 const defaultGuardOneIn = 64;
+const defaultPartBytes = 32 * 1024 * 1024;
 /** While big files are read, so many units after them may be under way. */
 const unitsAhead = 16;
 
@@ -164,8 +165,9 @@ class ClusterBackup {
 
   #setting(): ReadSetting {
     const { facts, start } = this.#known;
-    const { dataDirectory } = this.#options;
-    return { dataDirectory, facts, startLsn: start.startLsn, parentStartLsn: this.#parent?.startLsn ?? null };
+    const { dataDirectory, partBytes = defaultPartBytes } = this.#options;
+    const parentStartLsn = this.#parent?.startLsn ?? null;
+    return { dataDirectory, facts, startLsn: start.startLsn, parentStartLsn, partBytes };
   }
 
   #walk(notes: LeftOut | undefined): AsyncGenerator<Found, void, void> {

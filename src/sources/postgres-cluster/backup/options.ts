@@ -15,4 +15,6 @@ export interface ClusterBackupOptions {
   readonly now: () => number;
   /** Of so many unchanged pieces of 128 KiB one is compared with what is stored; default 64. */
   readonly guardOneIn?: number;
+  /** Large segments are stored in parts of so many bytes, a multiple of 1 MiB; default 32 MiB. */
+  readonly partBytes?: number;
 }

@@ -4,6 +4,7 @@ import type { BackupContext } from '../../port.ts';
 import type { EarlierFile, EarlierFiles } from './earlier.ts';
 import type { ServerFacts } from './facts.ts';
 import type { PageRules } from './page-reader.ts';
+import { storeInParts } from './parts.ts';
 import { lsnWords, type LsnWords } from './rule.ts';
 import { storeModule, type FileToStore, type StoredFile } from './store-task.ts';
 import type { Found } from './walk.ts';
@@ -20,6 +21,8 @@ export interface Slot {
 /** One unit holds so many files or bytes to read, and at least one file. */
 const filesInUnit = 512;
 const bytesInUnit = 8 * 1024 * 1024;
+/** A segment of so many parts is a large one. */
+const fewestParts = 4;
 
 /** What the reading of all files shares. */
 export interface ReadSetting {
@@ -27,6 +30,8 @@ export interface ReadSetting {
   readonly facts: ServerFacts;
   readonly startLsn: bigint;
   readonly parentStartLsn: bigint | null;
+  /** A large segment is stored in parts of so many bytes. */
+  readonly partBytes: number;
 }
 
 /** Gathers what is found into units, deciding about each file what has to be read of it. */
@@ -101,8 +106,10 @@ export class UnitReader {
   async read(slots: readonly Slot[]): Promise<readonly Slot[]> {
     const wanted = slots.filter(({ how }) => how === 'read');
     if (wanted.length === 0) return slots;
-    using _place = await this.#places.acquire(this.#signal);
     const files = wanted.map((slot) => this.#fileOf(slot));
+    const [alone] = wanted;
+    if (wanted.length === 1 && alone !== undefined && (await this.#inParts(alone, files[0]))) return slots;
+    using _place = await this.#places.acquire(this.#signal);
     const { dataDirectory } = this.#setting;
     const results = await this.#context.run(
       storeModule,
@@ -115,6 +122,24 @@ export class UnitReader {
       slot.stored = result;
     }
     return slots;
+  }
+
+  /** Stores a large segment of which the parent has nothing; false when this is none. */
+  async #inParts(slot: Slot, file: FileToStore | undefined): Promise<boolean> {
+    const { dataDirectory, partBytes } = this.#setting;
+    const { path, size } = slot.found;
+    if (file?.pages === undefined || file.pages === null || file.previous !== null) return false;
+    if (size < partBytes * fewestParts || this.#context.jobs < 2) return false;
+    slot.stored = await storeInParts(
+      { dataDirectory, path, size, rules: file.pages, partBytes },
+      {
+        context: this.#context,
+        signal: this.#signal,
+        places: this.#places,
+        onProgress: this.#onProgress,
+      },
+    );
+    return true;
   }
 
   #fileOf({ found: { path }, before }: Slot): FileToStore {
