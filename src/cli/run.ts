@@ -21,7 +21,15 @@ export interface CliEnvironment {
   readonly vanish?: () => unknown;
 }
 
-const longRunning: readonly string[] = ['backup', 'restore', 'export', 'import', 'verify', 'demo'];
+const longRunning: readonly string[] = [
+  'backup',
+  'restore',
+  'export',
+  'import',
+  'verify',
+  'wal stream',
+  'demo',
+];
 
 /** Make backups, of several things one after another. */
 const storing: readonly string[] = ['backup', 'import'];

@@ -216,7 +216,6 @@ export const errorCodes = {
   wal_other_cluster: 'HF-5464',
   wal_timeline_foreign: 'HF-5465',
   wal_stream_behind: 'HF-5466',
-  wal_unrecoverable: 'HF-5467',
   cluster_target_not_empty: 'HF-5501',
   cluster_target_running: 'HF-5502',
   cluster_target_other: 'HF-5503',

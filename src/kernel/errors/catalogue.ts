@@ -12,6 +12,7 @@ import { restoreErrors } from './restore.ts';
 import { sqliteErrors } from './sqlite.ts';
 import { storageErrors } from './storage.ts';
 import { walCommandErrors } from './wal-commands.ts';
+import { walStreamErrors } from './wal-stream.ts';
 import { walErrors } from './wal.ts';
 
 /**
@@ -35,6 +36,7 @@ export const catalogue = {
   ...recoveryErrors,
   ...walErrors,
   ...walCommandErrors,
+  ...walStreamErrors,
 };
 
 export type Catalogue = typeof catalogue;

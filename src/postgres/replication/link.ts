@@ -128,6 +128,14 @@ export class Link {
     return error;
   }
 
+  /** A server that shuts down says that the command is complete, in the middle of a stream. */
+  isShuttingDown(): Error {
+    const reason = 'it is shutting down';
+    const error = failure('postgres_server_gone', { server: this.#setting.server, reason });
+    this.fail(error);
+    return error;
+  }
+
   /** Says goodbye and closes; resolves when the socket is gone. */
   async close(): Promise<void> {
     if (this.#isClosed) return;

@@ -122,7 +122,7 @@ class Stream implements WalStream {
     this.#timing = timing;
     this.#expected = request.start;
     this.#copyOver.promise.catch(() => undefined); // who ends the stream is told; nobody else has to know
-    link.onArrival = (item) => this.#onArrival(item);
+
     link.watch({
       afterMs: request.silentAfterMs ?? defaultSilentAfterMs,
       onHalf: () => this.#sendStatus(true),
@@ -182,6 +182,7 @@ class Stream implements WalStream {
       const item = await this.#link.next();
       if (item.type === types.copyData) return this.#understand(item);
       if (item.type === types.errorResponse) throw await commandFailed(this.#link, item, this.#request);
+      if (item.type === types.commandComplete) throw this.#link.isShuttingDown();
       if (item.type !== types.copyDone) throw this.#link.protocolFailure(unexpected(item));
       this.#serverDone = true;
       this.#link.watch(undefined); // it is the server's turn to wait

@@ -1,0 +1,65 @@
+import { zeroLsn, type Lsn } from '../../postgres/lsn.ts';
+import type { StreamContext, StreamPosition } from './stream-told.ts';
+
+/** How far a stream is, over all its connections. */
+export class StreamPositions {
+  readonly #context: StreamContext;
+  #timeline = 0;
+  #received = zeroLsn;
+  #stored = zeroLsn;
+  #serverEnd = zeroLsn;
+  #heardAtNs: bigint | undefined;
+  /** When everything was stored last. */
+  #caughtUpAtNs: bigint | undefined;
+
+  constructor(context: StreamContext) {
+    this.#context = context;
+  }
+
+  begin(timeline: number, start: Lsn): void {
+    this.#timeline = timeline;
+    this.#received = start;
+    this.#stored = start;
+  }
+
+  heard(serverEnd: Lsn): void {
+    this.seen(serverEnd);
+    this.#heardAtNs = this.#context.clock.monotonicNs();
+  }
+
+  /** From elsewhere than the stream. */
+  seen(serverEnd: Lsn): void {
+    if (serverEnd > this.#serverEnd) this.#serverEnd = serverEnd;
+  }
+
+  stored(received: Lsn, stored: Lsn): void {
+    this.#received = received;
+    this.#stored = stored;
+    const now = this.#context.clock.monotonicNs();
+    this.#caughtUpAtNs ??= now;
+    if (stored >= this.#serverEnd) this.#caughtUpAtNs = now;
+    this.#context.observer.position(this.now());
+  }
+
+  /** Nanoseconds since the server said anything; undefined when it never did. */
+  get silentNs(): bigint | undefined {
+    return this.#heardAtNs === undefined ? undefined : this.#context.clock.monotonicNs() - this.#heardAtNs;
+  }
+
+  get hasBegun(): boolean {
+    return this.#timeline !== 0;
+  }
+
+  now(): StreamPosition {
+    const waiting = this.#serverEnd - this.#stored;
+    const now = this.#context.clock.monotonicNs();
+    return {
+      timeline: this.#timeline,
+      received: this.#received,
+      stored: this.#stored,
+      serverEnd: this.#serverEnd,
+      lagBytes: waiting > 0n ? Number(waiting) : 0,
+      lagSeconds: waiting > 0n ? Number(now - (this.#caughtUpAtNs ?? now)) / 1e9 : 0,
+    };
+  }
+}
