@@ -55,6 +55,8 @@ export async function startArchiving(
 
 /** Makes everything up to now part of the archive. */
 export async function archiveAll(server: PostgresServer): Promise<void> {
+  // There may be nothing in the segment yet, which would then not be archived.
+  await server.psql("SELECT pg_create_restore_point('archived')");
   const segment = await server.psql('SELECT pg_walfile_name(pg_switch_wal())');
   for (;;) {
     const last = await server.psql('SELECT last_archived_wal FROM pg_stat_archiver');
@@ -291,4 +293,64 @@ export async function contentsOf(directory: string): Promise<Map<string, string>
   };
   await look('');
   return found;
+}
+
+/** Metadata of a backup that no server has made. */
+export const madeUpMetadata: ClusterMetadata = {
+  schema: 1,
+  mode: 'local',
+  server_version: '15.18',
+  server_version_num: 150_018,
+  system_identifier: '7000000000000000001',
+  from_standby: false,
+  timeline: 1,
+  start_lsn: '0/2000028',
+  stop_lsn: '0/2000100',
+  started_at: '2026-01-01T00:00:00.000Z',
+  stopped_at: '2026-01-01T00:01:00.000Z',
+  page_bytes: 8192,
+  wal_segment_bytes: 16_777_216,
+  data_checksums: false,
+  wal_level: 'replica',
+  data_directory: '/nowhere/data',
+  port: 5432,
+  tablespaces: [],
+  databases: [],
+  parent: null,
+  full_because: 'first',
+  files: 0,
+  files_kept: 0,
+  bytes: 0,
+  pages: 0,
+  pages_changed: 0,
+  pages_guarded: 0,
+  bad_pages: [],
+  bad_page_count: 0,
+  wal_archive: '0'.repeat(32),
+};
+
+/** A `pg_control` as far as a restore looks at it. */
+export function controlOf(systemIdentifier: string): Buffer {
+  const control = Buffer.alloc(8192, 7);
+  control.writeBigUInt64LE(BigInt(systemIdentifier));
+  return control;
+}
+
+/** The least that a restore takes, and a few files more. */
+export async function putMadeUp(
+  context: BackupContext,
+  more: Readonly<Record<string, Buffer | string>> = {},
+  metadata: ClusterMetadata = madeUpMetadata,
+): Promise<void> {
+  const files = {
+    PG_VERSION: '15\n',
+    'postgresql.conf': '',
+    'pg_hba.conf': '',
+    'pg_ident.conf': '',
+    ...more,
+  };
+  for (const [path, content] of Object.entries(files))
+    await put(context, path, /\/\d+$/.test(path) ? 'pg.relation' : 'pg.file', Buffer.from(content));
+  await put(context, 'backup_label', 'pg.label', Buffer.from('START WAL LOCATION: 0/2000028\n'));
+  await put(context, 'global/pg_control', 'pg.control', controlOf(metadata.system_identifier));
 }
