@@ -88,13 +88,19 @@ describe('a stream from a real server', () => {
   const waitsFor = (): Promise<string> =>
     server.psql(`SELECT wait_event FROM pg_stat_activity WHERE backend_type = 'walsender'`);
 
-  it('a reader who passes over data gets all archives and the end', async () => {
-    await using replication = await replicate(server.url());
+  it('a reader who passes over data gets all archives and the end; nothing stays behind a close', async () => {
+    const { signal } = new AbortController();
+    const replication = await replicate(server.url(), { signal });
     const backup = await replication.baseBackup({ label: 'skipped', fast: true });
     let count = 0;
     for await (const { data } of backup.archives()) for await (const _ of data) if ((count += 1) > 3) break;
     assert.ok((await backup.end).lsn > backup.start.lsn);
     assert.equal((await replication.identifySystem()).timeline, 1);
+    assert.equal(getEventListeners(signal, 'abort').length, 1);
+    await replication.close();
+    await replication.close();
+    assert.equal(getEventListeners(signal, 'abort').length, 0);
+    await until(async () => (await waitsFor()) === '', 'the server to see it');
   });
 
   it('an abort at any point ends it at once and leaves nothing', { timeout: 60_000 }, async (t) => {

@@ -122,7 +122,7 @@ class Stream implements WalStream {
     this.#timing = timing;
     this.#expected = request.start;
     this.#copyOver.promise.catch(() => undefined); // who ends the stream is told; nobody else has to know
-
+    link.onArrival = (item) => this.#onArrival(item);
     link.watch({
       afterMs: request.silentAfterMs ?? defaultSilentAfterMs,
       onHalf: () => this.#sendStatus(true),
