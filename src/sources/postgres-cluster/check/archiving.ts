@@ -118,7 +118,7 @@ export async function archiver(asked: Asked): Promise<Finding[]> {
 }
 
 async function waitingFiles(asked: Asked): Promise<Finding[]> {
-  const check = 'archiver';
+  const check = 'archiver files';
   const count = await countWaiting(asked);
   if (count === undefined) return [];
   const bytes = count * (asked.settings.bytes('wal_segment_size') ?? 0);

@@ -1,4 +1,4 @@
-import { access, constants, readdir, readFile, stat } from 'node:fs/promises';
+import { open, readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { failure } from '../../../kernel/errors/failure.ts';
 import type { Finding } from '../../port.ts';
@@ -51,7 +51,7 @@ async function unreadable(path: string): Promise<Finding | undefined> {
   const seen = [path, join(path, 'PG_VERSION'), join(path, 'global', 'pg_control'), join(path, 'pg_wal')];
   for (const one of seen) {
     try {
-      await access(one, constants.R_OK);
+      await (await open(one, 'r')).close();
     } catch (error) {
       const reason = errnoOf(error);
       const { message, hint, code } = failure('cluster_directory_unreadable', { path: one, reason });
