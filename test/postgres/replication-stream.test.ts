@@ -4,7 +4,7 @@ import { getEventListeners } from 'node:events';
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { formatLsn, parseLsn, type Lsn } from '../../src/postgres/lsn.ts';
+import { addToLsn, formatLsn, parseLsn, type Lsn } from '../../src/postgres/lsn.ts';
 import { startPostgres, type PostgresServer } from '../../testing/postgres-server.ts';
 import { lsnNow, readTo, replicate } from '../../testing/replication.ts';
 import { proxyTo } from '../../testing/tcp-proxy.ts';
@@ -187,6 +187,27 @@ describe('a stream from a real server', () => {
     assert.ok((await unchecked.end).lsn > 0n);
     await file.write(good, 0, 16, 8192 + 4000);
     await file.close();
+  });
+
+  it('a server that is shut down gives what it wrote until then, and is gone', async () => {
+    await using replication = await replicate(server.url());
+    const stream = await replication.stream({ start: await lsnNow(server), timeline: 1 });
+    let end = 0n as Lsn;
+    const read = (async () => {
+      for await (const message of stream.messages()) {
+        if (message.kind === 'wal') end = addToLsn(message.start, message.bytes.length);
+        stream.report({ written: end, flushed: end, applied: end });
+      }
+    })();
+    const rejected = assert.rejects(read, failing('postgres_server_gone'));
+    await server.psql(noise);
+    await server.stop();
+    await rejected;
+    await assert.rejects(stream.end(), failing('postgres_server_gone'));
+    await server.start();
+    // Behind the last byte is the checkpoint of the shutdown, and nothing else before the server ran again.
+    const checkpoint = await server.psql('SELECT checkpoint_lsn FROM pg_control_checkpoint()');
+    assert.ok(end > (parseLsn(checkpoint) ?? end), checkpoint);
   });
 
   it('a server that is killed is noticed, by streams and base backups', async () => {
