@@ -15,7 +15,11 @@ export interface Changed extends Partial<ClusterCheckOptions> {
 }
 
 /** What is found of the server: its files are read here, by its superuser, unless said otherwise. */
-export async function check(server: PostgresServer, changed: Changed = {}): Promise<readonly Finding[]> {
+export async function check(
+  server: PostgresServer,
+  changed: Changed = {},
+  signal = new AbortController().signal,
+): Promise<readonly Finding[]> {
   const { user, ...rest } = changed;
   const url = user === undefined ? server.url() : server.url('postgres', user, user);
   const options: ClusterCheckOptions = {
@@ -27,7 +31,7 @@ export async function check(server: PostgresServer, changed: Changed = {}): Prom
     now: () => Date.now(),
     ...rest,
   };
-  return await checkCluster(options, new AbortController().signal);
+  return await checkCluster(options, signal);
 }
 
 /** The one finding of that name which is not fine. */

@@ -62,7 +62,13 @@ for (const major of ['system', 18] as const) {
         await writeFile(signal, '', { mode: 0o644 });
         await server.start();
         isFine(await check(server), 'full_page_writes');
-        assert.match(amiss(await check(server), 'archiving').mend, /archive_mode = 'always'/);
+        await follow(server, amiss(await check(server), 'archiving').mend);
+        assert.equal(await server.psql('SHOW archive_mode'), 'always');
+        isFine(await check(server), 'archiving');
+        await server.psql("ALTER SYSTEM SET archive_mode = 'on'");
+        await restart(server);
+        isFine(await check(server), 'archiving');
+        await server.psql("ALTER SYSTEM SET archive_mode = 'off'");
         await server.stop();
         await rm(signal);
         await server.start();
@@ -144,6 +150,11 @@ test('a server that does not answer', async () => {
     findings.map(({ check: name, level, code }) => ({ name, level, code })),
     [{ name: 'connection', level: 'error', code: 'HF-5001' }],
   );
+});
+
+test('an abort is no finding', async () => {
+  await using server = await startPostgres();
+  await assert.rejects(check(server, {}, AbortSignal.abort(new Error('enough'))), /enough/);
 });
 
 /** Since 18 checksums are the default, and can be chosen against. */

@@ -17,6 +17,11 @@ export function archiving(asked: Asked): Finding[] {
   const library = settings.text('archive_library') ?? '';
   if (!isOn(asked)) {
     if (streams) return [ok(check, 'WAL comes to the repository by holdfast wal stream')];
+    if (settings.text('archive_mode') === 'on' && isOurs(command)) {
+      const message =
+        'archive_command would hand the WAL to Holdfast, which a standby leaves to its primary until it is promoted';
+      return [ok(check, message)];
+    }
     return [notArchived(asked, 'the WAL of this server is not archived')];
   }
   if (library !== '') {
@@ -41,7 +46,8 @@ export function archiving(asked: Asked): Finding[] {
 }
 
 function notArchived({ settings, session, options }: Asked, why: string): Finding {
-  const message = `${why}; from this repository only the moments at which backups ended can be recovered`;
+  const unless = session.inRecovery ? ', unless its primary does it' : '';
+  const message = `${why}${unless}; from this repository only the moments at which backups ended can be recovered`;
   const mode = session.inRecovery ? "'always'" : "'on'";
   const stream = 'to recover to any moment run holdfast wal stream as a service';
   const lines = [];

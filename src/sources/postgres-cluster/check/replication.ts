@@ -49,6 +49,7 @@ async function refusedByHba(
     `SELECT host(inet_client_addr()) AS address, family(inet_client_addr()) AS family,
             (SELECT ssl FROM pg_catalog.pg_stat_ssl WHERE pid = pg_backend_pid()) AS ssl,
             current_setting('password_encryption') AS encryption,
+            ${session.serverVersionNumber >= 160_000 ? 'system_user' : 'NULL'} AS identity,
             (SELECT setting FROM pg_catalog.pg_settings WHERE name = 'hba_file') AS file`,
   );
   const file = row?.file ?? 'pg_hba.conf of the server (SHOW hba_file tells a superuser where it is)';
@@ -63,16 +64,26 @@ interface HbaRow {
   readonly family: number | null;
   readonly ssl: boolean | null;
   readonly encryption: string;
+  /** How this connection proved who it is: `scram-sha-256:poor`. Since 16. */
+  readonly identity: string | null;
   readonly file: string | null;
 }
 
 /** As this very connection was let in: from where, as whom, and by a password or by who we are. */
 function hbaLine({ parameters }: Session, row: HbaRow | undefined): string {
-  const { user, password } = parameters;
+  const { user } = parameters;
   const role = /^[a-z_][a-z0-9_]*$/.test(user) && user !== 'all' ? user : quoteIdentifier(user);
-  const method = row?.encryption === 'md5' ? 'md5' : 'scram-sha-256';
-  const { address = null } = row ?? {};
-  if (address === null) return `local replication ${role} ${password === undefined ? 'peer' : method}`;
-  const kind = row?.ssl === true ? 'hostssl' : 'host';
-  return `${kind} replication ${role} ${address}/${row?.family === 6 ? 128 : 32} ${method}`;
+  const { address = null, ssl, family } = row ?? {};
+  const method = methodOf(row, parameters.password !== undefined);
+  if (address === null) return `local replication ${role} ${method}`;
+  return `${ssl === true ? 'hostssl' : 'host'} replication ${role} ${address}/${family === 6 ? 128 : 32} ${method}`;
+}
+
+const plainMethods: ReadonlySet<string> = new Set(['scram-sha-256', 'md5', 'peer', 'cert', 'gss']);
+
+function methodOf(row: HbaRow | undefined, hasPassword: boolean): string {
+  const known = row?.identity?.split(':')[0] ?? '';
+  if (plainMethods.has(known)) return known;
+  if (row?.address === null && !hasPassword) return 'peer';
+  return row?.encryption === 'md5' ? 'md5' : 'scram-sha-256';
 }
