@@ -225,6 +225,11 @@ export function createProgram(version: string, dispatch: Dispatch): Command {
     .option('--once', 'end when all is stored that was there at the beginning, or at the first error')
     .option('--no-create-slot', 'do not make the replication slot when it is missing');
 
+  verb(wal, 'status', 'show how far the WAL is stored, and what can be recovered with it', [
+    ['holdfast wal status', 'of every cluster, with what its server says'],
+    ['holdfast wal status --source main --json', 'of one, for a program'],
+  ]).option('--source <name>', 'only this cluster');
+
   verb(program, 'doctor', 'check tools, permissions, the repository and every source', [
     ['holdfast doctor', 'says how to mend what is amiss'],
     ['holdfast doctor --json', 'for a program'],

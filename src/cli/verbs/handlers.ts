@@ -17,6 +17,7 @@ export const handlers: Readonly<Record<string, () => Promise<Handler>>> = {
   'key change': async () => (await import('./key.ts')).runKeyChange,
   'wal push': async () => (await import('./wal.ts')).runWalPush,
   'wal get': async () => (await import('./wal.ts')).runWalGet,
+  'wal status': async () => (await import('./wal-status.ts')).runWalStatus,
   'wal stream': async () => (await import('./wal-stream.ts')).runWalStream,
   doctor: async () => (await import('./doctor.ts')).runDoctor,
   demo: async () => (await import('./demo.ts')).runDemo,

@@ -68,4 +68,13 @@ export const walStreamErrors = defineErrors({
     explain:
       'More WAL is stored than this server has. The stream waits for it, and compares what comes with what is stored.',
   },
+  wal_unrecoverable: {
+    code: 'HF-5467',
+    kind: 'partial',
+    retryable: false,
+    message: '{count} of {source} cannot be recovered, or not up to now: WAL is missing',
+    hint: 'take a full backup now: holdfast backup {source}; if that WAL is somewhere else: holdfast wal push FILE',
+    explain:
+      'WAL is missing that a backup cannot do without, or that lies between the newest backup and now. What can be recovered, and the positions that are missing, are in what holdfast wal status shows. A gap between an older backup and a newer one is shown, too, and is no error: there is nothing to be done about it.',
+  },
 });

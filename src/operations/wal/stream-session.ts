@@ -154,7 +154,8 @@ export class StreamSession {
     const to = kept ?? missing.to ?? from;
     gone.add(missing, kept);
     if (isSpare || to <= from) return;
-    gone.gaps.push({ timeline, from, to });
+    // Behind a gap of before there is WAL already; a new one ends where we go on.
+    if (kept !== null) gone.gaps.push({ timeline, from, to });
     const { source } = archive.info;
     const error = failure('wal_stream_gap', {
       source,
