@@ -47,9 +47,9 @@ export async function backUpCluster(
   memory: MemoryBackup,
   server: PostgresServer,
   rest: Partial<ClusterBackupOptions> = {},
-  signal?: AbortSignal,
+  how: { readonly jobs?: number; readonly signal?: AbortSignal } = {},
 ): Promise<ClusterBackedUp> {
-  const context = memory.backupContext({ jobs: 2, ...(signal === undefined ? {} : { signal }) });
+  const context = memory.backupContext({ jobs: 2, ...how });
   const outcome = await backupCluster(clusterOptions(server, rest), context);
   return { ...outcome, metadata: clusterMetadataSchema.parse(outcome.metadata) };
 }

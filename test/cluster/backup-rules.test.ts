@@ -71,7 +71,8 @@ test('pages that look older than they are are stored', { skip: withoutPostgres('
       memory.interrupt = undefined;
       await server.psql("UPDATE notes SET text = 'meanwhile' WHERE ctid = '(7,1)'; CHECKPOINT");
     };
-    const first = await backUpCluster(memory, server);
+    // One task after another: it is written before it is read.
+    const first = await backUpCluster(memory, server, {}, { jobs: 1 });
     const lsn = pageLsn(memory.content(path), 7 * 8192);
     assert.ok(lsn >= (parseLsn(first.metadata.start_lsn) ?? 0n), 'it was written meanwhile');
     memory.becomePrevious(first.metadata);

@@ -90,7 +90,7 @@ test(
     memory.interrupt = (bytes) => {
       if (bytes > 3_000_000) abort.abort(new Error('that is enough'));
     };
-    await assert.rejects(backUpCluster(memory, server, {}, abort.signal), /that is enough/);
+    await assert.rejects(backUpCluster(memory, server, {}, { signal: abort.signal }), /that is enough/);
     assert.equal(
       memory.entries.some(({ kind }) => kind === 'pg.control'),
       false,
