@@ -14,7 +14,7 @@ const mostListed = 100;
 export async function nameBadPages(
   files: readonly BadFile[],
   databases: readonly DatabaseFact[],
-  session: Session,
+  session: Session | undefined,
   context: BackupContext,
 ): Promise<{ readonly pages: readonly BadPage[]; readonly warnings: readonly string[] }> {
   const pages: BadPage[] = [];
@@ -39,9 +39,10 @@ export async function nameBadPages(
 async function relationName(
   path: string,
   databases: readonly DatabaseFact[],
-  session: Session,
+  session: Session | undefined,
   { signal, log }: BackupContext,
 ): Promise<string | null> {
+  if (session === undefined) return null;
   const file = parseRelationPath(path);
   const database = databases.find(({ oid }) => oid === file?.database);
   if (file === undefined || (file.database !== 0 && database === undefined)) return null;

@@ -15,39 +15,25 @@ export interface EarlierFile {
   readonly stamps: StreamRef | null;
 }
 
-/**
- * Goes through the entries of the parent beside a walk in the same order, so that few of them are in memory. A backup that
- * came over the replication protocol has them in the order of the server: of such a one all are held.
- */
+/** Goes through the entries of the parent beside a walk in the same order, so that few of them are in memory. */
 export class EarlierFiles implements AsyncDisposable {
   readonly #plan: ParentPlan;
   readonly #context: BackupContext;
   readonly #entries: AsyncIterator<Entry, unknown>;
-  readonly #all = new Map<string, Entry>();
-  readonly #isOrdered: boolean;
   #next: Entry | undefined;
   #ended = false;
 
   constructor(plan: ParentPlan, context: BackupContext) {
     this.#plan = plan;
     this.#context = context;
-    this.#isOrdered = plan.metadata.mode === 'local';
     this.#entries = plan.previous.entries()[Symbol.asyncIterator]();
   }
 
   /** What the parent has of a file, if it may be compared. Ask in the order of the walk. */
   async find(found: Found): Promise<EarlierFile | undefined> {
-    const { path } = found;
-    if (!this.#isOrdered) await this.#gather();
-    const entry = this.#isOrdered ? await this.#seek(path) : this.#all.get(path);
-    const stamps = this.#isOrdered ? await this.#seek(stampsPath(path)) : this.#all.get(stampsPath(path));
-    if (entry?.kind !== kindOf(found) || entry.stream === null || this.#isOtherDatabase(path))
-      return undefined;
-    const meta = fileMetaSchema.safeParse(entry.meta);
-    if (!meta.success) return undefined;
-    const hasStamps = stamps?.kind === entryKinds.stamps ? stamps.stream : null;
-    if (found.kind === 'relation' && hasStamps === null) return undefined;
-    return { entry, stream: entry.stream, meta: meta.data, stamps: hasStamps };
+    const entry = await this.#seek(found.path);
+    const stamps = await this.#seek(stampsPath(found.path));
+    return comparable(found, entry, stamps, this.#plan);
   }
 
   /** Whether the file need not be read, as far as its directory says. */
@@ -59,18 +45,6 @@ export class EarlierFiles implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#ended = true;
     await this.#entries.return?.().catch(() => undefined);
-  }
-
-  #isOtherDatabase(path: string): boolean {
-    const [, database] = /^(?:base|pg_tblspc\/\d+\/PG_[^/]+)\/(\d+)\//.exec(path) ?? [];
-    return database !== undefined && this.#plan.otherDatabases.has(Number(database));
-  }
-
-  async #gather(): Promise<void> {
-    while (!this.#ended) {
-      await this.#advance();
-      if (this.#next !== undefined) this.#all.set(this.#next.path, this.#next);
-    }
   }
 
   async #seek(path: string): Promise<Entry | undefined> {
@@ -103,11 +77,28 @@ export class EarlierFiles implements AsyncDisposable {
   }
 }
 
+/** What the parent has of a file, if it may be compared with it: by its entry, and that with its stamps. */
+export function comparable(
+  found: Pick<Found, 'path' | 'kind'>,
+  entry: Entry | undefined,
+  stamps: Entry | undefined,
+  plan: ParentPlan,
+): EarlierFile | undefined {
+  if (entry?.kind !== kindOf(found) || entry.stream === null) return undefined;
+  const [, database] = /^(?:base|pg_tblspc\/\d+\/PG_[^/]+)\/(\d+)\//.exec(found.path) ?? [];
+  if (database !== undefined && plan.otherDatabases.has(Number(database))) return undefined;
+  const meta = fileMetaSchema.safeParse(entry.meta);
+  if (!meta.success) return undefined;
+  const hasStamps = stamps?.kind === entryKinds.stamps ? stamps.stream : null;
+  if (found.kind === 'relation' && hasStamps === null) return undefined;
+  return { entry, stream: entry.stream, meta: meta.data, stamps: hasStamps };
+}
+
 /** Entries that are added when all files are: they stand behind them, in no order. */
-function isLate({ kind, path }: Entry): boolean {
+export function isLate({ kind, path }: Entry): boolean {
   return kind === entryKinds.label || kind === entryKinds.control || path.startsWith(configDirectory);
 }
 
-export function kindOf({ kind }: Found): string {
+export function kindOf({ kind }: Pick<Found, 'kind'>): string {
   return kind === 'relation' ? entryKinds.relation : kind === 'file' ? entryKinds.file : entryKinds.directory;
 }

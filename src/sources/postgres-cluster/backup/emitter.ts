@@ -13,7 +13,7 @@ export interface BadFile {
 }
 
 /** So many files with bad pages are named. */
-const mostBadFiles = 100;
+export const mostBadFiles = 100;
 
 /** Adds entries to the backup, in the order of the walk, and counts. */
 export class Emitter {
@@ -58,7 +58,7 @@ export class Emitter {
     this.count(stream.size_bytes);
     this.counts.files_kept += 1;
     if (stamps !== null) this.counts.pages += Math.ceil(stream.size_bytes / this.#pageBytes);
-    return entries(found.path, kindOf(found), stream, stamps, { ...meta, mode: found.mode });
+    return entriesOf(found.path, kindOf(found), stream, stamps, { ...meta, mode: found.mode });
   }
 
   #read({ found }: Slot, stored: Extract<StoredFile, { what: 'stored' }>): Entry[] {
@@ -75,11 +75,12 @@ export class Emitter {
       mode,
       ...(badCount > 0 ? { damaged: true } : {}),
     };
-    return entries(found.path, kindOf(found), stream, stamps, meta);
+    return entriesOf(found.path, kindOf(found), stream, stamps, meta);
   }
 }
 
-function entries(
+/** The entries of a file. */
+export function entriesOf(
   path: string,
   kind: string,
   stream: Entry['stream'],

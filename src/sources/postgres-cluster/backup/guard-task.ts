@@ -7,7 +7,8 @@ import { ExtentCursor, keyOf, type StoredExtent } from '../../../pipeline/extent
 import type { StoredData } from '../../../pipeline/stored.ts';
 import type { TaskContext, TaskModule } from '../../../pipeline/task.ts';
 import { giveBackPageBuffer, takePageBuffer } from './page-buffers.ts';
-import { PageReader, readFully, type PageRules } from './page-reader.ts';
+import { bytesOfFile, readFully } from './bytes.ts';
+import { PageReader, type PageRules } from './page-reader.ts';
 import { stampBytes, StoredReader } from './stamps.ts';
 import { openToRead } from './store-task.ts';
 
@@ -153,7 +154,7 @@ class FileGuard {
     if (pages === null) return { bytes: Buffer.alloc(0), isUnchanged: () => false };
     const buffer = takePageBuffer(this.#pageBytes);
     try {
-      const reader = new PageReader(this.#handle, pages, buffer);
+      const reader = new PageReader(bytesOfFile(this.#handle), pages, buffer);
       const window = await reader.window(at, at + guardPieceBytes, stamps, this.#context.signal);
       const first = pages.firstBlock + at / this.#pageBytes;
       const bad = new Set(reader.bad.map(({ block }) => block - first));
@@ -169,7 +170,7 @@ class FileGuard {
 }
 
 /** The bytes of extents; up to the first that is no longer stored, for what is not must be stored again anyway. */
-async function storedBytes(extents: readonly StoredExtent[], stored: StoredData): Promise<Buffer> {
+export async function storedBytes(extents: readonly StoredExtent[], stored: StoredData): Promise<Buffer> {
   const there = extents.slice(0, absentFrom(extents));
   const needed = new Map<string, number>();
   for (const { id, offset, length } of there)

@@ -1,7 +1,7 @@
-import { readSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import { isNewPage, pageLsnWords, storedChecksum } from '../../../postgres/page/header.ts';
 import type { PageBuffer } from '../../../postgres/page/checksum.ts';
+import type { FileBytes } from './bytes.ts';
 import { windowBytes } from './page-buffers.ts';
 import { isBelow, isParentsPage, type LsnWords } from './rule.ts';
 import { stampBytes, writeStamp } from './stamps.ts';
@@ -41,11 +41,11 @@ const pauseMs = 20;
 export class PageReader {
   readonly bad: BadBlock[] = [];
   badCount = 0;
-  readonly #file: number;
+  readonly #file: FileBytes;
   readonly #rules: PageRules;
   readonly #buffer: PageBuffer;
 
-  constructor(file: number, rules: PageRules, buffer: PageBuffer) {
+  constructor(file: FileBytes, rules: PageRules, buffer: PageBuffer) {
     this.#file = file;
     this.#rules = rules;
     this.#buffer = buffer;
@@ -58,7 +58,7 @@ export class PageReader {
   async window(at: number, end: number, before: Buffer, signal: AbortSignal): Promise<Window> {
     const { pageBytes } = this.#rules;
     const wanted = this.#buffer.bytes.subarray(0, Math.min(windowBytes, end - at));
-    const bytes = wanted.subarray(0, readFully(this.#file, wanted, at));
+    const bytes = wanted.subarray(0, this.#file.read(wanted, at));
     const whole = Math.floor(bytes.length / pageBytes);
     const pages = Math.ceil(bytes.length / pageBytes);
     const stamps = Buffer.alloc(pages * stampBytes);
@@ -99,9 +99,9 @@ export class PageReader {
     const { pageBytes, firstBlock } = this.#rules;
     const block = firstBlock + at / pageBytes + page;
     const bytes = window.bytes.subarray(page * pageBytes, (page + 1) * pageBytes);
-    for (let attempt = 1; attempt <= attempts; attempt += 1) {
+    for (let attempt = 1; this.#file.isLive && attempt <= attempts; attempt += 1) {
       // Cut off meanwhile: what was read may stay, recovery cuts it off as well.
-      if (readFully(this.#file, bytes, at + page * pageBytes) < bytes.length) {
+      if (this.#file.read(bytes, at + page * pageBytes) < bytes.length) {
         window.stamps.fill(0, page * stampBytes, (page + 1) * stampBytes);
         window.changed[page] = 1;
         return;
@@ -125,17 +125,6 @@ export class PageReader {
 
 /** So many bad pages of a file are named. */
 const mostListed = 100;
-
-/** Reads as much as there is; gives how much. */
-export function readFully(file: number, into: Uint8Array, position: number): number {
-  let length = 0;
-  while (length < into.length) {
-    const got = readSync(file, into, length, into.length - length, position + length);
-    if (got === 0) break;
-    length += got;
-  }
-  return length;
-}
 
 function isZero(bytes: Uint8Array): boolean {
   return bytes.every((byte) => byte === 0);

@@ -4,6 +4,7 @@ import type { StreamRef } from '../../../contract/stream.ts';
 import { siblingModule } from '../../../kernel/module-url.ts';
 import { extentRow, readExtents } from '../../../pipeline/map.ts';
 import type { TaskContext, TaskModule } from '../../../pipeline/task.ts';
+import { bytesOfFile } from './bytes.ts';
 import { giveBackPageBuffer, takePageBuffer, windowBytes } from './page-buffers.ts';
 import { PageReader, type BadBlock, type PageRules } from './page-reader.ts';
 import { StampsWriter } from './stamps.ts';
@@ -48,7 +49,7 @@ export async function storePart(input: PartInput, context: TaskContext): Promise
   const buffer = takePageBuffer(rules.pageBytes);
   try {
     const { mtimeNs, ino, mode } = fstatSync(handle, { bigint: true });
-    const reader = new PageReader(handle, { ...rules, parentStart: null }, buffer);
+    const reader = new PageReader(bytesOfFile(handle), { ...rules, parentStart: null }, buffer);
     const map = context.openMap();
     const extents: Buffer[] = [];
     const stamps: Buffer[] = [];

@@ -41,7 +41,10 @@ export interface ParentPlan {
 const settledNs = 10_000_000_000n;
 
 export interface Situation {
-  readonly facts: ServerFacts;
+  readonly facts: Pick<
+    ServerFacts,
+    'major' | 'systemIdentifier' | 'pageBytes' | 'dataChecksums' | 'inRecovery'
+  >;
   readonly databases: readonly DatabaseFact[];
   readonly timeline: number;
   readonly startLsn: Lsn;

@@ -7,7 +7,8 @@ import { PageMapWriter } from '../../../pipeline/page-map.ts';
 import type { TaskContext, TaskModule } from '../../../pipeline/task.ts';
 import { unreadable } from './directory.ts';
 import { giveBackPageBuffer, takePageBuffer, windowBytes } from './page-buffers.ts';
-import { PageReader, readFully, type BadBlock, type PageRules, type Window } from './page-reader.ts';
+import { bytesOfFile, type FileBytes } from './bytes.ts';
+import { PageReader, type BadBlock, type PageRules, type Window } from './page-reader.ts';
 import { stampBytes, StampsWriter, StoredReader } from './stamps.ts';
 import { StoreGroup } from './store-group.ts';
 import { placeOf } from './walk.ts';
@@ -26,20 +27,24 @@ export interface FileToStore {
   readonly previous: { readonly stream: StreamRef; readonly stamps: StreamRef } | null;
 }
 
+/** What became of the bytes of a file. */
+export interface StoredContent {
+  readonly stream: StreamRef;
+  /** Of a relation. */
+  readonly stamps: StreamRef | null;
+  readonly pages: number;
+  readonly pagesChanged: number;
+  readonly bad: readonly BadBlock[];
+  readonly badCount: number;
+}
+
 export type StoredFile =
-  | {
+  | (StoredContent & {
       readonly what: 'stored';
-      readonly stream: StreamRef;
-      /** Of a relation. */
-      readonly stamps: StreamRef | null;
       readonly mtimeNs: bigint;
       readonly inode: string;
       readonly mode: number;
-      readonly pages: number;
-      readonly pagesChanged: number;
-      readonly bad: readonly BadBlock[];
-      readonly badCount: number;
-    }
+    })
   | { readonly what: 'vanished' };
 
 export const storeModule: TaskModule<StoreInput, StoredFile[]> = {
@@ -56,8 +61,21 @@ export async function storeFiles(input: StoreInput, context: TaskContext): Promi
   const results: StoredFile[] = [];
   for (const [index, file] of input.files.entries()) {
     context.signal.throwIfAborted();
-    const store = new FileStore(file, group, context);
-    await store.run(input.dataDirectory, (result) => (results[index] = result));
+    const handle = openToRead(input.dataDirectory, file.path);
+    if (handle === undefined) {
+      results[index] = { what: 'vanished' };
+      continue;
+    }
+    try {
+      const { size, mtimeNs, ino, mode } = fstatSync(handle, { bigint: true });
+      // As they were before the reading: what is written meanwhile makes the next backup read it again.
+      const stats = { mtimeNs, inode: String(ino), mode: Number(mode & 0o7777n) };
+      await new FileStore(file, bytesOfFile(handle), group, context).run(Number(size), (content) => {
+        results[index] = { what: 'stored', ...content, ...stats };
+      });
+    } finally {
+      closeSync(handle);
+    }
   }
   await group.finish();
   return results;
@@ -75,74 +93,80 @@ export function openToRead(dataDirectory: string, path: string): number | undefi
   }
 }
 
-type Done = (result: StoredFile) => void;
-type Stats = Pick<Extract<StoredFile, { what: 'stored' }>, 'mtimeNs' | 'inode' | 'mode'>;
+type Done = (content: StoredContent) => void;
 
-class FileStore {
+/** Sees every piece of a relation before it is stored, with the pages that are not the parent's: 1, or 0. */
+export interface PieceWatch {
+  see(piece: Uint8Array, changed: Uint8Array, bad: readonly BadBlock[]): Promise<void>;
+}
+
+/** Stores one file. */
+export class FileStore {
   readonly #file: FileToStore;
+  readonly #bytes: FileBytes;
   readonly #group: StoreGroup;
   readonly #context: TaskContext;
+  readonly #watch: PieceWatch | undefined;
 
-  constructor(file: FileToStore, group: StoreGroup, context: TaskContext) {
+  constructor(
+    file: FileToStore,
+    bytes: FileBytes,
+    group: StoreGroup,
+    context: TaskContext,
+    watch?: PieceWatch,
+  ) {
     this.#file = file;
+    this.#bytes = bytes;
     this.#group = group;
     this.#context = context;
+    this.#watch = watch;
   }
 
-  async run(dataDirectory: string, done: Done): Promise<void> {
-    const handle = openToRead(dataDirectory, this.#file.path);
-    if (handle === undefined) {
-      done({ what: 'vanished' });
-      return;
-    }
-    try {
-      const { size, mtimeNs, ino, mode } = fstatSync(handle, { bigint: true });
-      // As they were before the reading: what is written meanwhile makes the next backup read it again.
-      const stats: Stats = { mtimeNs, inode: String(ino), mode: Number(mode & 0o7777n) };
-      const { pages } = this.#file;
-      if (pages === null) await this.#plain(handle, Number(size), stats, done);
-      else await this.#relation(handle, Number(size), pages, stats, done);
-    } finally {
-      closeSync(handle);
-    }
+  /** `done` is called at the latest when the group is finished. */
+  async run(size: number, done: Done): Promise<void> {
+    const { pages } = this.#file;
+    if (pages === null) await this.#plain(size, done);
+    else await this.#relation(size, pages, done);
   }
 
-  async #plain(handle: number, size: number, stats: Stats, done: Done): Promise<void> {
+  async #plain(size: number, done: Done): Promise<void> {
     const none = { stamps: null, pages: 0, pagesChanged: 0, bad: [], badCount: 0 };
     if (size <= wholeBytes) {
       const content = Buffer.alloc(size);
-      const bytes = content.subarray(0, readFully(handle, content, 0));
+      const bytes = content.subarray(0, this.#bytes.read(content, 0));
       this.#context.progress(bytes.length);
-      await this.#group.add(bytes, (stream) => done({ what: 'stored', stream, ...none, ...stats }));
+      await this.#group.add(bytes, (stream) => done({ stream, ...none }));
       return;
     }
     const writer = this.#context.openStream({ type: 'fixed', sizeBytes: wholeBytes });
     const buffer = Buffer.allocUnsafe(windowBytes);
     for (let at = 0; at < size;) {
       const wanted = buffer.subarray(0, Math.min(buffer.length, size - at));
-      const length = readFully(handle, wanted, at);
+      const length = this.#bytes.read(wanted, at);
       await writer.write(wanted.subarray(0, length));
       at += length;
       await breathe(length, this.#context);
       if (length < wanted.length) break;
     }
-    done({ what: 'stored', stream: await writer.finish(), ...none, ...stats });
+    done({ stream: await writer.finish(), ...none });
   }
 
-  async #relation(handle: number, size: number, rules: PageRules, stats: Stats, done: Done): Promise<void> {
+  async #relation(size: number, rules: PageRules, done: Done): Promise<void> {
     const { previous } = this.#file;
     const buffer = takePageBuffer(rules.pageBytes);
     const anew = { ...rules, parentStart: null };
     try {
       if (previous === null && size <= wholeBytes) {
-        await this.#smallRelation(new PageReader(handle, anew, buffer), size, stats, done);
+        await this.#smallRelation(new PageReader(this.#bytes, anew, buffer), size, done);
         return;
       }
       const store = async (over: typeof previous): Promise<void> => {
-        const reader = new PageReader(handle, over === null ? anew : rules, buffer);
-        const stored = await new RelationStore(reader, rules.pageBytes, over, this.#context).store(size);
+        const reader = new PageReader(this.#bytes, over === null ? anew : rules, buffer);
+        const watch = over === null ? undefined : this.#watch;
+        const relation = new RelationStore(reader, rules.pageBytes, over, this.#context, watch);
+        const stored = await relation.store(size);
         const { bad, badCount } = reader;
-        done({ what: 'stored', ...stored, bad, badCount, ...stats });
+        done({ ...stored, bad, badCount });
       };
       try {
         await store(previous);
@@ -157,7 +181,7 @@ class FileStore {
     }
   }
 
-  async #smallRelation(reader: PageReader, size: number, stats: Stats, done: Done): Promise<void> {
+  async #smallRelation(reader: PageReader, size: number, done: Done): Promise<void> {
     const window = await reader.window(0, size, Buffer.alloc(0), this.#context.signal);
     const { bad, badCount } = reader;
     const pages = window.changed.length;
@@ -166,7 +190,7 @@ class FileStore {
     await this.#group.add(Buffer.from(window.bytes), (stored) => (stream = stored));
     await this.#group.add(window.stamps, (stamps) => {
       if (stream === undefined) throw new Error('stamps were stored before their pages');
-      done({ what: 'stored', stream, stamps, pages, pagesChanged: pages, bad, badCount, ...stats });
+      done({ stream, stamps, pages, pagesChanged: pages, bad, badCount });
     });
   }
 }
@@ -179,6 +203,7 @@ class RelationStore {
   readonly #pages: PageMapWriter;
   readonly #stamps: StampsWriter;
   readonly #before: StoredReader;
+  readonly #watch: PieceWatch | undefined;
   #count = 0;
   #changed = 0;
 
@@ -187,8 +212,10 @@ class RelationStore {
     pageBytes: number,
     previous: FileToStore['previous'],
     context: TaskContext,
+    watch: PieceWatch | undefined,
   ) {
     const { stored } = context;
+    this.#watch = watch;
     this.#reader = reader;
     this.#pageBytes = pageBytes;
     this.#context = context;
@@ -224,18 +251,33 @@ class RelationStore {
     };
   }
 
-  async #store({ bytes, changed }: Window): Promise<void> {
-    const { pieceBytes } = this.#pages;
-    for (let at = 0; at < bytes.length; at += pieceBytes) {
-      const piece = bytes.subarray(at, Math.min(at + pieceBytes, bytes.length));
-      const first = at / this.#pageBytes;
-      const flags = changed.subarray(first, first + Math.ceil(piece.length / this.#pageBytes));
-      const count = flags.reduce((sum, flag) => sum + flag, 0);
+  async #store(window: Window): Promise<void> {
+    for (const { piece, flags } of piecesOf(window, this.#pageBytes, this.#pages.pieceBytes)) {
+      await this.#watch?.see(piece, flags, this.#reader.bad);
       this.#count += flags.length;
-      this.#changed += count;
-      if (count > 0 || !(await this.#pages.keep(piece.length))) await this.#pages.add(piece, flags);
+      this.#changed += await storePiece(piece, flags, this.#pages);
     }
   }
+}
+
+/** Cuts a window into pieces, each with what is known of its pages. */
+export function* piecesOf(
+  { bytes, changed }: Window,
+  pageBytes: number,
+  pieceBytes: number,
+): Generator<{ readonly piece: Buffer; readonly flags: Uint8Array }, void, void> {
+  for (let at = 0; at < bytes.length; at += pieceBytes) {
+    const piece = bytes.subarray(at, Math.min(at + pieceBytes, bytes.length));
+    const first = at / pageBytes;
+    yield { piece, flags: changed.subarray(first, first + Math.ceil(piece.length / pageBytes)) };
+  }
+}
+
+/** Gives how many of its pages changed. */
+export async function storePiece(piece: Buffer, flags: Uint8Array, pages: PageMapWriter): Promise<number> {
+  const count = flags.reduce((sum, flag) => sum + flag, 0);
+  if (count > 0 || !(await pages.keep(piece.length))) await pages.add(piece, flags);
+  return count;
 }
 
 /** Tells of progress, and lets an abort be heard. */

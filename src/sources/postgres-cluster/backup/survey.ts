@@ -69,7 +69,10 @@ export async function survey(
 }
 
 /** Which pieces of a file are compared: the first by chance, then at equal distances. */
-function chosen({ path, size }: Found, { seed, oneIn }: GuardChoice): readonly number[] {
+export function chosen(
+  { path, size }: Pick<Found, 'path' | 'size'>,
+  { seed, oneIn }: GuardChoice,
+): readonly number[] {
   const pieces = Math.ceil(size / guardPieceBytes);
   if (pieces === 0) return [];
   const first = createHash('sha256').update(`${seed}/${path}`).digest().readUInt32LE(0) % oneIn;
