@@ -1,7 +1,7 @@
 import { formatLsn } from '../../postgres/lsn.ts';
 import type { ArchiveView } from './archive-view.ts';
 import type { ClusterBackup } from './backups.ts';
-import { chooseTimeline, missingOfBackup, reachAlong, type WantedTimeline } from './reach.ts';
+import { chooseTimeline, reachAlong, type WantedTimeline } from './reach.ts';
 import type { Candidate, Miss } from './target-model.ts';
 
 /** The archive of that id; undefined when there is none. */
@@ -23,8 +23,9 @@ export async function candidateOf(
   if (timeline === undefined) return missOfTimeline(backup, wanted, view);
   const reach = await reachAlong(view, backup, timeline);
   if (reach.end.lsn >= backup.stop) return { backup, view, reach };
-  const missing = await missingOfBackup(view, { ...backup, timeline });
-  const [from, to] = [missing?.from ?? backup.start, missing?.to ?? backup.stop];
+  const from = reach.end.lsn < backup.start ? backup.start : reach.end.lsn;
+  const next = reach.gap?.to ?? backup.stop;
+  const to = next < backup.stop && next > from ? next : backup.stop;
   return {
     miss: 'wal_missing',
     reason: `WAL it needs is missing: timeline ${backup.timeline} from ${formatLsn(from)} to ${formatLsn(to)}`,

@@ -4,13 +4,9 @@ import type { ArchiveView } from './archive-view.ts';
 import type { ClusterBackup } from './backups.ts';
 import type { FindArchive } from './candidates.ts';
 import type { CallContext } from '../../repository/model.ts';
-import type { Miss, RecoveryWish } from './target-model.ts';
+import type { Miss, MissedBackup, RecoveryWish } from './target-model.ts';
 import { recoveryWindows, type RecoveryWindow } from './windows.ts';
 import { formatMicroseconds, instantWords, isoMicroseconds, shortId, targetWords } from './words.ts';
-
-export interface MissedBackup extends Miss {
-  readonly backup: ClusterBackup;
-}
 
 /** What matters most to say, when backups miss the target for several reasons. */
 const order: readonly Miss['miss'][] = [

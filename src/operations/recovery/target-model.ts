@@ -61,6 +61,10 @@ export interface Miss {
   readonly reason: string;
 }
 
+export interface MissedBackup extends Miss {
+  readonly backup: ClusterBackup;
+}
+
 export type Attempt = Hit | Miss;
 
 export function isMiss(attempt: Attempt): attempt is Miss {

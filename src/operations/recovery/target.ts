@@ -2,12 +2,13 @@ import { failure } from '../../kernel/errors/failure.ts';
 import { formatLsn } from '../../postgres/lsn.ts';
 import type { ClusterBackup } from './backups.ts';
 import { candidateOf, type FindArchive } from './candidates.ts';
-import { refusal, type MissedBackup } from './refuse.ts';
+import { refusal } from './refuse.ts';
 import type { ScanContext } from './scan-range.ts';
 import { attemptLsn, attemptTime } from './target-position.ts';
 import { attemptName, attemptXid } from './target-search.ts';
 import {
   isMiss,
+  type MissedBackup,
   type Attempt,
   type Candidate,
   type Hit,
@@ -16,7 +17,7 @@ import {
   type Search,
 } from './target-model.ts';
 import { toTheEnd } from './to-the-end.ts';
-import { shortId } from './words.ts';
+import { notesOnBackups, notesOnBranches, notesOnHistories } from './notes.ts';
 import type { WantedTimeline } from './reach.ts';
 
 /** What a restore has to do for a recovery. */
@@ -58,7 +59,7 @@ export async function resolveTarget(
     context.signal?.throwIfAborted();
     const candidate = await candidateOf(backup, timelineFor(wish), findArchive);
     const attempt = isCandidate(candidate) ? await tryTarget(candidate, wish.target, search) : candidate;
-    if (isCandidate(candidate) && !isMiss(attempt)) return planOf(candidate, attempt, missed);
+    if (isCandidate(candidate) && !isMiss(attempt)) return await planOf(candidate, attempt, missed);
     if (isMiss(attempt)) missed.push({ backup, ...attempt });
   }
   throw await refusal(wish, asked, missed, findArchive, context);
@@ -99,27 +100,24 @@ function gapWords({ reach: { gap } }: Candidate): string {
   return `the WAL of timeline ${gap.timeline} from ${formatLsn(gap.from)}${to} is missing, and there is more behind it`;
 }
 
-function planOf(candidate: Candidate, hit: Hit, missed: readonly MissedBackup[]): RecoveryPlan {
-  const { backup, reach, view } = candidate;
-  const notes = [...hit.notes];
-  for (const { backup: newer, miss, reason } of missed) {
-    if (miss === 'before_backup' || miss === 'unknown') continue;
-    notes.push(`backup ${shortId(newer.id)} is newer, but cannot be used for this: ${reason}`);
-  }
-  if (backup.incomplete !== null) {
-    notes.push(`backup ${shortId(backup.id)} is incomplete: ${backup.incomplete}`);
-  }
+async function planOf(
+  candidate: Candidate,
+  hit: Hit,
+  missed: readonly MissedBackup[],
+): Promise<RecoveryPlan> {
+  const { backup, reach } = candidate;
+  const notes = [
+    ...hit.notes,
+    ...notesOnBackups(backup, missed),
+    ...(await notesOnBranches(candidate, hit)),
+    ...notesOnHistories(candidate),
+  ];
   if (reach.gap?.to === null && hit.target === null) {
     const { timeline, from } = reach.gap;
     notes.push(`the WAL of timeline ${timeline} from ${formatLsn(from)} on is not in the archive`);
   }
-  // A history that is missing is asked for when its timeline is named, and not when it is the backup's own.
-  const needsNoFile = reach.timeline === backup.timeline && reach.path.length === 1;
-  for (const { timeline, file, damage } of view.tree.problems) {
-    if (timeline <= reach.timeline) continue;
-    const what = damage === null ? 'is missing' : `is damaged (${damage})`;
-    notes.push(`${file} ${what}: whether timeline ${timeline} comes from this backup cannot be told`);
-  }
-  const timelineSetting = needsNoFile ? 'current' : String(reach.timeline);
+  // The history of a timeline that is named must be there; of the backup's own it may be missing.
+  const hasNoFile = reach.path.length === 1 && reach.timeline !== 1;
+  const timelineSetting = hasNoFile ? 'current' : String(reach.timeline);
   return { ...hit, notes, candidate, backup, timeline: reach.timeline, timelineSetting };
 }
