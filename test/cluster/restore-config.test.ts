@@ -162,6 +162,14 @@ test('configuration from elsewhere comes into the directory, and leads out of it
 test('without any configuration in the backup there is what a server needs at least', async () => {
   await using one = await restored({}, {}, {}, three);
   for (const name of three) assert.match(one.read(name), /Holdfast/);
+  // Recovery refuses to go on with less than the server had.
+  assert.deepEqual(settingsOf(one.read('postgresql.conf')), [
+    ['max_connections', '200'],
+    ['max_worker_processes', '8'],
+    ['max_wal_senders', '10'],
+    ['max_prepared_transactions', '0'],
+    ['max_locks_per_transaction', '64'],
+  ]);
   assert.match(
     one.result.notes.join('\n'),
     /the backup has no postgresql\.conf, pg_hba\.conf, pg_ident\.conf/,

@@ -333,6 +333,7 @@ export const madeUpMetadata: ClusterMetadata = {
 export function controlOf(systemIdentifier: string): Buffer {
   const control = Buffer.alloc(8192, 7);
   control.writeBigUInt64LE(BigInt(systemIdentifier));
+  [200, 8, 10, 0, 64].forEach((value, index) => control.writeInt32LE(value, 180 + index * 4));
   return control;
 }
 

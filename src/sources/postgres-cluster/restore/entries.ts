@@ -34,7 +34,8 @@ export type Item =
 
 /** What files without rights of their own get. */
 const usualMode = 0o600;
-const largestSpecial = 4 * 1024 * 1024;
+/** As large as a backup takes configuration. */
+const largestSpecial = 16 * 1024 * 1024;
 
 /**
  * What is to be done for an entry; null for one that is nothing to restore. Throws `cluster_backup_unknown_entries` and

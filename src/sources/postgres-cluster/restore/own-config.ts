@@ -17,6 +17,8 @@ export interface ConfigWork {
   readonly context: RestoreContext;
   readonly target: string;
   readonly mode: number;
+  /** `pg_control` of the backup. */
+  readonly control: Buffer;
 }
 
 /** What was done about the configuration, for people; and the directories that were made for it. */
@@ -84,7 +86,10 @@ async function bringIncluded(
 }
 
 /** A server does not start without these; of a backup over the network the ones from elsewhere are not known. */
-async function writeMissing(main: string | null, { files, mode, target }: ConfigWork): Promise<string[]> {
+async function writeMissing(
+  main: string | null,
+  { files, mode, target, control }: ConfigWork,
+): Promise<string[]> {
   const missing: string[] = [];
   const add = async (name: string, text: string): Promise<void> => {
     if ((await files.file(name)) !== null) return;
@@ -93,7 +98,7 @@ async function writeMissing(main: string | null, { files, mode, target }: Config
   };
   const why =
     '# The backup has no such file: this one was written by Holdfast when it restored the cluster.\n';
-  if (main === null) await add(mainConf, why);
+  if (main === null) await add(mainConf, `${why}${leastSettings(control)}`);
   const elsewhere = new Set(parseConf(main ?? '').map(({ setting }) => setting?.name));
   if (!elsewhere.has('hba_file')) await add('pg_hba.conf', `${why}local all all peer\n`);
   if (!elsewhere.has('ident_file')) await add('pg_ident.conf', why);
@@ -101,6 +106,24 @@ async function writeMissing(main: string | null, { files, mode, target }: Config
   return [
     `the backup has no ${missing.join(', ')}: what a server needs at least was written to ${target}; put your own there before you use it`,
   ];
+}
+
+/** Of settings that recovery refuses to have lower than they were; in pg_control of all versions served at this place. */
+const leastOffset = 180;
+const least = [
+  'max_connections',
+  'max_worker_processes',
+  'max_wal_senders',
+  'max_prepared_transactions',
+  'max_locks_per_transaction',
+];
+const highest = 0x3ffff;
+
+function leastSettings(control: Buffer): string {
+  if (control.length < leastOffset + least.length * 4) return '';
+  const values = least.map((_, index) => control.readInt32LE(leastOffset + index * 4));
+  if (values.some((value) => value < 0 || value > highest)) return '';
+  return least.map((name, index) => `${name} = ${values[index] ?? 0}\n`).join('');
 }
 
 async function withoutElsewhere(

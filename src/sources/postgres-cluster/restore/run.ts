@@ -84,7 +84,8 @@ function unfinished(error: unknown, target: string, begun: boolean, replaced: re
   const kept = replaced.length === 0 ? '' : `; what was there before is kept as ${replaced.join(', ')}`;
   if (!begun && replaced.length === 0) return failed;
   const told = failed.errorName === 'cluster_restore_unfinished';
-  const goOn = 'run the same command with --delta in place of --force, and it goes on where this one stopped';
+  const how = replaced.length === 0 ? '--delta' : '--delta in place of --force';
+  const goOn = `run the same command with ${how}, and it goes on where this one stopped`;
   const first = [runAgain, ''].includes(failed.hint) ? '' : `${failed.hint}; then `;
   const hint = told ? failed.hint : `${first}${goOn}`;
   const message = told ? failed.message : `${failed.message}; the restore to ${target} is not finished`;
@@ -241,6 +242,7 @@ class ClusterRun {
       context: this.#context,
       target: target.path,
       mode,
+      control: await this.#small(find(controlPath)),
     });
     const auto = find(autoConf);
     const autoText = auto === undefined ? '' : (await read(auto)).toString();
@@ -288,10 +290,14 @@ class ClusterRun {
   }
 
   async #read(special: Special | undefined): Promise<Buffer> {
-    if (special === undefined) throw damaged('a file that was there is missing');
-    const bytes = await readSmall(special.stream, this.#context);
+    const bytes = await this.#small(special);
     this.#context.progress.advance(bytes.length);
     return bytes;
+  }
+
+  async #small(special: Special | undefined): Promise<Buffer> {
+    if (special === undefined) throw damaged('a file that was there is missing');
+    return await readSmall(special.stream, this.#context);
   }
 
   #fileMode(): number {
