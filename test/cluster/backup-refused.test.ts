@@ -106,7 +106,10 @@ test(
   'pg_wal and configuration may lie elsewhere, and a standby serves as well',
   { skip: withoutPostgres('system') },
   async () => {
-    await using server = await startPostgres({ settings: { autovacuum: 'off' } });
+    await using server = await startPostgres({
+      // Without slots the WAL is hoped to stay, and looked for.
+      settings: { autovacuum: 'off', max_replication_slots: '0' },
+    });
     const { dataDirectory } = server;
     await server.psql('CREATE TABLE notes AS SELECT i FROM generate_series(1, 10000) i');
     await server.stop();
@@ -163,6 +166,23 @@ test(
       primary_conninfo: '',
     });
     assert.equal(await restored.psql('SELECT count(*) FROM notes'), '10501');
+
+    // A promotion begins another history.
+    await standby.psql('SELECT pg_promote()');
+    memory.becomePrevious(third.metadata);
+    const promoted = await backUpCluster(memory, server, of);
+    assert.match(promoted.metadata.full_because ?? '', /on timeline 2 now/);
+    assert.equal(promoted.metadata.timeline, 2);
+    assert.match(memory.walFiles.get('00000002.history')?.toString() ?? '', /^1\t0\//);
+    await standby.psql('CREATE TABLE late AS SELECT 1 AS i');
+    memory.becomePrevious(promoted.metadata);
+    const last = await backUpCluster(memory, server, of);
+    assert.equal(last.metadata.full_because, null);
+    await using recovered = await startRestored(memoryContent(memory, last.metadata), server, {
+      hba_file: `${dataDirectory}.hba.conf`,
+      primary_conninfo: '',
+    });
+    assert.equal(await recovered.psql('SELECT i FROM late'), '1');
   },
 );
 

@@ -1,5 +1,5 @@
 import { readFile, realpath, stat } from 'node:fs/promises';
-import { basename, dirname, isAbsolute, relative } from 'node:path';
+import { basename, dirname, isAbsolute, join, relative } from 'node:path';
 import { pathText } from '../../../kernel/byte-path.ts';
 import { failure } from '../../../kernel/errors/failure.ts';
 import type { BackupContext } from '../../port.ts';
@@ -40,14 +40,25 @@ export async function storeConfigFiles(
       sizes.push(bytes.length);
     } catch (error) {
       context.signal.throwIfAborted();
-      const { code, message } = failure('cluster_config_unreadable', {
-        path: original,
-        reason: errnoOf(error),
-      });
-      warnings.push(`${code}: ${message}`);
+      warnings.push(unread(original, errnoOf(error)));
     }
   }
+  if (paths.length === 0 && !(await isThere(join(dataDirectory, 'postgresql.conf')))) {
+    warnings.push(unread('postgresql.conf', 'only members of pg_read_all_settings may ask where it lies'));
+  }
   return { warnings, sizes };
+}
+
+function unread(path: string, reason: string): string {
+  const { code, message } = failure('cluster_config_unreadable', { path, reason });
+  return `${code}: ${message}`;
+}
+
+async function isThere(path: string): Promise<boolean> {
+  return await stat(path).then(
+    () => true,
+    () => false,
+  );
 }
 
 function isOutside(path: string, directories: readonly string[]): boolean {

@@ -33,8 +33,8 @@ export interface TablespaceFact {
   readonly path: string;
 }
 
-const oldestMajor = 14;
-const newestMajor = 18;
+export const oldestMajor = 14;
+export const newestMajor = 18;
 
 /** `cluster_version`, `cluster_wal_level`, `cluster_privileges` where it cannot be backed up. */
 export async function readServerFacts(session: Session): Promise<ServerFacts> {
@@ -122,7 +122,9 @@ export async function readConfigPaths(session: Session): Promise<readonly string
 
 /** How far the WAL has come that the server has written or, as a standby, replayed. */
 export async function readPosition(session: Session): Promise<Lsn> {
-  const source = session.inRecovery ? 'pg_last_wal_replay_lsn()' : 'pg_current_wal_insert_lsn()';
+  const source = session.inRecovery
+    ? "coalesce(pg_last_wal_replay_lsn(), '0/0')"
+    : 'pg_current_wal_insert_lsn()';
   const [row] = await session.query<{ lsn: string }>(`SELECT ${source}::text AS lsn`);
   return lsnFrom(row?.lsn);
 }
