@@ -1,9 +1,17 @@
 import assert from 'node:assert/strict';
-import { existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import type { BackupContext } from '../../src/sources/port.ts';
-import { planClusterRestore } from '../../src/sources/postgres-cluster/restore/restore.ts';
+import { planClusterRestore, runClusterRestore } from '../../src/sources/postgres-cluster/restore/restore.ts';
 import type { ClusterMetadata } from '../../src/sources/postgres-cluster/metadata.ts';
 import { MemoryBackup } from '../../testing/memory-backup.ts';
 import { tempDirectory } from '../../testing/temp.ts';
@@ -187,4 +195,35 @@ test('more than there is room for is refused', async () => {
     await context.addEntry({ path: 'base/5/1', kind: 'pg.relation', stream, meta: { mode: 0o600 } });
   });
   await refused({ target: join(base.path, 'data') }, 'cluster_no_room', memory);
+});
+
+test('a directory that was exchanged since the plan was made is left alone', async () => {
+  await using base = await tempDirectory();
+  const memory = await backupOf();
+  const context = memory.restoreContext(madeUpMetadata);
+  const target = join(base.path, 'data');
+  const create = await planClusterRestore(wishOf({ target, owner: null }), context);
+  mkdirSync(target);
+  writeFileSync(join(target, 'letter'), 'x');
+  await assert.rejects(runClusterRestore(create, context), { errorName: 'cluster_target_not_empty' });
+  assert.deepEqual(readdirSync(target), ['letter']);
+  const own = dataDirectory(join(base.path, 'own'));
+  const delta = await planClusterRestore(wishOf({ target: own, owner: null, delta: true }), context);
+  writeFileSync(join(own, 'global/pg_control'), controlOf('7'));
+  await assert.rejects(runClusterRestore(delta, context), { errorName: 'cluster_target_other' });
+  assert.deepEqual(readdirSync(own), ['PG_VERSION', 'global']);
+});
+
+test('what the group may read stays so, and no more', async () => {
+  await using base = await tempDirectory();
+  const memory = new MemoryBackup();
+  await putMadeUp(memory.backupContext());
+  for (const { path, meta } of memory.entries)
+    Object.assign(meta, { mode: path === 'PG_VERSION' ? 0o666 : 0o640 });
+  const target = join(base.path, 'data');
+  await restoreCluster({ target, owner: null }, memory.restoreContext(madeUpMetadata));
+  const contents = await contentsOf(target);
+  assert.match(contents.get('PG_VERSION') ?? '', /^640 /);
+  assert.match(contents.get('global') ?? '', /^directory 750 /);
+  assert.equal(statSync(target).mode & 0o777, 0o750);
 });

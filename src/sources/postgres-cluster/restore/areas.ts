@@ -18,7 +18,7 @@ export interface Spot {
   readonly shown: string;
 }
 
-const directoryOnly = constants.O_RDONLY | constants.O_DIRECTORY;
+const directoryOnly = constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW;
 
 /**
  * The data directory and the places of tablespaces, held open: whatever happens to the names that lead to them, what is

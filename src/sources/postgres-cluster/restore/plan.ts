@@ -58,6 +58,11 @@ export async function makePlan(
   await checkSizes(target, tablespaces, survey, difference, metadata);
   const { owner, notes } = ownerOf(options, target, local);
   warnings.push(...notes, ...warningsOf(mode, difference, metadata));
+  for (const { placed, before } of tablespaces)
+    if (mode === 'delta' && before !== null)
+      warnings.push(
+        `tablespace ${placed.oid} goes to ${placed.location}: what it has at ${before} stays there`,
+      );
   return {
     work: { options, metadata, mode, target, tablespaces, survey, owner },
     removes: difference?.extra ?? 0,

@@ -13,7 +13,7 @@ import { type Effective, effectiveSettings } from './effective.ts';
 import { autoConf, controlPath, itemOf, labelPath, mapPath, markName } from './entries.ts';
 import { writeFailure } from './failure.ts';
 import { flushAbove, flushDirectory } from './flush.ts';
-import type { Mark } from './local-cluster.ts';
+import { lookAtCluster, type Mark } from './local-cluster.ts';
 import { configNotes } from './notes.ts';
 import { settleConfig } from './own-config.ts';
 import { checkStopped, type ClusterRestoreWork } from './plan.ts';
@@ -23,7 +23,7 @@ import { sealTask } from './seal-task.ts';
 import { SmallFiles } from './small-files.ts';
 import { isOutsideConfig, readSmall, type Special } from './survey.ts';
 import { mappedTablespaces } from './tablespace-map.ts';
-import { examineTarget, nearestDirectory } from './target.ts';
+import { examineTarget, isEmpty, nearestDirectory } from './target.ts';
 
 /** What a restore has to tell beside what its plan said. */
 export interface RunResult {
@@ -41,26 +41,41 @@ export async function runWork(work: ClusterRestoreWork, context: RestoreContext)
   const now = await examineTarget(work.options.target);
   if (now.found === 'full') await checkStopped(now);
   if (now.path !== target.path || (now.found === 'full' && work.mode === 'create'))
-    throw failure('cluster_target_not_empty', {
-      target: target.path,
-      detail: ' by now; it was when the restore was planned',
-    });
+    throw failure('cluster_target_not_empty', { target: target.path, detail: changed });
   const replaced: string[] = [];
   let begun = false;
   try {
     if (work.mode === 'replace') await moveAllAside(work, replaced);
-    begun = true;
     const made = await makePlaces(work);
     await using areas = await Areas.open(
       target.path,
       work.tablespaces.map(({ placed }) => placed),
     );
+    await checkHeld(work, areas);
+    begun = true;
     return { ...(await new ClusterRun(work, context, areas, made).run()), replaced };
   } catch (error) {
     const { signal } = context;
     throw unfinished(signal.aborted ? (signal.reason as unknown) : error, target.path, begun, replaced);
   }
 }
+
+/** That the directory that was opened is the one that was looked at: its name may lead elsewhere by now. */
+async function checkHeld({ mode, target, metadata }: ClusterRestoreWork, areas: Areas): Promise<void> {
+  const { base } = areas.of(null);
+  if (mode !== 'delta') {
+    if (await isEmpty(base)) return;
+    throw failure('cluster_target_not_empty', { target: target.path, detail: changed });
+  }
+  const { systemIdentifier, mark } = await lookAtCluster(base);
+  if ((systemIdentifier ?? mark?.system_identifier) === metadata.system_identifier) return;
+  throw failure('cluster_target_other', {
+    target: target.path,
+    reason: 'it is another than when the restore was planned',
+  });
+}
+
+const changed = ' by now; it was when the restore was planned';
 
 async function moveAllAside(
   { target, tablespaces, options }: ClusterRestoreWork,

@@ -65,6 +65,8 @@ export interface TablespaceState {
   readonly occupied: readonly string[];
   /** They are those of the very cluster that is changed into the backup's. */
   readonly ours: boolean;
+  /** Where the cluster that is there has it, when that is another place. */
+  readonly before: string | null;
 }
 
 /** Looks at the place of a tablespace. `versions`: the directories the backup has in it. Throws `cluster_tablespace_unusable`. */
@@ -81,8 +83,9 @@ export async function examineTablespace(
   for (const version of versions)
     if (await isOccupied(join(location, version), placed)) occupied.push(version);
   const link = await readlink(join(target.path, 'pg_tblspc', String(oid))).catch(() => null);
-  const linked = link !== null && (await resolved(normalize(link))) === location;
-  return { placed, occupied, ours: linked || target.mark?.tablespaces[String(oid)] === location };
+  const before = link === null ? null : await resolved(normalize(link));
+  const ours = before === location || target.mark?.tablespaces[String(oid)] === location;
+  return { placed, occupied, ours, before: before === location ? null : before };
 }
 
 async function isOccupied(directory: string, { oid, location }: PlacedTablespace): Promise<boolean> {

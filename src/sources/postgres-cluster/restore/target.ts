@@ -49,6 +49,10 @@ async function namesIn(path: string, given: string): Promise<string[]> {
   }
 }
 
+export async function isEmpty(path: string): Promise<boolean> {
+  return (await readdir(path)).every((name) => name === mountRubbish);
+}
+
 /** The nearest directory above that is there. */
 async function writableAbove(path: string, given: string): Promise<string> {
   const above = await nearestDirectory(dirname(path));
