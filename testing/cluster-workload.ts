@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { Client } from 'pg';
 import type { PostgresServer } from './postgres-server.ts';
 import { until } from './until.ts';
@@ -90,10 +91,9 @@ export class ClusterWorkload implements AsyncDisposable {
     await client.connect();
     try {
       while (!this.#ended) {
-        if (this.#held) {
-          await new Promise((resolve) => setTimeout(resolve, 2));
-          continue;
-        }
+        // Enough for others to get on, and for not more WAL than can be archived beside it.
+        await delay(this.#held ? 2 : 15);
+        if (this.#held) continue;
         this.#busy += 1;
         try {
           await this.#one(client);

@@ -73,7 +73,7 @@ class Chain implements AsyncDisposable {
     const config = join(place.path, 'holdfast.yaml');
     const server = await startPostgres({
       major,
-      initdbArgs: ['--data-checksums', ...(mode === 'local' ? ['--wal-segsize=1'] : [])],
+      initdbArgs: ['--data-checksums'],
       settings: {
         archive_mode: 'on',
         archive_command: `HOME='${place.path}' '${launcher}' wal push %p --config '${config}'`,
