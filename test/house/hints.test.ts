@@ -13,7 +13,8 @@ const variables = new Set(['HOLDFAST_CONFIG', ...allSettings.map(({ env }) => en
 /** Commands of other programs, up to what ends them in a sentence: their flags are their own affair. */
 const otherPrograms = /\b(?:psql|pg_dump|pg_isready|npm|apt|apt-get|dnf|brew|openssl|chmod|ulimit) [^,;()]*/g;
 /** What PostgreSQL and SQLite themselves call so. */
-const ofOthers = /^(?:pg_\w+|max_connections|sqlcipher_export|journal_mode|integrity_check)$/;
+const ofOthers =
+  /^(?:pg_\w+|max_(?:connections|wal_senders|replication_slots|slot_wal_keep_size)|wal_(?:level|keep_size|sender_timeout)|slot_name|(?:archive|restore)_command|synchronous_commit|sqlcipher_export|journal_mode|integrity_check)$/;
 
 const hints = Object.values(catalogue).map(({ code, hint }) => ({
   code,
