@@ -1,9 +1,10 @@
 import { asFailure } from '../kernel/errors/failure.ts';
 import type { IndexProblem } from '../repository/index-sync.ts';
-import type { VerifyProblem, VerifyReport } from './verify-report.ts';
+import type { VerifiedRecovery, VerifyProblem, VerifyReport } from './verify-report.ts';
 
 /** Beyond this many problems more are counted, not kept. */
 const maximumProblems = 10_000;
+const maximumNotes = 1000;
 const entriesPerProblem = 20;
 
 interface OpenProblem {
@@ -21,9 +22,11 @@ export class Findings {
   blobsChecked = 0;
   blobsRead = 0;
   bytesRead = 0;
+  readonly recovery: VerifiedRecovery[] = [];
   /** Hex id of each blob that cannot be had → its problem. */
   readonly damagedBlobs = new Map<string, OpenProblem>();
   readonly #problems: OpenProblem[] = [];
+  readonly #notes: string[] = [];
   #uncounted = 0;
 
   /** A problem with an object, affecting these backups. */
@@ -60,6 +63,11 @@ export class Findings {
     return true;
   }
 
+  /** Something that is no problem. */
+  note(text: string): void {
+    if (this.#notes.length < maximumNotes) this.#notes.push(text);
+  }
+
   addIndexProblems(problems: readonly IndexProblem[]): void {
     const known = new Set(this.#problems.map((problem) => problem.object));
     for (const { object, error } of problems) if (!known.has(object)) this.add(object, error);
@@ -80,6 +88,8 @@ export class Findings {
       blobs_read: this.blobsRead,
       bytes_read: this.bytesRead,
       problems,
+      recovery: this.recovery,
+      notes: this.#notes,
       problems_not_listed: this.#uncounted,
     };
   }

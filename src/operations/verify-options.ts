@@ -9,4 +9,6 @@ export interface VerifyOptions extends OperationContext {
   readonly subset?: number;
   /** Chooses the share; a number from 0 to 1 each time. */
   readonly random?: () => number;
+  /** Milliseconds after which WAL that is missing is looked for once more: segments overtake each other on their way. */
+  readonly overtakenMs?: number;
 }

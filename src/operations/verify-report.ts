@@ -1,3 +1,5 @@
+import type { Recoverable } from './wal/recoverable.ts';
+
 /** One damaged, missing or foreign thing that `verify` found. */
 export interface VerifyProblem {
   /** Error code of the catalogue. */
@@ -12,6 +14,13 @@ export interface VerifyProblem {
   readonly entries: readonly string[];
 }
 
+/** How far recovery gets from a backup of a cluster. */
+export interface VerifiedRecovery extends Recoverable {
+  /** Its id. */
+  readonly backup: string;
+  readonly source: string;
+}
+
 export interface VerifyReport {
   readonly ok: boolean;
   readonly level: 'structure' | 'read-data' | 'read-data-subset';
@@ -23,6 +32,10 @@ export interface VerifyReport {
   readonly blobs_read: number;
   readonly bytes_read: number;
   readonly problems: readonly VerifyProblem[];
+  /** Of each backup of a cluster that was checked. */
+  readonly recovery: readonly VerifiedRecovery[];
+  /** What is worth knowing and no problem, for people. */
+  readonly notes: readonly string[];
   /** Problems beyond the 10,000 that are listed. */
   readonly problems_not_listed: number;
 }

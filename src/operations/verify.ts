@@ -2,6 +2,7 @@ import type { Manifest } from '../contract/manifest.ts';
 import { isFailure } from '../kernel/errors/failure.ts';
 import type { Repository } from '../repository/repository.ts';
 import type { BackupName } from '../repository/model.ts';
+import { clusterBackup, type ClusterBackup } from './recovery/backups.ts';
 import { attributeDamage } from './verify-attribution.ts';
 import { Findings } from './verify-findings.ts';
 import { verifyHistory, verifyIndexes, verifyKeys } from './verify-objects.ts';
@@ -9,10 +10,11 @@ import { verifyPacks } from './verify-packs.ts';
 import type { VerifyReport } from './verify-report.ts';
 import { verifyStructure } from './verify-structure.ts';
 import type { VerifyOptions } from './verify-options.ts';
+import { verifyWal } from './wal/verify.ts';
 
 /**
  * Checks a repository: that every manifest, key and index object is as it was written, that everything the backups
- * need is there, that no backup is missing from the history, and with `readData` every byte of the packs.
+ * need is there, that no backup is missing from the history, that the WAL of clusters is there without a gap, and with `readData` every byte of the packs.
  * Problems are in the report, not thrown.
  */
 export async function verifyRepository(
@@ -30,12 +32,16 @@ export async function verifyRepository(
   findings.addIndexProblems(repository.indexProblems);
   const chosen = names.filter((name) => options.backups?.includes(name.id) !== false);
   cache.beginWalk();
+  const clusters: ClusterBackup[] = [];
   const manifests = readableManifests(repository, chosen, signal);
   for await (const manifest of manifests) {
     progress.phase(`checking backup ${manifest.id.slice(0, 8)}`);
     await verifyStructure(repository, manifest, findings, signal);
     findings.backupsChecked += 1;
+    const cluster = clusterBackup(manifest);
+    if (cluster !== undefined) clusters.push(cluster);
   }
+  await verifyWal(repository, clusters, findings, options);
   if (options.readData) {
     progress.phase('reading the packs');
     const which = options.backups === undefined ? 'listed' : 'needed';

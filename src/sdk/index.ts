@@ -55,9 +55,11 @@ export type {
   RestorePlan,
   RestoreResult,
   Restored,
+  Recoverable,
   Result,
   SqliteRestorePlan,
   SqliteRestored,
+  VerifiedRecovery,
   VerifyProblem,
   VerifyResult,
 } from './results.ts';

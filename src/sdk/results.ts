@@ -80,6 +80,21 @@ export interface BackupEntry {
   readonly meta: Readonly<Record<string, unknown>>;
 }
 
+/** How far recovery gets from a backup of a cluster. Positions are written as PostgreSQL writes them: `16/B374D848`. */
+export interface Recoverable {
+  /** The earliest moment: the end of the backup. */
+  readonly from: { readonly lsn: string; readonly at: string };
+  /**
+   * The latest one on the timeline that a restore follows unless told otherwise; `at` is the time of the last transaction, null
+   * when none is known behind the backup. Null when the backup cannot be restored.
+   */
+  readonly to: { readonly lsn: string; readonly at: string | null; readonly timeline: number } | null;
+  /** WAL that is missing behind `to`, although there is more behind it; of a backup that cannot be restored what it lacks. */
+  readonly gap: { readonly timeline: number; readonly from: string; readonly to: string | null } | null;
+  /** Why it cannot be restored, for people; null when it can. */
+  readonly broken: string | null;
+}
+
 export interface InitResult extends Result {
   /** False when it was there already and opens with the passphrase at hand. */
   readonly created: boolean;
@@ -143,8 +158,18 @@ export interface VerifyResult extends Result {
   readonly bytes_read: number;
   /** What is damaged, missing or foreign; `ok` is false when there is any. */
   readonly problems: readonly VerifyProblem[];
+  /** Of each backup of a cluster that was checked. */
+  readonly recovery: readonly VerifiedRecovery[];
+  /** What is worth knowing and no problem, for people. */
+  readonly notes: readonly string[];
   /** So many more beyond the 10,000 that are listed. */
   readonly problems_not_listed: number;
+}
+
+export interface VerifiedRecovery extends Recoverable {
+  /** Its id. */
+  readonly backup: string;
+  readonly source: string;
 }
 
 export interface VerifyProblem {

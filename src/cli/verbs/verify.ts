@@ -1,6 +1,7 @@
 import { verify, type VerifyResult } from '../../app/verify.ts';
 import type { Face } from '../face.ts';
 import { plural } from '../../kernel/plural.ts';
+import { recoveryWords } from '../cluster-facts.ts';
 import { bytes } from '../format.ts';
 import { commonOptions, number } from './common.ts';
 import type { Handler } from './handler.ts';
@@ -32,6 +33,9 @@ function render(face: Face, result: VerifyResult): void {
     if (needed !== '') face.product(`  needed by: ${needed}\n`);
     for (const entry of problem.entries) face.product(`  entry: ${entry}\n`);
   }
+  for (const one of result.recovery)
+    face.product(`backup ${one.backup.slice(0, 8)} of ${one.source} recovers ${recoveryWords(one)}\n`);
+  for (const note of result.notes) face.say(`note: ${note}\n`);
   face.say(
     `${result.ok ? 'all is well' : plural(result.problems.length, 'problem')}: ${checked} (${read})\n`,
   );

@@ -163,4 +163,40 @@ export const walErrors = defineErrors({
     explain:
       'What came over the connection is not what PostgreSQL 14 to 18 sends. Nothing of it was believed; the connection was closed.',
   },
+  wal_backup_broken: {
+    code: 'HF-5419',
+    kind: 'integrity',
+    retryable: false,
+    message: 'backup {backup} of {source} cannot be restored: {reason}',
+    hint: 'store what is missing if a copy of it is left: holdfast wal push FILE; and take a new backup: holdfast backup {source}',
+    explain:
+      'A backup of a running cluster is a copy of files that changed meanwhile. The WAL from its start to its stop makes it consistent; without all of it the cluster does not open.',
+  },
+  wal_interrupted: {
+    code: 'HF-5420',
+    kind: 'integrity',
+    retryable: false,
+    message: 'the WAL of {source} has a gap on timeline {timeline}: {gap}',
+    hint: 'store these segments if a copy of them is left: holdfast wal push FILE; else take a backup, from which recovery can go on: holdfast backup {source}',
+    explain:
+      'Recovery goes forward from a backup over WAL without a gap. Moments within the gap are lost, and those behind it can be reached only from backups that were taken behind it. The backups named still restore, up to the gap.',
+  },
+  wal_segment_damaged: {
+    code: 'HF-5421',
+    kind: 'integrity',
+    retryable: false,
+    message: 'segment {segment} of {source} is damaged in {name}: {reason}',
+    hint: 'put back a good copy of this one object (a copy of the repository has it), or take a new backup: holdfast backup {source}',
+    explain:
+      'An object with WAL does not authenticate: bits of it have changed, or it was cut, swapped or moved. Recovery from the backups named ends before it, unless the same positions are stored in another object as well.',
+  },
+  wal_records_broken: {
+    code: 'HF-5422',
+    kind: 'integrity',
+    retryable: false,
+    message: 'the WAL of {source} breaks off at {lsn} of timeline {timeline}, in segment {segment}: {reason}',
+    hint: 'take a new backup: holdfast backup {source}; then look for what damages files on the server: its disk, its memory, programs that touch pg_wal',
+    explain:
+      'What was archived is stored as it came, and it is no WAL that PostgreSQL can replay: a record has a wrong checksum, or does not follow the one before. Recovery from the backups named ends there, although there is WAL behind it.',
+  },
 });

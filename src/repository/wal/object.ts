@@ -9,7 +9,8 @@ export const frameBytes = 1024 * 1024;
 /** So many bytes of an object's beginning hold its head, but for one with uncommonly many facts. */
 export const usualHeadBytes = 4096;
 
-const sectionHeaderBytes = 12;
+/** Kind, codec, plain bytes, packed bytes. */
+export const sectionHeaderBytes = 12;
 const headKind = 0x51;
 const frameKind = 0x57;
 /** No head comes near this; a length beyond it is damage. */
