@@ -1,12 +1,11 @@
-import { join } from 'node:path';
 import { failure } from '../../../kernel/errors/failure.ts';
 import { tablespaceDirectory } from '../../../postgres/data-directory.ts';
 import { openSession, type Session } from '../../../postgres/connection/session.ts';
 import { formatLsn, type Lsn } from '../../../postgres/lsn.ts';
-import { entryKinds, type ClusterMetadata, type FileMeta } from '../metadata.ts';
+import type { ClusterMetadata } from '../metadata.ts';
 import type { BackupContext, BackupOutcome } from '../../port.ts';
 import { nameBadPages } from './bad-pages.ts';
-import { addSmallEntry, storeConfigFiles } from './config-files.ts';
+import { storeConfigFiles } from './config-files.ts';
 import { checkDirectory, checkDirectoryFollows, readControlFile } from './directory.ts';
 import { EarlierFiles } from './earlier.ts';
 import { Emitter } from './emitter.ts';
@@ -21,11 +20,13 @@ import {
   type TablespaceFact,
 } from './facts.ts';
 import { guardSample } from './guard.ts';
+import { addLastEntries } from './last-entries.ts';
 import { LeftOut } from './left-out.ts';
 import { startOnline, stopOnline, type OnlineEnd, type OnlineStart } from './online.ts';
 import type { ClusterBackupOptions } from './options.ts';
 import { planParent, type ParentPlan } from './rule.ts';
 import { guardRate, survey, type Survey } from './survey.ts';
+import { foundTablespaces } from './tablespaces.ts';
 import { ReadTotals } from './totals.ts';
 import { UnitReader, unitsOf, type ReadSetting, type Slot } from './units.ts';
 import { ClusterWalk, type Found } from './walk.ts';
@@ -120,12 +121,13 @@ class ClusterBackup {
     await this.#storeFiles(found.bytesToRead);
     const config = await storeConfigFiles(await readConfigPaths(this.#session), dataDirectory, this.#context);
     this.#warnings.push(...config.warnings);
-    for (const bytes of config.sizes) this.#emitter.count(bytes);
-    const tablespaces = await this.#tablespaces(found);
+    const atStart = this.#known.tablespaces;
+    const tablespaces = await foundTablespaces(this.#session, found, atStart, dataDirectory);
     // Last of all files: on a standby it says how far recovery must come for all that was read before.
     const { bytes: controlBytes } = await readControlFile(dataDirectory, signal);
     const end = await this.#stop();
-    await this.#addLast(end, controlBytes);
+    const sizes = await addLastEntries(end, controlBytes, this.#context);
+    for (const bytes of [...config.sizes, ...sizes]) this.#emitter.count(bytes);
     const archive = await this.#storeWal(end.stopLsn);
     return await this.#outcome(end, tablespaces, archive);
   }
@@ -210,22 +212,6 @@ class ClusterBackup {
     if (next !== undefined) await this.#emitter.add(await next);
   }
 
-  /** Those whose files were found; one that is there for the server must be there for us. */
-  async #tablespaces({ tablespaceBytes, tablespacesSeen }: Survey): Promise<ClusterMetadata['tablespaces']> {
-    const { tablespaces: atStart } = this.#known;
-    const all = await readTablespaces(this.#session);
-    return all.flatMap(({ oid, path }) => {
-      if (tablespacesSeen.has(oid)) return [{ oid, path, size: tablespaceBytes.get(oid) ?? 0 }];
-      // Made meanwhile: recovery makes it again.
-      if (!atStart.some((one) => one.oid === oid)) return [];
-      const directory = join(this.#options.dataDirectory, 'pg_tblspc', String(oid));
-      throw failure('cluster_directory_unreadable', {
-        path: directory,
-        reason: `nothing of it is there (${path})`,
-      });
-    });
-  }
-
   async #stop(): Promise<OnlineEnd> {
     const { facts, start, timeline } = this.#known;
     this.#context.progress.phase('ending the backup on the server');
@@ -247,20 +233,6 @@ class ClusterBackup {
       'SELECT min_recovery_end_timeline::text AS timeline FROM pg_control_recovery()',
     );
     return Number(row?.timeline);
-  }
-
-  async #addLast({ backupLabel, tablespaceMap }: OnlineEnd, controlBytes: Buffer): Promise<void> {
-    const meta: FileMeta = { mtime_ns: null, inode: null, mode: 0o600 };
-    const texts = { backup_label: backupLabel, tablespace_map: tablespaceMap };
-    for (const [path, text] of Object.entries(texts)) {
-      const bytes = Buffer.from(text);
-      if (path === 'tablespace_map' && bytes.length === 0) continue;
-      await addSmallEntry({ path, kind: entryKinds.label, bytes, meta }, this.#context);
-      this.#emitter.count(bytes.length);
-    }
-    const control = { path: 'global/pg_control', kind: entryKinds.control, bytes: controlBytes, meta };
-    await addSmallEntry(control, this.#context);
-    this.#emitter.count(controlBytes.length);
   }
 
   async #storeWal(stopLsn: Lsn): Promise<string> {

@@ -54,7 +54,11 @@ export async function storeInParts(
   return {
     what: 'stored',
     ...assembled,
-    ...{ mtimeNs, inode, mode, pages, pagesChanged: pages },
+    mtimeNs,
+    inode,
+    mode,
+    pages,
+    pagesChanged: pages,
     bad: parts.flatMap(({ bad }) => bad),
     badCount: parts.reduce((sum, { badCount }) => sum + badCount, 0),
   };
