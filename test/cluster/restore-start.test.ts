@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import { existsSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { test } from 'node:test';
@@ -37,6 +39,7 @@ test(
       recovery: Partial<RecoverySettings>,
       settings: Record<string, string> = {},
       timeoutMs = 30_000,
+      signal = AbortSignal.timeout(60_000),
     ): Promise<Started> => {
       await restoreCluster(
         { target: directory, archive, delta: true, recovery },
@@ -52,7 +55,7 @@ test(
         connection: null,
         environment: { PATH: process.env['PATH'] ?? '', LC_ALL: 'C' },
         timeoutMs,
-        signal: AbortSignal.timeout(60_000),
+        signal,
         now: () => Date.now(),
       });
     };
@@ -72,6 +75,21 @@ test(
 
     const ended = await start({ target: here, action: 'shutdown' });
     assert.deepEqual([ended.state, ended.pid], ['ended', null]);
+
+    // It waits for WAL for as long as it is let.
+    const restoreCommand = 'sleep 1; false';
+    const pid = async (): Promise<number> =>
+      Number.parseInt(await readFile(join(directory, 'postmaster.pid'), 'utf8'), 10);
+    await assert.rejects(start({ restoreCommand }, {}, 100), { errorName: 'cluster_start_timeout' });
+    await end({ ...ended, pid: await pid() });
+    const stop = new AbortController();
+    const reason = new Error('Ctrl-C');
+    const stopped = start({ restoreCommand }, {}, 30_000, stop.signal);
+    const known = stopped.catch((error: unknown) => error);
+    while (!existsSync(join(directory, 'postmaster.pid'))) await delay(5);
+    stop.abort(reason);
+    assert.equal(await known, reason);
+    assert.equal(existsSync(join(directory, 'postmaster.pid')), false);
 
     const missed = { ...here, value: 'nowhere' };
     await assert.rejects(start({ target: missed }), { errorName: 'cluster_recovery_target_missed' });
