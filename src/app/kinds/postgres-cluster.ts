@@ -1,8 +1,13 @@
 import { failure } from '../../kernel/errors/failure.ts';
 import { backupCluster } from '../../sources/postgres-cluster/backup/backup.ts';
+import { backupClusterByStream } from '../../sources/postgres-cluster/backup/stream/backup.ts';
 import { planClusterRestore, runClusterRestore } from '../../sources/postgres-cluster/restore/restore.ts';
 import { checkClusterSource } from './cluster-check.ts';
+import type { FileOwner } from '../../sources/postgres-cluster/restore/options.ts';
+import type { App } from '../compose.ts';
+import type { ClusterRecovery } from '../recovery.ts';
 import { clusterRestoreOptions } from './cluster-restore.ts';
+import { planStart, startServer, whyNoWal } from './cluster-start.ts';
 import type { SourceKind } from './kind.ts';
 import { connectionOf } from './postgres-source.ts';
 
@@ -12,34 +17,49 @@ export const clusterKind: SourceKind<'postgres-cluster'> = {
     const connection = await connectionOf(name, config, app.env);
     if (connection.password !== undefined) app.secrets.push(connection.password);
     const { data_directory: dataDirectory } = config;
-    if (dataDirectory === undefined) throw notYet();
-    const options = {
+    const shared = {
       connection,
-      dataDirectory,
       label: `holdfast ${name}`,
       fastCheckpoint: config.checkpoint === 'fast',
-      host: app.machine.host,
       now: () => app.machine.clock.now(),
     };
-    return { name, kind: 'postgres-cluster', backup: (context) => backupCluster(options, context) };
+    const kind = 'postgres-cluster';
+    if (dataDirectory === undefined) {
+      const options = { ...shared, tempDirectory: app.directories.temp };
+      return { name, kind, backup: (context) => backupClusterByStream(options, context) };
+    }
+    const options = { ...shared, dataDirectory, host: app.machine.host };
+    return { name, kind, backup: (context) => backupCluster(options, context) };
   },
   check: checkClusterSource,
 
   async planRestore(app, manifest, wish, context) {
-    if (wish.recovery === null) throw failure('internal', { reason: 'no recovery was planned' });
-    const options = clusterRestoreOptions(app, manifest, wish, wish.recovery);
-    const plan = await planClusterRestore(options, context);
+    const { recovery } = wish;
+    if (recovery === null) throw failure('internal', { reason: 'no recovery was planned' });
+    const { metadata } = recovery.plan.backup;
+    const options = clusterRestoreOptions(app, manifest, wish, recovery);
+    const start = recovery.wish.start
+      ? await planStart(app, options.target, Math.floor(metadata.server_version_num / 10_000))
+      : null;
+    const owner = start?.owner ?? options.owner;
+    const plan = await planClusterRestore({ ...options, owner }, context);
+    const warnings = [...plan.summary.warnings, ...walWarnings(app, owner, recovery)];
+    const summary = { ...plan.summary, warnings };
     return {
-      summary: plan.summary,
+      summary,
       needs: plan.needs,
-      run: (running) => runClusterRestore(plan, running),
+      run: async (running) => {
+        const restored = await runClusterRestore({ ...plan, summary }, running);
+        if (start === null) return restored;
+        running.progress.phase('the server recovers');
+        const target = { directory: restored.target, port: metadata.port, recovery: summary.recovery };
+        return { ...restored, started: await startServer(app, start, target) };
+      },
     };
   },
 };
 
-function notYet(): Error {
-  return failure('not_in_this_version', {
-    what: 'a backup of a cluster over the replication protocol',
-    suggestion: 'name its data_directory',
-  });
+function walWarnings(app: App, owner: FileOwner | null, { commands }: ClusterRecovery): string[] {
+  const reason = owner === null ? null : whyNoWal(app, owner, commands.location);
+  return reason === null ? [] : [reason];
 }

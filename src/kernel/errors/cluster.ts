@@ -121,4 +121,31 @@ export const clusterErrors = defineErrors({
     explain:
       'The server has a configuration file outside its data directory. It would be kept with the backup if it could be read. Data are not affected.',
   },
+  cluster_sql_refused: {
+    code: 'HF-5314',
+    kind: 'partial',
+    retryable: false,
+    message: '{server} lets {user} replicate, but not ask in SQL which databases there are: {reason}',
+    hint: 'let the role connect to a database as well (a line in pg_hba.conf, and the setting database of the source)',
+    explain:
+      'A backup over the replication protocol is an increment only when it is known that no database was made anew under the number of another, and damaged pages are told by the name of their table only when it can be asked for. Without SQL the backup is full each time; what is stored already is not stored again.',
+  },
+  cluster_config_outside: {
+    code: 'HF-5315',
+    kind: 'partial',
+    retryable: false,
+    message: 'configuration files outside the data directory are not in the backup: {paths}',
+    hint: 'back them up with a source of type files on that machine',
+    explain:
+      'The server gives only its data directory over the replication protocol. Data are not affected; a restored cluster starts with settings of its own until these files are put in place.',
+  },
+  cluster_control_torn: {
+    code: 'HF-5316',
+    kind: 'conflict',
+    retryable: true,
+    message: 'global/pg_control came damaged from {server}',
+    hint: 'run the backup again; if it happens each time, look at the file there with pg_controldata',
+    explain:
+      'The server read the file while it wrote it, or the file is damaged. It says where recovery begins, and a cluster does not start without a good one. Nothing of this backup is kept.',
+  },
 });

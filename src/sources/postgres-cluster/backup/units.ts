@@ -150,7 +150,12 @@ export class UnitReader {
 }
 
 /** Null for a file that has no pages to tell apart. */
-export function pageRulesOf(path: string, setting: ReadSetting): PageRules | null {
+export function pageRulesOf(
+  path: string,
+  setting: Pick<ReadSetting, 'startLsn' | 'parentStartLsn'> & {
+    readonly facts: Pick<ServerFacts, 'pageBytes' | 'dataChecksums' | 'segmentPages'>;
+  },
+): PageRules | null {
   const { facts, startLsn, parentStartLsn } = setting;
   const relation = parseRelationPath(path);
   if (relation === undefined) return null;

@@ -1,0 +1,39 @@
+import type { StreamRef } from '../../../../contract/stream.ts';
+import { ExtentCursor } from '../../../../pipeline/extent-cursor.ts';
+import { extentRow, readExtents } from '../../../../pipeline/map.ts';
+import { stampBytes } from '../stamps.ts';
+
+/** What the parent has of a large relation, handed out from its beginning to its end. */
+export class EarlierStretches {
+  readonly #extents: ExtentCursor;
+  readonly #stamps: Uint8Array;
+  readonly #pageBytes: number;
+  #at = 0;
+
+  constructor(earlier: { readonly extents: Uint8Array; readonly stamps: Uint8Array }, pageBytes: number) {
+    const { extents, stamps } = earlier;
+    this.#extents = new ExtentCursor(
+      {
+        // Each stretch asks for its own.
+        present: async (ids) => ids.map(() => true),
+        extents: async function* () {
+          if (extents.length > 0) yield readExtents(extents);
+        },
+        bytes: async function* () {},
+      },
+      standIn,
+    );
+    this.#stamps = stamps;
+    this.#pageBytes = pageBytes;
+  }
+
+  async take(bytes: number): Promise<{ readonly extents: Uint8Array; readonly stamps: Uint8Array }> {
+    const from = (this.#at / this.#pageBytes) * stampBytes;
+    this.#at += bytes;
+    const to = Math.ceil(this.#at / this.#pageBytes) * stampBytes;
+    const extents = await this.#extents.take(bytes);
+    return { extents: Buffer.concat(extents.map(extentRow)), stamps: this.#stamps.slice(from, to) };
+  }
+}
+
+const standIn: StreamRef = { root: null, depth: 0, size_bytes: 0 };
