@@ -123,7 +123,13 @@ export async function archiveTimeline(
   archive: WalArchive,
   model: RecoveryModel,
   of: ModelTimeline,
-  options: { readonly without?: ReadonlySet<bigint>; readonly end?: Lsn; readonly unscanned?: boolean } = {},
+  options: {
+    readonly without?: ReadonlySet<bigint>;
+    /** Of these only the first half is there. */
+    readonly torn?: ReadonlySet<bigint>;
+    readonly end?: Lsn;
+    readonly unscanned?: boolean;
+  } = {},
 ): Promise<void> {
   const { bytes } = model.write(of);
   const forks = model.forks(of);
@@ -133,7 +139,9 @@ export async function archiveTimeline(
   const end = options.end !== undefined && options.end < all ? options.end : all;
   for (let start = from; start < end; start = addToLsn(start, segmentBytes)) {
     if (options.without?.has(start / BigInt(segmentBytes)) === true) continue;
-    const stop = end - start < BigInt(segmentBytes) ? end : addToLsn(start, segmentBytes);
+    const isTorn = options.torn?.has(start / BigInt(segmentBytes)) === true;
+    const most = isTorn ? segmentBytes / 2 : segmentBytes;
+    const stop = end - start < BigInt(most) ? end : addToLsn(start, most);
     const part = bytes.subarray(Number(start - modelStart), Number(stop - modelStart));
     const facts = options.unscanned === true ? unscannedFacts : scanWal(part, start);
     await archive.put({ timeline: of.timeline, start, bytes: part }, facts);
@@ -176,6 +184,7 @@ export async function simulateRecovery(
       const step = steps[index];
       if (step === undefined || floorLsn(step.from, segmentBytes) > segment) continue;
       const found = await archive.readUnit(step.timeline, segment);
+      if (await isTorn(archive, step.timeline, addToLsn(segment, found.length), found.length)) break;
       if (found.length === 0) continue;
       bytes = found;
       oldest = index;
@@ -203,6 +212,13 @@ export async function simulateRecovery(
   if (lsn < backup.stop) return { outcome: 'not_consistent', lsn, events };
   if (isOver !== undefined) return { outcome: 'stopped', lsn, events };
   return { outcome: target === null ? 'end' : 'target_missed', lsn, events };
+}
+
+/** Whether `wal get` refuses a segment, for its timeline goes on behind what there is of it. */
+async function isTorn(archive: WalArchive, timeline: number, end: Lsn, length: number): Promise<boolean> {
+  if (length === 0 || length === segmentBytes) return false;
+  for await (const stretch of archive.stretches(timeline, { from: end })) if (stretch.end > end) return true;
+  return false;
 }
 
 type Stops = (when: 'before' | 'after', start: Lsn, replayed: Lsn, event: WalEvent | undefined) => boolean;

@@ -104,18 +104,23 @@ async function writeOwned(server: PostgresServer, path: string, text: string): P
 }
 
 /** Puts what a server archived by `cp` into an archive of ours. */
-export async function fillArchive(archive: WalArchive, directory: string): Promise<void> {
+export async function fillArchive(archive: WalArchive, directory: string, without?: string): Promise<void> {
   for (const name of (await readdir(directory)).toSorted()) {
     const parsed = parseWalFileName(name);
-    if (parsed === undefined || parsed.kind === 'partial') continue;
+    if (parsed === undefined || parsed.kind === 'partial' || name === without) continue;
     const file = { path: join(directory, name), name, parsed };
     await pushWalFile(archive, file, new AbortController().signal);
   }
 }
 
-export function settingsOf(plan: Pick<RecoveryPlan, 'target' | 'timelineSetting'>): Record<string, string> {
-  const timeline = { recovery_target_timeline: plan.timelineSetting };
-  return plan.target === null ? timeline : { ...targetSettings(plan.target), ...timeline };
+export function settingsOf(
+  plan: Pick<RecoveryPlan, 'target' | 'timelineSetting' | 'mustNotReadAhead'>,
+): Record<string, string> {
+  return {
+    ...(plan.target === null ? {} : targetSettings(plan.target)),
+    ...(plan.mustNotReadAhead ? { recovery_prefetch: 'off' } : {}),
+    recovery_target_timeline: plan.timelineSetting,
+  };
 }
 
 export function targetSettings(target: PostgresTarget): Record<string, string> {
@@ -149,6 +154,8 @@ export interface RecoverOptions {
   /** Runs when the cluster has opened. */
   readonly whenOpen?: (query: Query) => Promise<void>;
   readonly archiveCommand?: string;
+  /** A segment that is missing: to ask for it is an error that ends the recovery. */
+  readonly missing?: string;
 }
 
 /** Recovers with PostgreSQL itself: the rows there are then, or the FATAL that it ended with. */
@@ -157,7 +164,7 @@ export async function recover(options: RecoverOptions): Promise<readonly number[
   await run('cp', ['-a', options.backup, to]);
   const settings = {
     ...options.settings,
-    restore_command: `cp ${archive}/%f %p`,
+    restore_command: `test %f != ${options.missing ?? 'none'} || exit 200; cp ${archive}/%f %p`,
     recovery_target_action: 'promote',
     archive_mode: options.archiveCommand === undefined ? 'off' : 'on',
     archive_command: options.archiveCommand ?? 'false',

@@ -7,7 +7,8 @@ import type { ClusterBackup } from '../../src/operations/recovery/backups.ts';
 import { walStatus } from '../../src/operations/recovery/status.ts';
 import type { RecoveryTarget, RecoveryWish } from '../../src/operations/recovery/target-model.ts';
 import { resolveTarget, type RecoveryPlan } from '../../src/operations/recovery/target.ts';
-import { addToLsn, formatLsn } from '../../src/postgres/lsn.ts';
+import { addToLsn, formatLsn, type Lsn } from '../../src/postgres/lsn.ts';
+import { segmentName } from '../../src/postgres/wal/names.ts';
 import type { ClusterMetadata } from '../../src/sources/postgres-cluster/metadata.ts';
 import { makeRepository } from '../../testing/repository.ts';
 import { startPostgres, withoutPostgres } from '../../testing/postgres-server.ts';
@@ -24,6 +25,7 @@ import {
   takeBackup,
   targetSettings,
   type Commit,
+  type RecoverOptions,
 } from './recovery-kit.ts';
 
 const signal = new AbortController().signal;
@@ -126,18 +128,17 @@ for (const major of ['system', 18] as const) {
         return error.errorName;
       };
       let count = 0;
+      const common = (backup: ClusterBackup): Omit<RecoverOptions, 'settings'> => ({
+        server,
+        backup: copies.get(backup.id) ?? '',
+        to: join(place.path, `recovered-${(count += 1)}`),
+        archive: wal,
+        port: server.port + 1,
+      });
       const raw = async (
         backup: ClusterBackup,
         settings: Record<string, string>,
-      ): Promise<readonly number[] | string> =>
-        await recover({
-          server,
-          backup: copies.get(backup.id) ?? '',
-          to: join(place.path, `recovered-${(count += 1)}`),
-          archive: wal,
-          settings,
-          port: server.port + 1,
-        });
+      ): Promise<readonly number[] | string> => await recover({ ...common(backup), settings });
       const upTo = (n: number): number[] => commits.slice(0, n).map((one) => one.n);
       /** The other version is tried with one target of each kind. */
       const tried = new Set<string>();
@@ -166,7 +167,7 @@ for (const major of ['system', 18] as const) {
       await comesTo(wish({ kind: 'time', value: afterA.atUs, inclusive: false }), a, afterA.n - 1);
       const atLast: RecoveryTarget = { kind: 'time', value: last.atUs, inclusive: true };
       const made = await comesTo(wish(atLast), b, last.n);
-      assert.equal(made.target, null, 'PostgreSQL would miss a target that nothing comes behind');
+      assert.equal(made.target?.kind, 'lsn', 'PostgreSQL would miss a target that nothing comes behind');
       await fails(b, targetSettings(atLast), /recovery ended before configured recovery target was reached/);
       assert.equal(await refused(wish({ ...atLast, value: last.atUs + 1 })), 'recovery_target_in_future');
       assert.ok(inA);
@@ -209,6 +210,39 @@ for (const major of ['system', 18] as const) {
       assert.equal(await refused(wish({ kind: 'name', value: 'q' })), 'recovery_target_unknown');
 
       await comesTo(wish({ kind: 'immediate' }), b, afterPoint.n + 1);
+
+      // A gap, which recovery must not ask for.
+      const missing = segmentName(1, addToLsn(afterPoint.lsn, 1024 * 1024), 1024 * 1024);
+      const torn = await repository.walArchive({
+        source: 'torn',
+        system_identifier: system,
+        segment_bytes: 1024 * 1024,
+        postgres_major: server.major,
+      });
+      await fillArchive(torn, wal, missing);
+      const gapped = await ArchiveView.of(torn);
+      const inGapped = [{ ...a, metadata: { ...metadata, wal_archive: torn.id } }];
+      const near = async (value: Lsn): Promise<RecoveryPlan> =>
+        await resolveTarget(
+          wish({ kind: 'lsn', value, inclusive: true }),
+          inGapped,
+          async () => await Promise.resolve(gapped),
+        );
+      const toCommit = await near(afterA.lsn);
+      const toEdge = await near(toCommit.candidate.reach.end.lsn);
+      assert.ok(toEdge.mustNotReadAhead);
+      assert.equal(toEdge.candidate.reach.gap?.from, toEdge.candidate.reach.end.lsn);
+      for (const [made, n] of [
+        [toCommit, afterA.n],
+        [toEdge, afterPoint.n],
+      ] as const) {
+        const got = await recover({
+          ...common(a),
+          settings: settingsOf(made),
+          missing,
+        });
+        assert.deepEqual(got, upTo(n), JSON.stringify(settingsOf(made)));
+      }
 
       // A second timeline that branches off between the two backups.
       const branch = await plan(wish({ kind: 'time', value: afterA.atUs, inclusive: true }));

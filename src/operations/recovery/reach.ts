@@ -1,6 +1,6 @@
 import { lsnOf, type Lsn } from '../../postgres/lsn.ts';
 import type { ArchiveView } from './archive-view.ts';
-import type { TimelinePath, TimelineTree } from './history.ts';
+import type { TimelinePath, TimelineStep, TimelineTree } from './history.ts';
 
 /** Where a backup lies in the WAL. */
 export interface BackupPosition {
@@ -29,7 +29,7 @@ export interface Reach {
   /** Up to there everything is in the archive; the timeline is the one whose files end there. */
   readonly end: { readonly timeline: number; readonly lsn: Lsn };
   /**
-   * What is missing behind the end, although there is WAL behind it (`to`), or there must have been some, another
+   * What is missing at or behind the end, although there is WAL behind it (`to`), or there must have been some, another
    * timeline having branched off later (`to` is null).
    */
   readonly gap: { readonly timeline: number; readonly from: Lsn; readonly to: Lsn | null } | null;
@@ -82,6 +82,7 @@ export async function reachAlong(
   let at = view.segmentOf(backup.start);
   let index = path.findIndex(({ to }) => to === null || to > backup.start);
   let strayTo: Lsn | null = null;
+  let torn: Reach['gap'] = null;
   for (;;) {
     const file = await fileFor(view, path, index, at);
     if (file === undefined) break;
@@ -94,15 +95,31 @@ export async function reachAlong(
       at = fork;
       continue;
     }
-    const isStray = step.to !== null && file.end > step.to;
-    if (isStray) strayTo = file.end;
-    const to = isStray && step.to !== null ? step.to : file.end;
-    pieces.push({ timeline: step.timeline, from: at, to });
-    at = to;
+    const last = await endIn(view, step, at, file.end);
+    if (last.at > at) pieces.push({ timeline: step.timeline, from: at, to: last.at });
+    ({ at, strayTo, torn } = last);
     break;
   }
   const end = { timeline: path[index]?.timeline ?? timeline, lsn: at };
-  return { timeline, path, pieces, end, gap: await gapBehind(view, path, index, at), strayTo };
+  return { timeline, path, pieces, end, gap: torn ?? (await gapBehind(view, path, index, at)), strayTo };
+}
+
+/**
+ * Where recovery must stop in WAL that goes up to `end`. A segment that is not whole is not handed out while its timeline
+ * goes on behind it: a recovery would take its end for that of all WAL.
+ */
+async function endIn(
+  view: ArchiveView,
+  { timeline, to }: TimelineStep,
+  from: Lsn,
+  end: Lsn,
+): Promise<{ readonly at: Lsn; readonly strayTo: Lsn | null; readonly torn: Reach['gap'] }> {
+  const strays = to !== null && end > to;
+  const at = strays ? to : end;
+  const segment = view.segmentOf(end);
+  const next = segment < end && segment < at ? await view.nextAfter(timeline, end) : undefined;
+  if (next === undefined) return { at, strayTo: strays ? end : null, torn: null };
+  return { at: segment < from ? from : segment, strayTo: null, torn: { timeline, from: end, to: next } };
 }
 
 /** Whose file recovery reads from that position on, and how far it goes. It takes the newest there is, and never an older one again. */

@@ -93,23 +93,23 @@ export async function scanRecords(
 }
 
 /**
- * Where the last whole record ends that recovery finds in the pieces. A record may be long, and at its end nothing tells
- * where it begins: reading begins farther and farther in front of the end, at last at `from`.
+ * The last whole record that recovery finds in the pieces. A record may be long, and at its end nothing tells where it
+ * begins: reading begins farther and farther in front of the end, at last at `from`.
  */
-export async function lastRecordEnd(
+export async function lastRecord(
   archive: WalArchive,
   pieces: readonly WalPiece[],
   { from, to }: WalRange,
   context: ScanContext = {},
-): Promise<Lsn | undefined> {
+): Promise<SeenRecord | undefined> {
   for (let bytes = 1024 * 1024; ; bytes *= 8) {
     const begin = to - from > BigInt(bytes) ? lsnOf(to - BigInt(bytes)) : from;
-    let end: Lsn | undefined;
+    let last: SeenRecord | undefined;
     const visit = (record: SeenRecord): boolean => {
-      ({ end } = record);
+      last = record;
       return false;
     };
     await scanRecords(archive, pieces, { from: begin, to }, visit, context);
-    if (end !== undefined || begin === from) return end;
+    if (last !== undefined || begin === from) return last;
   }
 }

@@ -1,16 +1,16 @@
 import { formatLsn, type Lsn } from '../../postgres/lsn.ts';
 import { latestTransaction } from './latest-transaction.ts';
-import { lastRecordEnd, scanRecords, type ScanContext, type SeenRecord } from './scan-range.ts';
+import { lastRecord, scanRecords, type ScanContext, type SeenRecord } from './scan-range.ts';
 import type { Attempt, Candidate, RecoveryTarget } from './target-model.ts';
-import { missBehindEnd, toTheEnd } from './to-the-end.ts';
+import { missBehindEnd, toTheLastRecord } from './to-the-end.ts';
 import { instantWords } from './words.ts';
 
 type TimeTarget = Extract<RecoveryTarget, { readonly kind: 'time' }>;
 type LsnTarget = Extract<RecoveryTarget, { readonly kind: 'lsn' }>;
 
 /**
- * PostgreSQL stops before the first transaction that ended after the time, and fails when none comes. So the end of the
- * WAL is what is meant when its last transaction has that very time.
+ * PostgreSQL stops before the first transaction that ended after the time, and fails when none comes. So the last
+ * record is the target when the last transaction has that very time.
  */
 export async function attemptTime(
   candidate: Candidate,
@@ -31,8 +31,9 @@ export async function attemptTime(
   if (seen.stops) return hit;
   const latest = Math.max(seen.latestUs, noted?.atUs ?? -Infinity);
   if (latest !== value) return missBehindEnd(candidate);
-  const note = 'the last transaction in the archive has that very time: recovery goes to the end of the WAL';
-  return { ...(await toTheEnd(candidate, [note], context)), atUs: value };
+  const note =
+    'the last transaction in the archive has that very time: recovery goes to the last record there is';
+  return { ...(await toTheLastRecord(candidate, [note], context)), atUs: value };
 }
 
 async function timesFrom(
@@ -54,8 +55,8 @@ async function timesFrom(
 }
 
 /**
- * PostgreSQL stops at the first record that begins at the position or behind it, and fails when none comes. So the end
- * of the WAL is what is meant when nothing comes behind the position.
+ * PostgreSQL stops at the first record that begins at the position or behind it, and fails when none comes. So the last
+ * record is the target when none begins behind the position.
  */
 export async function attemptLsn(
   candidate: Candidate,
@@ -74,8 +75,8 @@ export async function attemptLsn(
   await scanRecords(view.archive, reach.pieces, { from: value, to: reach.end.lsn }, visit, context);
   if (next !== undefined) return { target, lsn: inclusive ? next.end : next.start, atUs: null, notes: [] };
   const range = { from: backup.start, to: reach.end.lsn };
-  const last = (await lastRecordEnd(view.archive, reach.pieces, range, context)) ?? backup.start;
-  if (value > last) return missBehindEnd(candidate);
-  const note = 'no record comes behind that position in the archive: recovery goes to the end of the WAL';
-  return await toTheEnd(candidate, [note], context);
+  const last = await lastRecord(view.archive, reach.pieces, range, context);
+  if (value > (last?.end ?? backup.start)) return missBehindEnd(candidate);
+  const note = 'no record begins behind that position in the archive: recovery goes to the last one there is';
+  return await toTheLastRecord(candidate, [note], context);
 }

@@ -28,6 +28,11 @@ export interface RecoveryPlan extends Hit {
   readonly timeline: number;
   /** What `recovery_target_timeline` must be. */
   readonly timelineSetting: string;
+  /**
+   * True: `recovery_prefetch` must be off, on servers that have it (15 and newer). The WAL breaks off behind the target,
+   * and a server that reads ahead asks for what is missing; that is an error which ends the recovery.
+   */
+  readonly mustNotReadAhead: boolean;
 }
 
 /**
@@ -81,7 +86,7 @@ async function tryTarget(candidate: Candidate, target: RecoveryTarget, search: S
       return { target, lsn: backup.stop, atUs: null, notes: [] };
     case 'end':
       return reach.gap === null || reach.gap.to === null
-        ? await toTheEnd(candidate, [], search.context)
+        ? await toTheEnd(candidate, search.context)
         : { miss: 'in_gap', reason: gapWords(candidate) };
     case 'time':
       return await attemptTime(candidate, target, search.context);
@@ -119,5 +124,14 @@ async function planOf(
   // The history of a timeline that is named must be there; of the backup's own it may be missing.
   const hasNoFile = reach.path.length === 1 && reach.timeline !== 1;
   const timelineSetting = hasNoFile ? 'current' : String(reach.timeline);
-  return { ...hit, notes, candidate, backup, timeline: reach.timeline, timelineSetting };
+  const mustNotReadAhead = hit.target !== null && reach.gap !== null && reach.gap.to !== null;
+  return {
+    ...hit,
+    notes,
+    candidate,
+    backup,
+    timeline: reach.timeline,
+    timelineSetting,
+    mustNotReadAhead,
+  };
 }

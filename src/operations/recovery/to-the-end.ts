@@ -1,31 +1,32 @@
 import { formatLsn } from '../../postgres/lsn.ts';
-import { lastRecordEnd, scanRecords, type ScanContext } from './scan-range.ts';
-import { clipPieces } from './pieces.ts';
+import { lastRecord, type ScanContext } from './scan-range.ts';
 import type { Candidate, Hit } from './target-model.ts';
 
-/** Recovery of all there is. Where it would stray onto the end of a timeline that was left, it is stopped before. */
-export async function toTheEnd(
+/** Recovery of all there is, and of what is archived until it has got there. */
+export async function toTheEnd(candidate: Candidate, context: ScanContext): Promise<Hit> {
+  const { reach } = candidate;
+  const upToHere = await toTheLastRecord(candidate, [], context);
+  if (reach.strayTo === null) return { ...upToHere, target: null };
+  const { timeline, lsn: end } = reach.end;
+  const note =
+    `timeline ${reach.timeline} branches off from timeline ${timeline} at ${formatLsn(end)}, and none of its own WAL ` +
+    'is in the archive: recovery stops there';
+  return { ...upToHere, notes: [note] };
+}
+
+/**
+ * Recovery of all there is now. Named by its beginning the last record is a target that PostgreSQL does not miss, and
+ * it asks for nothing behind it: not for what is missing, what is archived later, or what is not of this timeline.
+ */
+export async function toTheLastRecord(
   { backup, view, reach }: Candidate,
   notes: readonly string[],
   context: ScanContext,
 ): Promise<Hit> {
-  const { timeline, lsn: end } = reach.end;
-  const range = { from: backup.start, to: end };
-  const lsn = (await lastRecordEnd(view.archive, reach.pieces, range, context)) ?? backup.stop;
-  if (reach.strayTo === null) return { target: null, lsn, atUs: null, notes };
-  let straysOn = false;
-  const stray = [{ timeline, from: view.segmentOf(end), to: reach.strayTo }];
-  await scanRecords(view.archive, stray, { from: end, to: reach.strayTo }, () => (straysOn = true), context);
-  if (!straysOn) return { target: null, lsn, atUs: null, notes };
-  const note =
-    `timeline ${reach.timeline} branches off from timeline ${timeline} at ${formatLsn(end)}, and none of its own WAL ` +
-    'is in the archive yet: recovery stops there';
-  return {
-    target: { kind: 'lsn', value: end, inclusive: false },
-    lsn: end,
-    atUs: null,
-    notes: [...notes, note],
-  };
+  const range = { from: backup.start, to: reach.end.lsn };
+  const last = await lastRecord(view.archive, reach.pieces, range, context);
+  const target = { kind: 'lsn', value: last?.start ?? backup.stop, inclusive: true } as const;
+  return { target, lsn: last?.end ?? backup.stop, atUs: null, notes };
 }
 
 /** Why WAL behind the end of the reach cannot be replayed: it is beyond a gap, or nothing of it is in the archive. */
@@ -42,9 +43,4 @@ export function missBehindEnd({ reach }: Candidate): {
   }
   const reason = `the WAL of timeline ${gap.timeline} from ${formatLsn(gap.from)} to ${formatLsn(gap.to)} is missing`;
   return { miss: 'in_gap', reason };
-}
-
-/** The pieces a search for something behind the end of the backup goes through. */
-export function piecesOfSearch({ backup, reach }: Candidate): ReturnType<typeof clipPieces> {
-  return clipPieces(reach.pieces, backup.stop, reach.end.lsn);
 }
