@@ -44,6 +44,8 @@ export async function refusal(
 
 /** Of those that missed for what matters most: the oldest when the target came before all, else the newest. */
 function mostTelling(missed: readonly MissedBackup[]): MissedBackup | undefined {
+  const certain = missed.find(({ isCertain }) => isCertain);
+  if (certain !== undefined) return certain;
   for (const miss of order) {
     const some = missed.filter((one) => one.miss === miss);
     if (some.length > 0) return miss === 'before_backup' ? some.at(-1) : some[0];

@@ -55,6 +55,8 @@ export interface SeenRecord {
   readonly start: Lsn;
   readonly end: Lsn;
   readonly event: WalEvent | undefined;
+  /** Holds during the visit only. */
+  readonly record: WalRecord;
 }
 
 export interface Scanned {
@@ -81,7 +83,7 @@ export async function scanRecords(
   let isDone = false;
   const look = (record: WalRecord): void => {
     if (isDone || record.start < from) return;
-    isDone = visit({ start: record.start, end: record.end, event: decodeRecord(record) });
+    isDone = visit({ start: record.start, end: record.end, event: decodeRecord(record), record });
   };
   // Pieces may begin in the middle of a page, and only its header tells where a record begins in it.
   const whole = pieces.map((piece) => ({ ...piece, from: piece.from > from ? piece.from : start }));

@@ -59,6 +59,8 @@ export interface Miss {
     | 'name_in_backup';
   /** For people. */
   readonly reason: string;
+  /** No other backup helps. */
+  readonly isCertain?: boolean;
 }
 
 export interface MissedBackup extends Miss {

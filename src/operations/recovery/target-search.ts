@@ -1,6 +1,7 @@
 import { lsnOf, type Lsn, parseLsn } from '../../postgres/lsn.ts';
 import { clipPieces, withoutSearched } from './pieces.ts';
 import type { WalPiece } from './reach.ts';
+import { endsWithin } from './subtransactions.ts';
 import { scanRecords, type ScanContext, type SeenRecord } from './scan-range.ts';
 import { stretchesBack } from './stretches-back.ts';
 import type { Attempt, Candidate, RecoveryTarget, Search } from './target-model.ts';
@@ -15,14 +16,22 @@ const xidBits = 0xffff_ffffn;
 export async function attemptXid(candidate: Candidate, target: XidTarget, search: Search): Promise<Attempt> {
   const { backup, reach } = candidate;
   const xid = Number(target.value & xidBits);
-  const isEnd = ({ event }: SeenRecord): boolean =>
-    (event?.kind === 'commit' || event?.kind === 'abort') && event.xid === xid;
+  let whole: number | undefined;
+  const isEnd = ({ event, record }: SeenRecord): boolean => {
+    if (event?.kind !== 'commit' && event?.kind !== 'abort') return false;
+    if (event.xid !== xid && endsWithin(record, xid)) whole = event.xid;
+    return event.xid === xid;
+  };
   const found = await findFirst(
     candidate,
     clipPieces(reach.pieces, backup.stop, reach.end.lsn),
     isEnd,
     search,
   );
+  if (whole !== undefined) {
+    const reason = `it is a part of transaction ${whole}, and recovery stops at that only (--at-xid ${whole})`;
+    return { miss: 'unknown', reason, isCertain: true };
+  }
   if (found === undefined) return await endedBefore(candidate, isEnd, search);
   const { event } = found;
   const notes =

@@ -66,6 +66,7 @@ export async function resolveTarget(
     const attempt = isCandidate(candidate) ? await tryTarget(candidate, wish.target, search) : candidate;
     if (isCandidate(candidate) && !isMiss(attempt)) return await planOf(candidate, attempt, missed);
     if (isMiss(attempt)) missed.push({ backup, ...attempt });
+    if (isMiss(attempt) && attempt.isCertain === true) break;
   }
   throw await refusal(wish, asked, missed, findArchive, context);
 }
