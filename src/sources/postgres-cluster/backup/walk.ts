@@ -34,7 +34,7 @@ export interface WalkOptions {
 /** So many files are looked at together. */
 const lookedAtOnce = 64;
 /** Directories where the server may be told to write its log. */
-const logDirectories: ReadonlySet<string> = new Set(['log', 'pg_log']);
+export const logDirectories: ReadonlySet<string> = new Set(['log', 'pg_log']);
 
 interface Item {
   readonly name: string;

@@ -1,12 +1,15 @@
 import { failure, isFailure } from '../../../../kernel/errors/failure.ts';
 import { parseControlFile } from '../../../../postgres/control-file.ts';
-import { formatLsn, type Lsn } from '../../../../postgres/lsn.ts';
+import { formatLsn, parseLsn } from '../../../../postgres/lsn.ts';
 import type { BaseBackupStream, WalPoint } from '../../../../postgres/replication/base-backup.ts';
 import { entryKinds, type FileMeta } from '../../metadata.ts';
+import type { Logger } from '../../../../kernel/log.ts';
 import type { SmallEntry } from '../config-files.ts';
+import type { LeftOut } from '../left-out.ts';
+import { logDirectories } from '../walk.ts';
 import type { BackupLinks } from './connections.ts';
 
-/** Where the backup ends. Pages that the server calls damaged are a warning: which they are, our own look at them says. */
+/** Where the backup ends; with a warning when the server calls pages damaged. `cluster_promoted`. */
 export async function endOf(
   backup: BaseBackupStream,
   server: string,
@@ -24,8 +27,22 @@ async function settledEnd(
     return { end: await backup.end, warnings: [] };
   } catch (error) {
     if (!isFailure(error, 'base_backup_checksums')) throw error;
-    const { lsn, timeline } = error.details as unknown as { readonly lsn: Lsn; readonly timeline: number };
+    const lsn = parseLsn(String(error.details['lsn']));
+    if (lsn === undefined) throw error;
+    const timeline = Number(error.details['timeline']);
     return { end: { lsn, timeline }, warnings: [`${error.code}: ${error.message}`] };
+  }
+}
+
+/** Takes note of what the server says that it does not send. Of pages it says more when it ends. */
+export function noteNotSent(warnings: readonly string[], leftOut: LeftOut, log: Logger): void {
+  for (const warning of warnings) {
+    const [, path] = /special file "(?:\.\/)?([^"]+)"/.exec(warning) ?? [];
+    if (path === undefined) log.debug('the server warns', { warning });
+    // Links to where the log goes, and sockets, are nothing that a cluster needs.
+    else if (logDirectories.has(path)) leftOut.skipped(path, 'it is a link, or no file');
+    else if (!/^\.s\.PGSQL\./.test(path))
+      leftOut.add(path, 'the server does not send what is neither a file nor a directory');
   }
 }
 
