@@ -1,5 +1,6 @@
-import { failure } from '../../../../kernel/errors/failure.ts';
+import { failure, reasonOf } from '../../../../kernel/errors/failure.ts';
 import { removeLeftBehind } from '../../../../kernel/left-behind.ts';
+import { describeServer } from '../../../../postgres/connection/connection.ts';
 import type { BaseBackupStream, WalPoint } from '../../../../postgres/replication/base-backup.ts';
 import type { BackupContext, BackupOutcome, PreviousBackup } from '../../../port.ts';
 import { addSmallEntry, type SmallEntry } from '../config-files.ts';
@@ -78,8 +79,7 @@ class StreamBackup {
       return await this.#run();
     } catch (error) {
       this.#context.signal.throwIfAborted();
-      this.#stop.signal.throwIfAborted();
-      throw error;
+      throw promotionIn(this.#stop.signal.aborted ? this.#stop.signal.reason : error, this.#options);
     } finally {
       this.#stop.abort();
     }
@@ -207,6 +207,12 @@ class StreamBackup {
       arrivals.counts.bytes += entry.bytes.length;
     }
   }
+}
+
+/** A standby that becomes a primary ends the backup with an error of its own, or with the timeline, whichever is first. */
+function promotionIn(error: unknown, { connection }: ClusterStreamOptions): unknown {
+  if (!/promoted during online backup/.test(reasonOf(error))) return error;
+  return failure('cluster_promoted', { server: describeServer(connection) }, { cause: error });
 }
 
 /** Kibibytes are what the server tells. */

@@ -41,7 +41,7 @@ export function noteNotSent(warnings: readonly string[], leftOut: LeftOut, log: 
     if (path === undefined) log.debug('the server warns', { warning });
     // Links to where the log goes, and sockets, are nothing that a cluster needs.
     else if (logDirectories.has(path)) leftOut.skipped(path, 'it is a link, or no file');
-    else if (!/^\.s\.PGSQL\./.test(path))
+    else if (!path.startsWith('.s.PGSQL.'))
       leftOut.add(path, 'the server does not send what is neither a file nor a directory');
   }
 }
