@@ -16,6 +16,12 @@ const titles: Readonly<Record<StepName, string>> = {
   disaster: 'The disaster',
   restore: 'The restore',
   proof: 'The proof',
+  wal_stream: 'The server streams its WAL',
+  cluster_backup: 'The whole server is backed up',
+  orders: 'Orders come in',
+  drop: 'Somebody drops a table',
+  recovery: 'Back to the moment before',
+  cluster_proof: 'The proof',
 };
 
 /** What an event adds to the story. */
@@ -37,7 +43,7 @@ export function demoParagraph(event: DemoEvent, colour: boolean): string {
 }
 
 function outcome(event: StepDone, colour: boolean): string[] {
-  const { red, green, bold } = painter(colour);
+  const { red, bold } = painter(colour);
   switch (event.step) {
     case 'shop':
       return [
@@ -75,12 +81,31 @@ function outcome(event: StepDone, colour: boolean): string[] {
     case 'restore':
       return restoreLines(event);
     case 'proof':
+      return [...proofTable(event, colour), verdict(event, colour)];
+    case 'wal_stream':
+      return [`from ${event.lsn} on, and the slot ${event.slot} keeps what is not stored yet`];
+    case 'cluster_backup': {
+      const { source, bytes_read, bytes_added } = event.backup;
+      const stored = bold(`${bytes(bytes_added)} stored`);
       return [
-        ...proofTable(event, colour),
-        event.equal === event.comparisons
-          ? green(`✓ all ${event.comparisons} comparisons hold`)
-          : red(`✗ ${event.comparisons - event.equal} of ${event.comparisons} comparisons do not hold`),
+        `${source.padEnd(9)} ${bytes(bytes_read)} read, ${stored}`,
+        `in ${duration(event.duration_ms)}; all databases, page by page`,
       ];
+    }
+    case 'orders':
+      return [
+        `${count(event.orders, 'order')}, each acknowledged when it was in the repository as well`,
+        `kept outside: ${event.list}, from ${timeOf(event.first_at)} to ${timeOf(event.last_at)}`,
+      ];
+    case 'drop':
+      return [
+        red(`${count(event.tables_lost, 'table')} with ${count(event.rows_lost, 'row')} gone`),
+        `the moment before was ${event.at}`,
+      ];
+    case 'recovery':
+      return recoveryLines(event);
+    case 'cluster_proof':
+      return [...clusterProofTable(event, colour), verdict(event, colour)];
   }
 }
 
@@ -120,13 +145,55 @@ function restoreLines({ shop, sessions, uploads }: StepResults['restore']): stri
   ];
 }
 
+function recoveryLines(event: StepResults['recovery']): string[] {
+  const { files, timeline, last_lsn: lsn, port } = event;
+  const reached = [lsn === null ? [] : [`to ${lsn}`], timeline === null ? [] : [`on timeline ${timeline}`]];
+  return [
+    `${bytes(event.bytes)} in ${count(files, 'file')} and the WAL behind them, in ${duration(event.duration_ms)}`,
+    `its server has recovered ${[...reached.flat(), `and runs on port ${port}`].join(', ')}`,
+  ];
+}
+
+/** `21:30:15.123`, of a time as JSON has it. */
+function timeOf(iso: string): string {
+  return iso.slice(11, 23);
+}
+
+interface Judged {
+  readonly comparisons: number;
+  readonly equal: number;
+}
+
+function verdict({ comparisons, equal }: Judged, colour: boolean): string {
+  const { green, red } = painter(colour);
+  return equal === comparisons
+    ? green(`✓ all ${comparisons} comparisons hold`)
+    : red(`✗ ${comparisons - equal} of ${comparisons} comparisons do not hold`);
+}
+
+function clusterProofTable(
+  { list, dropped, others }: StepResults['cluster_proof'],
+  colour: boolean,
+): string[] {
+  const lines = [
+    { name: 'orders.list', rows: list.orders, fingerprint: list.fingerprint, equal: list.equal },
+    dropped,
+    { ...others, name: `the ${others.tables} other tables` },
+  ];
+  return judgedTable(['before the drop', 'rows', 'fingerprint'], lines.map(tableLine), colour);
+}
+
+interface JudgedLine {
+  readonly cells: readonly string[];
+  readonly equal: boolean;
+}
+
+function tableLine({ name, rows, fingerprint, equal }: ProvenTable): JudgedLine {
+  return { cells: [name, rows.toLocaleString('en'), fingerprint], equal };
+}
+
 function proofTable(proof: StepResults['proof'], colour: boolean): string[] {
-  const { dim, green, red } = painter(colour);
   const { tables, sequences, dump, sessions, uploads } = proof;
-  const tableLine = ({ name, rows, fingerprint, equal }: ProvenTable) => ({
-    cells: [name, rows.toLocaleString('en'), fingerprint],
-    equal,
-  });
   const { schema, integrity } = sessions;
   const lines = [
     ...tables.map(tableLine),
@@ -140,7 +207,11 @@ function proofTable(proof: StepResults['proof'], colour: boolean): string[] {
       equal: uploads.equal,
     },
   ];
-  const header = ['before the disaster', 'rows', 'fingerprint'];
+  return judgedTable(['before the disaster', 'rows', 'fingerprint'], lines, colour);
+}
+
+function judgedTable(header: readonly string[], lines: readonly JudgedLine[], colour: boolean): string[] {
+  const { dim, green, red } = painter(colour);
   const width = (column: number): number =>
     Math.max(...[header, ...lines.map(({ cells }) => cells)].map((cells) => cells[column]?.length ?? 0));
   const line = ([name = '', rows = '', fingerprint = '']: readonly string[]): string =>
@@ -162,7 +233,7 @@ export function demoEnding({ ok, comparisons, duration_ms, kept }: DemoResult, c
         .join('\n');
   const left =
     kept === null
-      ? 'Server and files are removed; holdfast demo --keep leaves them for playing.\n'
+      ? 'Servers and files are removed; holdfast demo --keep leaves them for playing.\n'
       : `\n${howToPlay(kept)}`;
   return `${ok ? '\n' : ''}${verdict}\n${left}`;
 }

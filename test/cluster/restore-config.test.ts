@@ -63,7 +63,13 @@ test('no second target is left standing, wherever it was set', () => {
     ['archive_mode', 'always'],
     ['archive_cleanup_command', 'pg_archivecleanup /a %r'],
   ]);
-  const block = recoveryBlock({ recovery, keepArchiving: false, settings, mayBeMore: false });
+  const block = recoveryBlock({
+    recovery,
+    keepArchiving: false,
+    settings,
+    mayBeMore: false,
+    serverMajor: 15,
+  });
   assert.deepEqual(block.slice(1), [
     ['recovery_target_timeline', 'latest'],
     ['recovery_target_time', ''],
@@ -73,7 +79,7 @@ test('no second target is left standing, wherever it was set', () => {
     ['archive_cleanup_command', ''],
     ['archive_mode', 'off'],
   ]);
-  const kept = recoveryBlock({ recovery, keepArchiving: true, settings, mayBeMore: false });
+  const kept = recoveryBlock({ recovery, keepArchiving: true, settings, mayBeMore: false, serverMajor: 15 });
   assert.ok(!kept.some(([name]) => name === 'archive_mode'));
 });
 

@@ -13,7 +13,10 @@ export interface Comparison {
     | 'sqlite schema'
     | 'sqlite integrity'
     | 'file tree'
-    | 'file content';
+    | 'file content'
+    | 'listed order'
+    | 'recovered row count'
+    | 'recovered fingerprint';
   readonly name: string;
   readonly equal: boolean;
   /** Null where it is on one side only. */
@@ -43,7 +46,8 @@ export function compare(before: Portraits, after: Portraits): Comparison[] {
 
 type Values = ReadonlyMap<string, string>;
 
-function compareValues(what: Comparison['what'], before: Values, after: Values): Comparison[] {
+/** By name, those that are on one side only included. */
+export function compareValues(what: Comparison['what'], before: Values, after: Values): Comparison[] {
   const names = [...new Set([...before.keys(), ...after.keys()])].toSorted();
   return names.map((name) => {
     const sides = { before: before.get(name) ?? null, after: after.get(name) ?? null };

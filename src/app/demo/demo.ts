@@ -4,6 +4,7 @@ import type { AppContext, CommonOptions, Outcome } from '../compose.ts';
 import type { Comparison } from './compare.ts';
 import { keepStage, type Kept } from './keep.ts';
 import { play } from './play.ts';
+import { Recovered } from './recovered.ts';
 import { setStage } from './stage.ts';
 import type { DemoEvent } from './story.ts';
 
@@ -18,7 +19,7 @@ export interface DemoOptions extends CommonOptions {
 
 export interface DemoResult extends Outcome {
   readonly comparisons: readonly Comparison[];
-  /** Of every source the first one, then of every source the second. */
+  /** Of the service's sources the first ones, then the second ones; and the cluster's. */
   readonly backups: readonly BackupView[];
   /** What the second backups stored, in percent of what the first ones stored. */
   readonly second_backup_percent: number;
@@ -29,7 +30,8 @@ export interface DemoResult extends Outcome {
 
 /**
  * Shows on a server and in a directory of its own what a user would do: init, backup, change, backup, disaster,
- * restore; and proves that what came back is what was there. `ok` only if every comparison held. Without `keep`
+ * restore; then stream and back up the whole server, lose a table, and go back to the moment before. It proves that what
+ * came back is what was there. `ok` only if every comparison held. Without `keep`
  * nothing is left, however it ends.
  */
 export async function demo(options: DemoOptions, context: AppContext): Promise<DemoResult> {
@@ -45,7 +47,13 @@ export async function demo(options: DemoOptions, context: AppContext): Promise<D
   const { directory, server, tools } = stage;
   const { keep, tamper, tell, ...common } = options;
   tell({ type: 'demo', directory, postgres: server.major, port: server.port, pg_dump: tools.version });
-  const { comparisons, backups, percentOfFirst } = await play(stage, { common, tamper, tell }, context);
+  await using recovered = new Recovered(stage);
+  const { comparisons, backups, percentOfFirst } = await play(
+    stage,
+    recovered,
+    { common, tamper, tell },
+    context,
+  );
   context.signal.throwIfAborted();
   const error = notProven(comparisons);
   return {
@@ -56,7 +64,7 @@ export async function demo(options: DemoOptions, context: AppContext): Promise<D
     backups,
     second_backup_percent: percentOfFirst,
     duration_ms: Number((clock.monotonicNs() - startedNs) / 1_000_000n),
-    kept: keep ? await keepStage(stage) : null,
+    kept: keep ? await keepStage(stage, recovered) : null,
   };
 }
 

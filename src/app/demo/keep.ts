@@ -1,5 +1,6 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { Recovered } from './recovered.ts';
 import type { Stage } from './stage.ts';
 
 /** What is left for playing. */
@@ -7,6 +8,8 @@ export interface Kept {
   readonly directory: string;
   /** Of the database, without the password, which `env_file` sets. */
   readonly url: string;
+  /** Of the same database in the cluster that was brought back. */
+  readonly restored_url: string;
   /** To be read into a shell (`. FILE`): sets the variables and goes to the directory. Mode 0600. */
   readonly env_file: string;
   /** A script that ends the server and removes everything. */
@@ -15,25 +18,37 @@ export interface Kept {
   readonly readme: string;
 }
 
-/** Writes what one needs to play on, and lets go of directory and server. */
-export async function keepStage(stage: Stage): Promise<Kept> {
+/** Writes what one needs to play on, and lets go of directory and servers. */
+export async function keepStage(stage: Stage, recovered: Recovered): Promise<Kept> {
   const { directory, url } = stage;
   const file = (name: string): string => join(directory, name);
-  const kept = { directory, url, env_file: file('env'), end: file('end'), readme: file('README') };
-  await writeFile(kept.env_file, environment(stage), { mode: 0o600 });
-  await writeFile(kept.end, endScript(stage), { mode: 0o700 });
+  const restored = new URL(url);
+  restored.port = String(recovered.port);
+  const restored_url = restored.href;
+  const kept = {
+    directory,
+    url,
+    restored_url,
+    env_file: file('env'),
+    end: file('end'),
+    readme: file('README'),
+  };
+  await writeFile(kept.env_file, environment(stage, restored_url), { mode: 0o600 });
+  await writeFile(kept.end, endScript(stage, recovered), { mode: 0o700 });
   await writeFile(kept.readme, howToPlay(kept));
+  recovered.leave();
   stage.leave();
   return kept;
 }
 
 export function howToPlay({ directory, env_file, end }: Omit<Kept, 'readme'>): string {
-  return `The server still runs, and everything is in ${directory};
+  return `Both servers still run, and everything is in ${directory};
 what is backed up is in holdfast.yaml there.
 
 To play, in a shell:
    . ${shell(env_file)}
    psql "$DATABASE_URL"
+   psql "$RESTORED_URL"
    holdfast backup
    holdfast list
    holdfast info latest:uploads --entries
@@ -41,15 +56,19 @@ To play, in a shell:
    holdfast restore latest:sessions --to data/sessions.db --force
    holdfast restore latest:uploads --to uploads --force
    holdfast verify --read-data
+   holdfast wal stream
+   holdfast wal status
+   holdfast restore latest:cluster --to again --at '10 seconds ago' --dry-run
 
-To stop the server and remove it all:
+To stop the servers and remove it all:
    ${shell(end)}
 `;
 }
 
-function environment({ directory, variables }: Stage): string {
+function environment({ directory, variables }: Stage, restoredUrl: string): string {
   const programs = join(import.meta.dirname, '..', '..', '..', 'bin');
-  const lines = Object.entries(variables).map(([name, value]) => `export ${name}=${shell(value)}`);
+  const all = { ...variables, RESTORED_URL: restoredUrl };
+  const lines = Object.entries(all).map(([name, value]) => `export ${name}=${shell(value)}`);
   return `${lines.join('\n')}
 unset HOLDFAST_CONFIG HOLDFAST_REPOSITORY
 export PATH=${shell(programs)}:"$PATH"
@@ -57,20 +76,21 @@ cd ${shell(directory)}
 `;
 }
 
-function endScript({ directory, server }: Stage): string {
-  const data = server.dataDirectory;
+function endScript({ directory, server }: Stage, recovered: Recovered): string {
+  const servers = [server.dataDirectory, recovered.directory].map(shell).join(' ');
   return `#!/bin/sh
-# Ends the server of the demo and removes everything the demo made.
-data=${shell(data)}
-pid=$(head -n 1 "$data/postmaster.pid" 2>/dev/null)
+# Ends the servers of the demo and removes everything the demo made.
 # After a restart of the machine another process may have that number.
 is_ours() {
   grep -qaF "$data" "/proc/$pid/cmdline" 2>/dev/null || ps -o command= -p "$pid" 2>/dev/null | grep -qF "$data"
 }
-if [ -n "$pid" ] && is_ours; then
-  kill -INT "$pid"
-  while is_ours; do sleep 0.1; done
-fi
+for data in ${servers}; do
+  pid=$(head -n 1 "$data/postmaster.pid" 2>/dev/null)
+  if [ -n "$pid" ] && is_ours; then
+    kill -INT "$pid"
+    while is_ours; do sleep 0.1; done
+  fi
+done
 cd / && rm -rf ${shell(directory)}
 `;
 }

@@ -1,15 +1,18 @@
 import { rm } from 'node:fs/promises';
 import type { BackupView } from '../backup-view.ts';
 import type { AppContext, CommonOptions } from '../compose.ts';
+import { playCluster } from './cluster-act.ts';
 import { compare, type Comparison } from './compare.ts';
 import { takeInventory, totalRows } from './portrait.ts';
 import { takePortraits, type Portraits } from './portraits.ts';
 import { proofOf } from './proof.ts';
+import type { Recovered } from './recovered.ts';
 import { disasterStatement, Sessions } from './sessions.ts';
 import { businessDay, disasterSql, openShop, tamperSql } from './shop.ts';
 import { takeSqlitePortrait } from './sqlite-portrait.ts';
 import type { Stage } from './stage.ts';
-import type { BackedUp, DemoEvent, StepDone, StepName, StepResults, Typed } from './story.ts';
+import { Steps, statements, typed } from './steps.ts';
+import type { BackedUp, DemoEvent, StepResults } from './story.ts';
 import { takeTreePortrait } from './tree-portrait.ts';
 import { openUploads, tamperCommands, tamperUploads, uploadsDay } from './uploads.ts';
 import { User } from './user.ts';
@@ -27,15 +30,38 @@ export interface Played {
   readonly comparisons: readonly Comparison[];
 }
 
+/** What the service is made of; the cluster as a whole has an act of its own. */
+const serviceSources = ['shop', 'sessions', 'uploads'] as const;
+const backupCommand = `holdfast backup ${serviceSources.join(' ')}`;
+
 /** Plays all steps. What a user would type runs through the use case of that command. */
-export async function play(stage: Stage, options: PlayOptions, context: AppContext): Promise<Played> {
-  using scenes = new Scenes(stage, options, context);
+export async function play(
+  stage: Stage,
+  recovered: Recovered,
+  options: PlayOptions,
+  context: AppContext,
+): Promise<Played> {
+  const user = new User(stage, options.common, context);
+  const steps = new Steps(context, options.tell);
+  const service = await playService(new Scenes({ stage, user, steps }, options, context));
+  const { tamper } = options;
+  const cluster = await playCluster({ stage, user, steps, recovered, tamper }, context);
+  return {
+    backups: [...service.backups, cluster.backup],
+    percentOfFirst: service.percentOfFirst,
+    comparisons: [...service.comparisons, ...cluster.comparisons],
+  };
+}
+
+/** The first act: what a service needs is backed up, lost and restored. */
+async function playService(opened: Scenes): Promise<Played> {
+  using scenes = opened;
   await scenes.openShop();
   await scenes.makeRepository();
   const first = await scenes.firstBackup();
   await scenes.businessDay();
   const second = await scenes.secondBackup(first);
-  const before = await takePortraits(stage, context.signal);
+  const before = await scenes.portraits();
   await scenes.disaster(before);
   await scenes.restore();
   const comparisons = await scenes.prove(before);
@@ -51,13 +77,19 @@ class Scenes implements Disposable {
   readonly #options: PlayOptions;
   readonly #context: AppContext;
   readonly #user: User;
+  readonly #steps: Steps;
   readonly #sessions: Sessions;
 
-  constructor(stage: Stage, options: PlayOptions, context: AppContext) {
+  constructor(
+    { stage, user, steps }: { readonly stage: Stage; readonly user: User; readonly steps: Steps },
+    options: PlayOptions,
+    context: AppContext,
+  ) {
     this.#stage = stage;
     this.#options = options;
     this.#context = context;
-    this.#user = new User(stage, options.common, context);
+    this.#user = user;
+    this.#steps = steps;
     this.#sessions = new Sessions(stage.sessions);
   }
 
@@ -66,7 +98,7 @@ class Scenes implements Disposable {
   }
 
   openShop(): Promise<StepResults['shop']> {
-    return this.#step('shop', [], async () => {
+    return this.#steps.step('shop', [], async () => {
       const { server, sessions, uploads } = this.#stage;
       const [size] = await Promise.all([openShop(server), openUploads(uploads)]);
       this.#sessions.fill();
@@ -84,18 +116,18 @@ class Scenes implements Disposable {
   }
 
   makeRepository(): Promise<StepResults['init']> {
-    return this.#step('init', typed('holdfast init'), async () => {
+    return this.#steps.step('init', typed('holdfast init'), async () => {
       const { repository, key_file, recovery_kit } = await this.#user.init();
       return { location: repository.location, key_file, recovery_kit };
     });
   }
 
   firstBackup(): Promise<StepResults['first_backup']> {
-    return this.#step('first_backup', typed('holdfast backup'), () => this.#backUp());
+    return this.#steps.step('first_backup', typed(backupCommand), () => this.#backUp());
   }
 
   businessDay(): Promise<StepResults['business_day']> {
-    return this.#step('business_day', [], async () => ({
+    return this.#steps.step('business_day', [], async () => ({
       ...(await businessDay(this.#stage.server)),
       sessions: { rows_changed: this.#sessions.businessDay() },
       uploads: await uploadsDay(this.#stage.uploads),
@@ -103,15 +135,20 @@ class Scenes implements Disposable {
   }
 
   secondBackup(first: BackedUp): Promise<StepResults['second_backup']> {
-    return this.#step('second_backup', typed('holdfast backup'), async () => {
+    return this.#steps.step('second_backup', typed(backupCommand), async () => {
       const second = await this.#backUp();
       return { ...second, percent_of_first: (100 * bytesAdded(second)) / bytesAdded(first) };
     });
   }
 
+  /** Of all that the service is made of, as it is now. */
+  portraits(): Promise<Portraits> {
+    return takePortraits(this.#stage, this.#context.signal);
+  }
+
   disaster(before: Portraits): Promise<StepResults['disaster']> {
     const commands = typed(`sqlite3 data/sessions.db '${disasterStatement}'`, 'rm -rf uploads');
-    return this.#step('disaster', [...statements(disasterSql), ...commands], async () => {
+    return this.#steps.step('disaster', [...statements(...disasterSql), ...commands], async () => {
       const { server, sessions, uploads } = this.#stage;
       await server.psql(disasterSql.join(' '), 'shop');
       this.#sessions.disaster();
@@ -138,7 +175,7 @@ class Scenes implements Disposable {
       'holdfast restore latest:sessions --to data/sessions.db --force',
       'holdfast restore latest:uploads --to uploads',
     );
-    return this.#step('restore', commands, async () => ({
+    return this.#steps.step('restore', commands, async () => ({
       shop: await this.#user.restoreShop(this.#stage.url),
       sessions: await this.#user.restoreSessions('data/sessions.db'),
       uploads: await this.#user.restoreUploads('uploads'),
@@ -149,14 +186,14 @@ class Scenes implements Disposable {
     let comparisons: readonly Comparison[] = [];
     const { server, uploads } = this.#stage;
     const tampering = this.#options.tamper
-      ? [...statements([tamperSql]), ...typed(...(await tamperCommands(uploads)))]
+      ? [...statements(tamperSql), ...typed(...(await tamperCommands(uploads)))]
       : [];
-    await this.#step('proof', tampering, async () => {
+    await this.#steps.step('proof', tampering, async () => {
       if (this.#options.tamper) {
         await server.psql(tamperSql, 'shop');
         await tamperUploads(uploads);
       }
-      const after = await takePortraits(this.#stage, this.#context.signal);
+      const after = await this.portraits();
       comparisons = compare(before, after);
       return proofOf(before, comparisons);
     });
@@ -166,33 +203,9 @@ class Scenes implements Disposable {
   /** All sources, while the application goes on writing. */
   async #backUp(): Promise<BackedUp> {
     using meanwhile = this.#sessions.writeMeanwhile();
-    const backups = await this.#user.backUp();
+    const backups = await this.#user.backUp(serviceSources);
     return { backups, rows_uncommitted: meanwhile.rows };
   }
-
-  /** Does one step, telling before and after. */
-  async #step<S extends StepName>(
-    step: S,
-    typed: readonly Typed[],
-    work: () => Promise<StepResults[S]>,
-  ): Promise<StepResults[S]> {
-    const { signal, machine } = this.#context;
-    signal.throwIfAborted();
-    this.#options.tell({ type: 'step', step, typed });
-    const startedNs = machine.clock.monotonicNs();
-    const result = await work();
-    const duration_ms = Number((machine.clock.monotonicNs() - startedNs) / 1_000_000n);
-    this.#options.tell({ type: 'step_done', step, duration_ms, ...result } as unknown as StepDone);
-    return result;
-  }
-}
-
-function typed(...commands: readonly string[]): Typed[] {
-  return commands.map((text) => ({ prompt: '$', text }));
-}
-
-function statements(sql: readonly string[]): Typed[] {
-  return sql.map((text) => ({ prompt: 'shop=#', text }));
 }
 
 function bytesAdded({ backups }: BackedUp): number {

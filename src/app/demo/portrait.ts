@@ -49,7 +49,7 @@ const listTables = `
 const listSequences = `
   SELECT schemaname || '.' || sequencename, coalesce(last_value::text, 'unused') FROM pg_sequences ORDER BY 1`;
 
-export async function takeInventory(server: LocalServer): Promise<Inventory> {
+export async function takeInventory(server: Pick<LocalServer, 'psql'>): Promise<Inventory> {
   const rows = async (sql: string): Promise<string[][]> => {
     const text = await server.psql(sql, 'shop');
     return text === '' ? [] : text.split('\n').map((line) => line.split('|'));

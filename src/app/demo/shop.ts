@@ -42,5 +42,13 @@ export const disasterSql = [
   "UPDATE crm.customers SET email = 'test' || id || '@example.com';",
 ] as const;
 
+/** Somebody takes the shop's server for the one to try things on. */
+export const dropSql = 'DROP TABLE sales.orders CASCADE;';
+
+/** Another invoice for one of the orders that came back: the least that the proof must notice. */
+export function spoilOrderSql(id: string): string {
+  return `UPDATE sales.orders SET invoice = -invoice WHERE id = ${id};`;
+}
+
 /** One character in one row: the least that the proof must notice. */
 export const tamperSql = "UPDATE crm.addresses SET city = city || '?' WHERE customer_id = 7;";

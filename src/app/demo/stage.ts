@@ -7,6 +7,7 @@ import { guardDirectory } from '../local-postgres/guard.ts';
 import { reachableTemp, serverUser, type ServerUser } from '../local-postgres/server-user.ts';
 import { dataDirectoryOf, startLocalServer, type LocalServer } from '../local-postgres/server.ts';
 import type { Machine } from '../machine.ts';
+import { slotOf } from '../wal/slot.ts';
 import { clientTools, type ClientTools } from './client-tools.ts';
 import { chooseServer } from './server-choice.ts';
 
@@ -28,18 +29,18 @@ export interface Stage extends AsyncDisposable {
   leave(): void;
 }
 
-/** Speed is what counts for a server that lives for a minute. */
+/** Speed is what counts for a server that lives for a minute; and that its WAL can be streamed. */
 const settings: Readonly<Record<string, string>> = {
   autovacuum: 'off',
-  full_page_writes: 'off',
   jit: 'off',
-  max_wal_senders: '0',
   max_wal_size: '4GB',
   shared_buffers: '128MB',
   synchronous_commit: 'off',
+  // Whoever turns synchronous_commit on waits for the stream to have stored the commit.
+  synchronous_standby_names: slotOf('cluster', {}),
   // A long temporary directory would make the path of a socket too long.
   unix_socket_directories: '',
-  wal_level: 'minimal',
+  wal_level: 'replica',
 };
 
 export async function setStage(context: AppContext): Promise<Stage> {
@@ -113,27 +114,35 @@ async function startServer(
   }
 }
 
-const configuration = `# What the shop of the demo backs up, and where to. Paths are relative to this file.
+function configuration(url: string): string {
+  // The server that recovers runs holdfast as well, and has none of our variables.
+  return `# What the shop of the demo backs up, and where to. Paths are relative to this file.
 repository: backups
 sources:
   shop:
     type: postgres
-    url: "\${DATABASE_URL}"
+    url: ${url}
   sessions:
     type: sqlite
     paths: [data/sessions.db]
   uploads:
     type: files
     paths: [uploads]
+  cluster:
+    type: postgres-cluster
+    url: ${url}
+    data_directory: ${dataDirectoryOf('server')}
 `;
+}
 
 async function furnish(directory: string, server: LocalServer) {
   const temp = join(directory, 'tmp');
   await mkdir(temp, { mode: 0o700 });
+  const url = `postgres://${server.superuser}@127.0.0.1:${server.port}/shop`;
   await mkdir(join(directory, 'data'), { mode: 0o700 });
-  await writeFile(join(directory, 'holdfast.yaml'), configuration);
+  await writeFile(join(directory, 'holdfast.yaml'), configuration(url));
   return {
-    DATABASE_URL: `postgres://${server.superuser}@127.0.0.1:${server.port}/shop`,
+    DATABASE_URL: url,
     PGPASSWORD: server.password,
     HOLDFAST_TEMP_DIRECTORY: temp,
     XDG_CACHE_HOME: join(directory, 'cache'),

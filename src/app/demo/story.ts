@@ -64,6 +64,56 @@ export interface StepResults {
     readonly comparisons: number;
     readonly equal: number;
   };
+  readonly wal_stream: {
+    /** The replication slot that it made. */
+    readonly slot: string;
+    readonly timeline: number;
+    /** Where it begins: `0/9000028`. */
+    readonly lsn: string;
+  };
+  readonly cluster_backup: { readonly backup: BackupView };
+  readonly orders: {
+    /** Acknowledged, each when the stream had it in the repository. */
+    readonly orders: number;
+    /** Name of the file that lists them, outside of the cluster. */
+    readonly list: string;
+    readonly first_at: string;
+    readonly last_at: string;
+  };
+  readonly drop: {
+    /** The moment before, by the server's clock: `2026-11-21 20:15:30.123456+00`. */
+    readonly at: string;
+    readonly tables_lost: number;
+    readonly rows_lost: number;
+  };
+  readonly recovery: {
+    readonly files: number;
+    readonly bytes: number;
+    readonly port: number;
+    /** Where the server stopped, as far as it told. */
+    readonly last_lsn: string | null;
+    readonly last_transaction_at: string | null;
+    readonly timeline: number | null;
+    readonly duration_ms: number;
+  };
+  readonly cluster_proof: {
+    /** The orders of the list against those that came back. */
+    readonly list: {
+      readonly orders: number;
+      readonly found: number;
+      readonly fingerprint: string;
+      readonly equal: boolean;
+    };
+    readonly dropped: ProvenTable;
+    readonly others: {
+      readonly tables: number;
+      readonly rows: number;
+      readonly fingerprint: string;
+      readonly equal: boolean;
+    };
+    readonly comparisons: number;
+    readonly equal: number;
+  };
 }
 
 export interface BackedUp {
@@ -101,7 +151,8 @@ export interface StepStarted {
 }
 
 export interface Typed {
-  readonly prompt: '$' | 'shop=#';
+  /** `>`: the command before goes on. */
+  readonly prompt: '$' | '>' | 'shop=#';
   readonly text: string;
 }
 

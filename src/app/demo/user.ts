@@ -5,7 +5,9 @@ import { backup } from '../backup.ts';
 import type { BackupView } from '../backup-view.ts';
 import type { AppContext, CommonOptions } from '../compose.ts';
 import { init, type InitResult } from '../init.ts';
-import { isFiles, isPostgres, isSqlite, restore, type RestoreResult } from '../restore.ts';
+import type { Event, Notice, TaskProgress } from '../observer.ts';
+import { isCluster, isFiles, isPostgres, isSqlite, restore, type RestoreResult } from '../restore.ts';
+import { walStream, type WalStreamResult } from '../wal/stream.ts';
 import type { Stage } from './stage.ts';
 import type { StepResults } from './story.ts';
 
@@ -29,9 +31,9 @@ export class User {
     return await init(this.#common, { ...seat, observer: { ...seat.observer, notice: () => {} } });
   }
 
-  /** All sources. Throws the error of the first that fails or lacks something. */
-  async backUp(): Promise<readonly BackupView[]> {
-    const { backups, error, failed } = await backup({ ...this.#common, sources: [] }, this.#seat());
+  /** Throws the error of the first source that fails or lacks something. */
+  async backUp(sources: readonly string[]): Promise<readonly BackupView[]> {
+    const { backups, error, failed } = await backup({ ...this.#common, sources }, this.#seat());
     this.#context.signal.throwIfAborted();
     const told = failed[0]?.error ?? error;
     if (told === undefined) return backups;
@@ -62,6 +64,42 @@ export class User {
     return { files, directories, links, bytes, duration_ms: result.duration_ms };
   }
 
+  /** Until `signal`; `hear` gets what it tells. */
+  async streamWal(signal: AbortSignal, hear: (event: Event) => void): Promise<WalStreamResult> {
+    const seat = this.#seat();
+    const observer = {
+      ...seat.observer,
+      event: hear,
+      // In the background: only what is wrong is told.
+      notice: (told: Notice) => (told.level === 'info' ? undefined : seat.observer.notice(told)),
+      progress: () => silent,
+    };
+    const both = AbortSignal.any([seat.signal, signal]);
+    return await walStream(
+      { ...this.#common, source: 'cluster', synchronous: true },
+      { ...seat, observer, signal: both },
+    );
+  }
+
+  /** With `variables` beside those of the stage. */
+  async restoreCluster(
+    to: string,
+    at: string,
+    variables: Readonly<Record<string, string>>,
+  ): Promise<StepResults['recovery']> {
+    const options = { ...this.#common, id: 'latest:cluster', to, at, start: true };
+    const seat = this.#seat();
+    const machine = { ...seat.machine, env: { ...seat.machine.env, ...variables } };
+    const result = await restore(options, { ...seat, machine });
+    const { restored } = isCluster(result) ? result : { restored: null };
+    const port = restored?.started?.port ?? null;
+    if (restored === null || restored.started === null || port === null) throw withoutResult();
+    const { files, bytes } = restored;
+    const { last_lsn, last_transaction_at, timeline } = restored.started;
+    const { duration_ms } = result;
+    return { files, bytes, port, last_lsn, last_transaction_at, timeline, duration_ms };
+  }
+
   #restore(id: string, to: string, force: boolean): Promise<RestoreResult> {
     return restore({ ...this.#common, id, to, force }, this.#seat());
   }
@@ -84,6 +122,14 @@ export class User {
     };
   }
 }
+
+const silent: TaskProgress = {
+  phase: () => {},
+  total: () => {},
+  advance: () => {},
+  stored: () => {},
+  [Symbol.dispose]: () => {},
+};
 
 function withoutResult(): Error {
   return failure('internal', { reason: 'a restore without a result' });

@@ -44,7 +44,7 @@ export function clusterRestoreOptions(
 }
 
 function recoverySettings(
-  { target, timelineSetting }: RecoveryPlan,
+  { target, timelineSetting, mustNotReadAhead }: RecoveryPlan,
   action: RecoverySettings['action'],
   restoreCommand: string,
 ): RecoverySettings {
@@ -55,6 +55,7 @@ function recoverySettings(
     timeline: isWord ? timelineSetting : Number(timelineSetting),
     // Where there is no target the end of the WAL is one, and the server opens by itself.
     action,
+    mustNotReadAhead,
   };
 }
 

@@ -43,7 +43,7 @@ export const clusterKind: SourceKind<'postgres-cluster'> = {
       : null;
     const owner = start?.owner ?? options.owner;
     const plan = await planClusterRestore({ ...options, owner }, context);
-    const warnings = [...plan.summary.warnings, ...walWarnings(app, owner, recovery)];
+    const warnings = [...recovery.plan.notes, ...plan.summary.warnings, ...walWarnings(app, owner, recovery)];
     const summary = { ...plan.summary, warnings };
     return {
       summary,
@@ -61,5 +61,6 @@ export const clusterKind: SourceKind<'postgres-cluster'> = {
 
 function walWarnings(app: App, owner: FileOwner | null, { commands }: ClusterRecovery): string[] {
   const reason = owner === null ? null : whyNoWal(app, owner, commands.location);
-  return reason === null ? [] : [reason];
+  if (reason !== null) return [reason];
+  return commands.needs === null ? [] : [`to fetch its WAL: ${commands.needs}`];
 }

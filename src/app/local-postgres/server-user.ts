@@ -41,6 +41,17 @@ export function canReach(path: string, user: ServerUser | undefined): boolean {
   }
 }
 
+/** Whether `user` may read that file, as far as its rights tell; true for what is not there or cannot be looked at. */
+export function canRead(path: string, user: ServerUser): boolean {
+  try {
+    const { mode, uid, gid } = statSync(path);
+    const bit = uid === user.uid ? 0o400 : gid === user.gid ? 0o040 : 0o004;
+    return (mode & bit) !== 0 && canReach(dirname(resolve(path)), user);
+  } catch {
+    return true;
+  }
+}
+
 /** A directory for short-lived files that `user` can reach: the temporary directory, or `/tmp`. */
 export function reachableTemp(user: ServerUser | undefined, wanted: string): string {
   return canReach(join(wanted, '.'), user) ? wanted : '/tmp';

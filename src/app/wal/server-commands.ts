@@ -9,6 +9,8 @@ export interface ServerCommands {
   readonly push: string;
   /** `restore_command` */
   readonly get: string;
+  /** Of the repository. */
+  readonly location: string;
   /** What the server's environment must have for them; null when nothing. */
   readonly needs: string | null;
 }
@@ -30,7 +32,7 @@ export function serverCommands(
   if (config !== null) flags.push('--config', inShell(config));
   const command = (verb: string): string =>
     [...environment, program(), 'wal', verb, ...flags, '--quiet'].join(' ');
-  return { push: command('push %p'), get: command('get %f %p'), needs: needsOf(found) };
+  return { push: command('push %p'), get: command('get %f %p'), location, needs: needsOf(found) };
 }
 
 /** Settings that name a file of their own have it in the configuration already. */

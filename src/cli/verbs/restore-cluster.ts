@@ -4,6 +4,7 @@ import type {
   ClusterRestored,
   ClusterRestoreSummary,
 } from '../../sources/postgres-cluster/restore/restore.ts';
+import type { Started } from '../../sources/postgres-cluster/restore/start.ts';
 import type { Face } from '../face.ts';
 import { bytes, duration } from '../format.ts';
 
@@ -29,11 +30,32 @@ export function sayCluster(face: Face, result: ResultOf<ClusterRestoreSummary, C
   }
   for (const { oid, original, location } of plan.tablespaces)
     face.say(`  tablespace ${oid}, which was ${original}: ${location}\n`);
-  face.say(`  its server will recover ${pointOf(plan)}${then(plan)}\n`);
+  if (restored?.started) sayStarted(face, restored.started);
+  else face.say(`  its server will recover ${pointOf(plan)}${then(plan)}\n`);
   if (restored === null) return;
   for (const [name, value] of Object.entries(restored.settings))
     face.say(`  set in postgresql.auto.conf: ${name} = '${value}'\n`);
   for (const message of restored.notes) face.notice({ level: 'info', message });
+}
+
+const states = {
+  open: 'takes connections',
+  paused: 'is paused there, for reading',
+  standby: 'follows its primary',
+  ended: 'has ended there',
+} as const;
+
+function sayStarted(face: Face, started: Started): void {
+  const { state, port, last_lsn: lsn, last_transaction_at: at, timeline } = started;
+  const reached = [
+    ...(lsn === null ? [] : [`to ${lsn}`]),
+    ...(at === null ? [] : [`the last transaction of ${at}`]),
+    ...(timeline === null ? [] : [`on timeline ${timeline}`]),
+  ].join(', ');
+  const where = port === null ? '' : ` on port ${port}`;
+  face.say(
+    `  its server has recovered ${reached}, and ${states[state]}${where}; it says so in ${started.log}\n`,
+  );
 }
 
 function pointOf({ recovery: { target, timeline } }: ClusterRestoreSummary): string {

@@ -94,16 +94,25 @@ export const recoveryErrors = defineErrors({
     kind: 'failed',
     retryable: false,
     message: 'recovery ended before it came to the target: {reason}',
-    hint: 'choose a target that the archived WAL reaches (holdfast wal list shows how far it goes), and restore again with --delta; the log is {log}',
+    hint: 'choose a target that the archived WAL reaches (holdfast wal status shows how far it goes), and restore again with --delta; the log is {log}',
     explain:
       'PostgreSQL has replayed all WAL there is and did not come to the time, position, transaction or name that was asked for, and so it refuses to open the cluster. Nothing of the backup is lost.',
+  },
+  cluster_start_impossible: {
+    code: 'HF-5513',
+    kind: 'refused',
+    retryable: false,
+    message: 'PostgreSQL {major} is not installed here, so what is restored could not be started',
+    hint: 'install it (Debian: apt-get install postgresql-{major}), or leave --start out and start the directory where it is',
+    explain:
+      'A data directory is started by the major version of PostgreSQL that made it, and by no other. Nothing was restored yet.',
   },
   cluster_start_timeout: {
     code: 'HF-5512',
     kind: 'failed',
     retryable: true,
     message: 'recovery in {directory} was still under way after {seconds} seconds',
-    hint: 'it goes on; follow {log}, or wait longer with --timeout',
+    hint: 'it goes on: follow {log}',
     explain:
       'The server was started and left running. It replays WAL; how long that takes depends on how much there is.',
   },

@@ -163,7 +163,13 @@ export class ClusterRun {
     const effective = await this.#effective(autoText);
     const { recovery, keepArchiving, backup } = options;
     const mayBeMore = effective.notFollowed.length > 0;
-    const block = recoveryBlock({ recovery, keepArchiving, settings: effective.settings, mayBeMore });
+    const block = recoveryBlock({
+      recovery,
+      keepArchiving,
+      settings: effective.settings,
+      mayBeMore,
+      serverMajor: Math.floor(this.#work.metadata.server_version_num / 10_000),
+    });
     await this.#files.put(autoConf, withOurBlock(autoText, block, backup), mode);
     await this.#files.put(recovery.standby === true ? 'standby.signal' : 'recovery.signal', '', mode);
     const notes = await configNotes({ ...effective, target: target.path, keepArchiving, recovery });

@@ -14,6 +14,8 @@ export interface RecoverySettings {
   readonly target: RecoveryTarget | null;
   readonly timeline: 'latest' | 'current' | number;
   readonly action: 'promote' | 'pause' | 'shutdown';
+  /** There is a gap right behind the target, which the server must not come upon while it reads ahead. */
+  readonly mustNotReadAhead?: boolean | undefined;
   /** Replay for ever instead of opening the cluster when the WAL ends. */
   readonly standby?: boolean | undefined;
 }

@@ -12,6 +12,7 @@ const targetNames: Readonly<Record<RecoveryTarget['kind'], string>> = {
 };
 
 export interface BlockOptions {
+  readonly serverMajor: number;
   readonly recovery: RecoverySettings;
   readonly keepArchiving: boolean;
   /** What the other files of the restored directory set. */
@@ -21,7 +22,8 @@ export interface BlockOptions {
 }
 
 /** Settings for `postgresql.auto.conf`, in their order. */
-export function recoveryBlock({ recovery, keepArchiving, settings, mayBeMore }: BlockOptions): Setting[] {
+export function recoveryBlock(options: BlockOptions): Setting[] {
+  const { recovery, keepArchiving, settings, mayBeMore, serverMajor } = options;
   const { restoreCommand, target, timeline, action } = recovery;
   const block: Setting[] = [
     ['restore_command', restoreCommand],
@@ -40,6 +42,8 @@ export function recoveryBlock({ recovery, keepArchiving, settings, mayBeMore }: 
   // They would clear up, or report to, what belongs to the server that was backed up.
   for (const name of ['archive_cleanup_command', 'recovery_end_command'])
     if (isSet(settings, name)) block.push([name, '']);
+  // It is of 15; what was there before does not read ahead.
+  if (recovery.mustNotReadAhead === true && serverMajor >= 15) block.push(['recovery_prefetch', 'off']);
   if (!keepArchiving && (mayBeMore || archives(settings))) block.push(['archive_mode', 'off']);
   return block;
 }

@@ -4,6 +4,7 @@ import { entryKinds } from '../metadata.ts';
 import type { ClusterRestoreOptions, RecoverySettings } from './options.ts';
 import { type ClusterRestoreMode, type ClusterRestoreWork, makePlan } from './plan.ts';
 import { runWork } from './run.ts';
+import type { Started } from './start.ts';
 
 /** A tablespace outside of the data directory: where it was, and where it goes. */
 export interface TablespaceSummary {
@@ -54,6 +55,8 @@ export interface ClusterRestored {
   readonly settings: Readonly<Record<string, string>>;
   readonly notes: readonly string[];
   readonly warnings: readonly string[];
+  /** How far its server came, when it was to be started; null when not. */
+  readonly started: Started | null;
   readonly duration_ms: number;
 }
 
@@ -104,6 +107,7 @@ export async function runClusterRestore(
     tablespaces,
     warnings,
     ...result,
+    started: null,
     duration_ms: work.options.now() - startedMs,
   };
 }

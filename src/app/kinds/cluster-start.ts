@@ -1,0 +1,111 @@
+import { stat } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import { failure } from '../../kernel/errors/failure.ts';
+import type { FileOwner, RecoverySettings } from '../../sources/postgres-cluster/restore/options.ts';
+import { startRestoredCluster, type Started } from '../../sources/postgres-cluster/restore/start.ts';
+import type { App } from '../compose.ts';
+import { systemServers, type PostgresBinaries } from '../local-postgres/binaries.ts';
+import { embeddedMajors, embeddedServer } from '../local-postgres/embedded.ts';
+import { canRead, reachableTemp, serverUser } from '../local-postgres/server-user.ts';
+
+/** What is needed to start what will be restored. */
+export interface StartPlan {
+  readonly binaries: PostgresBinaries;
+  /** Who the server will run as; null: ourselves. */
+  readonly owner: FileOwner | null;
+}
+
+/** A recovery may have days of WAL to replay. */
+const longestMs = 7 * 86_400_000;
+/** The path of a socket has room for about a hundred bytes, its name included. */
+const longestSocketDirectory = 85;
+
+/** Looks before anything is restored whether it can be started here. `cluster_start_impossible`. */
+export async function planStart(app: App, target: string, major: number): Promise<StartPlan> {
+  const owner = await ownerFor(target);
+  const user = owner ?? undefined;
+  const system = systemServers(user).find((server) => server.major === major);
+  if (system !== undefined) return { binaries: system, owner };
+  const known = embeddedMajors.find((one) => one === major);
+  const copies = reachableTemp(user, app.directories.temp);
+  const embedded = known === undefined ? '' : embeddedServer(known, user, copies);
+  if (typeof embedded !== 'string') return { binaries: embedded, owner };
+  throw failure('cluster_start_impossible', { major });
+}
+
+/** Of root, whoever has the directory already, else the user that servers run as: PostgreSQL refuses to run as root. */
+async function ownerFor(target: string): Promise<FileOwner | null> {
+  if (process.geteuid?.() !== 0) return null;
+  const there = await stat(target).catch(() => undefined);
+  if (there !== undefined && there.uid !== 0) return { uid: there.uid, gid: there.gid };
+  return serverUser() ?? null;
+}
+
+/** Why a server of that user could not run the command that fetches its WAL; null when nothing is known against it. */
+export function whyNoWal(app: App, owner: FileOwner, location: string): string | null {
+  if (!location.startsWith('/')) return null;
+  const files = [join(location, 'holdfast.json'), ...(app.settings.file === null ? [] : [app.settings.file])];
+  const closed = files.find((file) => !canRead(file, owner));
+  return closed === undefined
+    ? null
+    : `the server will run as the user ${owner.uid}, who cannot read ${closed}, and would not get its WAL: let that user read there, or run holdfast as that user`;
+}
+
+/** Starts the server and waits until it has come to its target. */
+export async function startServer(
+  app: App,
+  { binaries, owner }: StartPlan,
+  target: { readonly directory: string; readonly port: number; readonly recovery: RecoverySettings },
+): Promise<Started> {
+  const { directory, recovery } = target;
+  const port = await portFor(target.port);
+  const sockets = directory.length > longestSocketDirectory ? '' : directory;
+  return await startRestoredCluster({
+    binDirectory: binaries.binDirectory,
+    directory,
+    log: `${directory}.log`,
+    owner,
+    recovery,
+    settings: { port: String(port), unix_socket_directories: sockets },
+    connection: null,
+    environment: environmentFor(app),
+    timeoutMs: longestMs,
+    signal: app.signal,
+    now: () => app.machine.clock.now(),
+  });
+}
+
+/** What the server, and the commands it runs to get its WAL, need; secrets go no other way. */
+function environmentFor(app: App): Record<string, string> {
+  const environment: Record<string, string> = { LC_ALL: 'C' };
+  for (const name of ['PATH', 'HOME', 'TMPDIR', 'LD_LIBRARY_PATH', 'NODE_COMPILE_CACHE']) {
+    const value = app.env[name];
+    if (value !== undefined) environment[name] = value;
+  }
+  for (const [name, value] of Object.entries(app.env))
+    if (/^(?:HOLDFAST_|XDG_)/.test(name) && value !== undefined) environment[name] = value;
+  const { passphrase } = app.config.encryption;
+  if (passphrase !== undefined) environment['HOLDFAST_PASSPHRASE'] = passphrase.reveal();
+  return environment;
+}
+
+/** That port, or another one when it is taken. */
+async function portFor(wanted: number): Promise<number> {
+  return (await listening(wanted)) ?? (await listening(0)) ?? wanted;
+}
+
+async function listening(port: number): Promise<number | undefined> {
+  const server = createServer();
+  try {
+    return await new Promise((resolve) => {
+      server.once('error', () => resolve(undefined));
+      server.listen(port, '127.0.0.1', () => {
+        const address = server.address();
+        resolve(typeof address === 'object' && address !== null ? address.port : undefined);
+      });
+    });
+  } finally {
+    await new Promise((resolve) => server.close(resolve));
+  }
+}
