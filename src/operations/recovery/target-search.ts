@@ -5,6 +5,7 @@ import { endsWithin } from './subtransactions.ts';
 import { scanRecords, type ScanContext, type SeenRecord } from './scan-range.ts';
 import { stretchesBack } from './stretches-back.ts';
 import type { Attempt, Candidate, RecoveryTarget, Search } from './target-model.ts';
+import { missBehindEnd } from './to-the-end.ts';
 
 type XidTarget = Extract<RecoveryTarget, { readonly kind: 'xid' }>;
 type NameTarget = Extract<RecoveryTarget, { readonly kind: 'name' }>;
@@ -47,16 +48,22 @@ export async function attemptXid(candidate: Candidate, target: XidTarget, search
 }
 
 async function endedBefore(
-  { backup, view, reach }: Candidate,
+  candidate: Candidate,
   isEnd: (record: SeenRecord) => boolean,
   { context }: Search,
 ): Promise<Attempt> {
+  const { backup, view, reach } = candidate;
   let isBefore = false;
   const visit = (record: SeenRecord): boolean => (isBefore = isEnd(record));
   await scanRecords(view.archive, reach.pieces, { from: backup.start, to: backup.stop }, visit, context);
   return isBefore
     ? { miss: 'before_backup', reason: 'it ended while the backup was taken' }
-    : { miss: 'unknown', reason: 'it did not end in the WAL behind the backup' };
+    : { miss: 'unknown', reason: `it did not end in the WAL behind the backup${orBehind(candidate)}` };
+}
+
+/** What is looked for may lie where nothing was looked through. */
+function orBehind(candidate: Candidate): string {
+  return candidate.reach.gap === null ? '' : `, and ${missBehindEnd(candidate).reason}`;
 }
 
 /** Reads pieces one after the other; those that were looked through for a newer backup are not read again. */
@@ -110,7 +117,8 @@ export async function attemptName(
   let points = await notedPoints(candidate, target.value, search.context);
   if (points.length === 0) points = await readPoints(candidate, target.value, search);
   const [first, ...more] = points;
-  if (first === undefined) return { miss: 'unknown', reason: 'it is not in the WAL behind the backup' };
+  if (first === undefined)
+    return { miss: 'unknown', reason: `it is not in the WAL behind the backup${orBehind(candidate)}` };
   if (first.lsn <= backup.stop) {
     return more.length === 0
       ? { miss: 'before_backup', reason: 'it was made while the backup was taken' }
