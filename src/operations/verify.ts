@@ -10,11 +10,12 @@ import { verifyPacks } from './verify-packs.ts';
 import type { VerifyReport } from './verify-report.ts';
 import { verifyStructure } from './verify-structure.ts';
 import type { VerifyOptions } from './verify-options.ts';
+import { verifyWalData } from './wal/verify-data.ts';
 import { verifyWal } from './wal/verify.ts';
 
 /**
  * Checks a repository: that every manifest, key and index object is as it was written, that everything the backups
- * need is there, that no backup is missing from the history, that the WAL of clusters is there without a gap, and with `readData` every byte of the packs.
+ * need is there, that no backup is missing from the history, that the WAL of clusters is there without a gap, and with `readData` every byte of the packs and of the WAL.
  * Problems are in the report, not thrown.
  */
 export async function verifyRepository(
@@ -41,11 +42,12 @@ export async function verifyRepository(
     const cluster = clusterBackup(manifest);
     if (cluster !== undefined) clusters.push(cluster);
   }
-  await verifyWal(repository, clusters, findings, options);
+  const archives = await verifyWal(repository, clusters, findings, options);
   if (options.readData) {
     progress.phase('reading the packs');
     const which = options.backups === undefined ? 'listed' : 'needed';
     await verifyPacks(repository, which, findings, options);
+    await verifyWalData(archives, options);
   }
   if (findings.damagedBlobs.size > 0) {
     progress.phase('finding out which backups are affected');

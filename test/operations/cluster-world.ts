@@ -1,3 +1,4 @@
+import { after } from 'node:test';
 import type { Manifest } from '../../src/contract/manifest.ts';
 import { formatLsn, type Lsn } from '../../src/postgres/lsn.ts';
 import type { Repository } from '../../src/repository/repository.ts';
@@ -30,7 +31,10 @@ export class ClusterWorld {
   }
 
   static async make(options: Parameters<typeof makeWalArchive>[0] = {}): Promise<ClusterWorld> {
-    return new ClusterWorld(await makeWalArchive(options));
+    const world = new ClusterWorld(await makeWalArchive(options));
+    // Its threads would keep the process.
+    after(() => world.repository[Symbol.asyncDispose]());
+    return world;
   }
 
   get first(): ModelTimeline {

@@ -3,8 +3,10 @@ import { test } from 'node:test';
 import { verifyRepository } from '../../src/operations/verify.ts';
 import type { VerifyReport } from '../../src/operations/verify-report.ts';
 import type { VerifyOptions } from '../../src/operations/verify-options.ts';
-import { lsnOf } from '../../src/postgres/lsn.ts';
+import { formatLsn, lsnOf } from '../../src/postgres/lsn.ts';
 import { segmentName } from '../../src/postgres/wal/names.ts';
+import { unscannedFacts } from '../../src/contract/wal.ts';
+import { encodeWalObject } from '../../src/repository/wal/object.ts';
 import { silentLogger } from '../../src/kernel/log.ts';
 import { archiveTimeline, segmentBytes } from '../../testing/recovery-model.ts';
 import { silentProgress } from '../../testing/repository.ts';
@@ -31,8 +33,8 @@ const numbers = (...indexes: number[]): ReadonlySet<bigint> =>
   new Set(indexes.map((index) => modelBegin / BigInt(segmentBytes) + BigInt(index)));
 
 /** A backup within the first 3 segments, 5 segments of WAL behind it. */
-async function oneBackup(without: ReadonlySet<bigint> | null = new Set()) {
-  const world = await ClusterWorld.make();
+async function oneBackup(without: ReadonlySet<bigint> | null = new Set(), encrypted = false) {
+  const world = await ClusterWorld.make({ encrypted });
   const on = world.first;
   world.write(on, 500_000);
   const start = world.position(on);
@@ -186,3 +188,145 @@ for (const [what, keep] of [
     assert.ok(report.problems[0]?.message.includes(segment(1)));
   });
 }
+
+const objectOf = (world: ClusterWorld, index: number, timeline = 1): string => {
+  const position = (modelBegin + BigInt(index * segmentBytes)).toString(16).padStart(8, '0');
+  return `wal/${world.archive.id}/${String(timeline).padStart(8, '0')}/00000000/${position}`;
+};
+
+async function replace(world: ClusterWorld, name: string, bytes: Uint8Array): Promise<void> {
+  await world.storage.delete(name);
+  await world.storage.put(name, bytes);
+}
+
+const shown = ({ problems }: VerifyReport) =>
+  problems.map(({ code, object, backups }) => [code, object, backups]);
+
+for (const encrypted of [false, true]) {
+  const how = encrypted ? 'encrypted' : 'plain';
+
+  test(`with --read-data WAL that is as it was written is found well, records over borders and all (${how})`, async () => {
+    const world = await ClusterWorld.make({ encrypted });
+    const on = world.first;
+    world.write(on, 500_000);
+    const start = world.position(on);
+    on.own.push({ do: 'switch' });
+    world.write(on, 2_500_000);
+    on.own.push({ do: 'fill', bytes: 1_900_000 });
+    await world.backUp(1, start, world.position(on));
+    world.write(on, 900_000);
+    on.own.push({ do: 'switch' });
+    const second = world.model.branch(on, on.own.length - 3);
+    world.write(on, 700_000);
+    world.write(second, 3_000_000);
+    for (const timeline of world.model.timelines) await archiveTimeline(world.archive, world.model, timeline);
+    const report = await verify(world, { readData: true });
+    assert.deepEqual([report.problems, report.notes], [[], []]);
+    assert.ok(report.bytes_read > 10_000);
+  });
+
+  test(`with --read-data damage is named by its segment (${how})`, async () => {
+    const { world, backup } = await oneBackup(new Set(), encrypted);
+    const [flipped, swapped] = [objectOf(world, 4), objectOf(world, 5)];
+    const bytes = await world.storage.get(flipped);
+    bytes[bytes.length >> 1] = (bytes[bytes.length >> 1] ?? 0) ^ 1;
+    await replace(world, flipped, bytes);
+    await replace(world, swapped, await world.storage.get(objectOf(world, 6)));
+    assert.equal((await verify(world)).ok, true, 'nothing of it is read');
+    const report = await verify(world, { readData: true });
+    assert.deepEqual(shown(report), [
+      ['HF-5421', flipped, [backup.id]],
+      ['HF-5421', swapped, [backup.id]],
+    ]);
+    assert.ok(report.problems[0]?.message.includes(segment(4)));
+    assert.ok(report.problems[1]?.message.includes(segment(5)));
+  });
+}
+
+test('records that were damaged before they were archived are named with their position', async () => {
+  const { world, backup } = await oneBackup(null);
+  const { bytes, ends } = world.model.write(world.first);
+  const border = 5 * segmentBytes;
+  const inside = ends.findLast((end) => Number(end - modelBegin) < border - 250_000) ?? modelBegin;
+  const across = ends.findLast((end) => Number(end - modelBegin) < border + segmentBytes) ?? modelBegin;
+  for (const at of [inside, across]) {
+    const where = Number(at - modelBegin) + 100;
+    bytes[where] = (bytes[where] ?? 0) ^ 1;
+  }
+  await archiveTimeline(world.archive, world.model, world.first);
+  assert.equal((await verify(world)).ok, true, 'nothing of it is read');
+  const report = await verify(world, { readData: true });
+  assert.deepEqual(shown(report), [
+    ['HF-5422', segment(4), [backup.id]],
+    ['HF-5422', segment(5), [backup.id]],
+  ]);
+  assert.ok(report.problems[0]?.message.includes(formatLsn(inside)), report.problems[0]?.message);
+  assert.ok(report.problems[1]?.message.includes(formatLsn(across)), report.problems[1]?.message);
+});
+
+test('records that break off in the last segment end the archive, unless a backup has come farther', async () => {
+  const { world } = await oneBackup(null);
+  const { bytes, ends, end } = world.model.write(world.first);
+  const last = ends.at(-2) ?? modelBegin;
+  const where = Number(last - modelBegin) + 30;
+  bytes[where] = (bytes[where] ?? 0) ^ 1;
+  await archiveTimeline(world.archive, world.model, world.first);
+  assert.equal((await verify(world, { readData: true })).ok, true);
+  const late = await world.backUp(1, lsnOf(end - 1000n), end);
+  const report = await verify(world, { readData: true });
+  assert.deepEqual(
+    report.problems.map(({ code, backups }) => [code, backups.includes(late.id)]),
+    [['HF-5422', true]],
+  );
+});
+
+test('a share of the WAL is read, and at least some', async () => {
+  const { world } = await oneBackup();
+  const all = await verify(world, { readData: true });
+  const some = await verify(world, { readData: true, subset: 0.3, random: () => 0.99 });
+  assert.equal(some.level, 'read-data-subset');
+  assert.ok(
+    some.bytes_read > 0 && some.bytes_read < all.bytes_read / 2,
+    `${some.bytes_read} of ${all.bytes_read}`,
+  );
+});
+
+test('parts of a unit that hold other bytes than the whole are named', async () => {
+  const { world } = await oneBackup();
+  const { archive } = world;
+  const other = await ClusterWorld.make();
+  const at = modelBegin + BigInt(4 * segmentBytes);
+  await other.archive.put({ timeline: 1, start: at, bytes: new Uint8Array(8192).fill(3) }, unscannedFacts);
+  const [name = ''] = (await Array.fromAsync(other.storage.list('wal/')))
+    .map((one) => one.name)
+    .filter((one) => one.includes('.p'));
+  // Both are archives of the same cluster in repositories of their own: what is put there is made here once more.
+  const target = name.replace(other.archive.id, archive.id);
+  const head = {
+    timeline: 1,
+    start: formatLsn(lsnOf(at)),
+    end: formatLsn(lsnOf(at + 8192n)),
+    facts: unscannedFacts,
+  };
+  await world.storage.put(
+    target,
+    encodeWalObject(world.repository.pipelineKeys, target, head, new Uint8Array(8192).fill(3)),
+  );
+  const report = await verify(world, { readData: true });
+  assert.deepEqual(
+    report.problems.map(({ code, object }) => [code, object]),
+    [['HF-5421', target]],
+  );
+});
+
+test('reading ends when it is told to', async () => {
+  const { world } = await oneBackup();
+  const stop = new AbortController();
+  const phase = (text: string): void => {
+    if (text === 'reading the WAL') stop.abort(new Error('enough'));
+  };
+  await assert.rejects(
+    verify(world, { readData: true, signal: stop.signal, progress: { ...silentProgress, phase } }),
+    /enough/,
+  );
+});

@@ -1,10 +1,11 @@
-import { failure, isFailure, reasonOf } from '../../kernel/errors/failure.ts';
+import { failure, isFailure } from '../../kernel/errors/failure.ts';
 import { lsnOf } from '../../postgres/lsn.ts';
 import { segmentName } from '../../postgres/wal/names.ts';
 import type { Repository } from '../../repository/repository.ts';
 import type { WalArchive, WalRun, WalStretch } from '../../repository/wal/model.ts';
 import { joinRuns } from '../../repository/wal/stretches.ts';
 import type { Findings } from '../verify-findings.ts';
+import { damageIn } from './verify-damage.ts';
 import { checkLength, leastBytes } from './verify-length.ts';
 import type { WalCoverage } from './verify-coverage.ts';
 
@@ -62,11 +63,6 @@ async function lookAt(check: ArchiveCheck, stretch: WalStretch): Promise<void> {
     if (!isFailure(error, 'object_damaged')) throw error;
     tellObject(check, stretch, damageIn(error));
   }
-}
-
-/** Why an object is damaged, without its name where that can be told apart. */
-export function damageIn(error: unknown): string {
-  return reasonOf(error instanceof Error && error.cause instanceof Error ? error.cause : error);
 }
 
 /** Names a damaged object by its segment, once, with all backups whose recovery would read it. */

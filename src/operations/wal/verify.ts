@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { failure } from '../../kernel/errors/failure.ts';
-import { formatLsn, lsnOf, type Lsn } from '../../postgres/lsn.ts';
+import { formatLsn, lsnOf, zeroLsn, type Lsn } from '../../postgres/lsn.ts';
 import { walAboutObject, walFilesPrefix, walTimelinePrefix } from '../../repository/layout.ts';
 import type { Repository } from '../../repository/repository.ts';
 import type { WalArchive, WalRun } from '../../repository/wal/model.ts';
@@ -22,6 +22,8 @@ const overtakenMs = 2000;
 export interface CheckedArchive extends ArchiveCheck {
   readonly timelines: readonly number[];
   readonly storedBytes: number;
+  /** What lies before is of no interest. */
+  readonly from: Lsn;
 }
 
 /**
@@ -86,7 +88,13 @@ async function verifyArchive(
       `the WAL of ${source} of timeline ${timeline} from ${formatLsn(from)} on is not there, or not yet`,
     );
   }
-  return { ...check, timelines, storedBytes };
+  const from = options.backups === undefined ? zeroLsn : firstStart(backups);
+  return { ...check, timelines, storedBytes, from };
+}
+
+function firstStart(backups: readonly ClusterBackup[]): Lsn {
+  const [first = zeroLsn, ...rest] = backups.map(({ start }) => start);
+  return rest.reduce((least, start) => (start < least ? start : least), first);
 }
 
 async function coverageOf(

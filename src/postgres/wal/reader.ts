@@ -88,6 +88,11 @@ export class WalRecordReader {
     return this.#isSynchronized;
   }
 
+  /** Where the last whole record began; undefined before the first one. */
+  get lastStart(): Lsn | undefined {
+    return this.#previous === undefined ? undefined : this.#origin.lsn(this.#previous);
+  }
+
   /** Where the last whole record ended; undefined before the first one. */
   get lastEnd(): Lsn | undefined {
     return this.#lastEnd === undefined ? undefined : this.#origin.lsn(this.#lastEnd);

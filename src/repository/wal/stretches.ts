@@ -178,7 +178,8 @@ export function encodeStretch(
   return encodeWalObject(store.keys, stretchObject(store, place), head, bytes);
 }
 
-function sizeFrom(head: unknown, { timeline, start, end }: WalPlace): number {
+/** How many bytes an object must hold by its head; throws a plain `Error` for the head of another stretch. */
+export function sizeFrom(head: unknown, { timeline, start, end }: WalPlace): number {
   const found = headSchema.parse(head);
   if (
     found.timeline !== timeline ||
