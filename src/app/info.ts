@@ -1,7 +1,7 @@
 import type { Manifest } from '../contract/manifest.ts';
 import type { Entry } from '../contract/stream.ts';
 import type { Repository } from '../repository/repository.ts';
-import { backupView, type BackupView } from './backup-view.ts';
+import { backupView } from './backup-view.ts';
 import {
   openConfiguredRepository,
   withApp,
@@ -9,6 +9,8 @@ import {
   type CommonOptions,
   type Outcome,
 } from './compose.ts';
+import type { ListedBackup } from './list.ts';
+import { walOfBackup, type WalOfBackup } from './recoverable.ts';
 
 export interface InfoOptions extends CommonOptions {
   readonly id: string;
@@ -28,12 +30,16 @@ export interface EntryView {
   readonly meta: Entry['meta'];
 }
 
+export interface BackupDetails extends ListedBackup {
+  readonly sequence: number;
+  readonly metadata: Readonly<Record<string, unknown>>;
+  /** Null for anything but a backup of a PostgreSQL cluster. */
+  readonly wal: WalOfBackup | null;
+}
+
 export interface InfoResult extends Outcome {
   readonly repository: { readonly id: string; readonly location: string };
-  readonly backup: BackupView & {
-    readonly sequence: number;
-    readonly metadata: Readonly<Record<string, unknown>>;
-  };
+  readonly backup: BackupDetails;
   /** The first thousand. */
   readonly entries?: readonly EntryView[];
   readonly entries_not_listed: number;
@@ -44,7 +50,7 @@ export async function info(options: InfoOptions, context: AppContext): Promise<I
   return withApp(options, context, null, async (app) => {
     await using repository = await openConfiguredRepository(app);
     const manifest = await repository.find(options.id, { signal: app.signal });
-    const backup = { ...backupView(manifest), sequence: manifest.sequence, metadata: manifest.metadata };
+    const backup = await backupDetails(repository, manifest, app.signal);
     options.onBackup?.(backup);
     const entries = await entriesOf(repository, manifest, options.onEntry, app.signal);
     return {
@@ -56,6 +62,19 @@ export async function info(options: InfoOptions, context: AppContext): Promise<I
       entries_not_listed: options.onEntry === undefined ? manifest.entries.count - entries.length : 0,
     };
   });
+}
+
+export async function backupDetails(
+  repository: Repository,
+  manifest: Manifest,
+  signal: AbortSignal,
+): Promise<BackupDetails> {
+  const { sequence, metadata } = manifest;
+  const { recoverable, wal } = (await walOfBackup(repository, manifest, signal)) ?? {
+    recoverable: null,
+    wal: null,
+  };
+  return { ...backupView(manifest), recoverable, sequence, metadata, wal };
 }
 
 async function entriesOf(

@@ -1,6 +1,8 @@
 import type { Manifest } from '../contract/manifest.ts';
 import { failure, isFailure } from '../kernel/errors/failure.ts';
 import { nearest } from '../kernel/nearest.ts';
+import { clusterKind } from '../operations/recovery/backups.ts';
+import type { Recoverable } from '../operations/wal/recoverable.ts';
 import type { BackupName } from '../repository/model.ts';
 import type { Repository } from '../repository/repository.ts';
 import { backupView, type BackupView } from './backup-view.ts';
@@ -12,6 +14,7 @@ import {
   type CommonOptions,
   type Outcome,
 } from './compose.ts';
+import { recoverableOf } from './recoverable.ts';
 
 export interface ListOptions extends CommonOptions {
   readonly source?: string | undefined;
@@ -20,10 +23,15 @@ export interface ListOptions extends CommonOptions {
   readonly limit?: number | undefined;
 }
 
+export interface ListedBackup extends BackupView {
+  /** How far recovery gets from it; null for anything but a backup of a PostgreSQL cluster. */
+  readonly recoverable: Recoverable | null;
+}
+
 export interface ListResult extends Outcome {
   readonly repository: { readonly id: string; readonly location: string };
   /** Oldest first. */
-  readonly backups: readonly BackupView[];
+  readonly backups: readonly ListedBackup[];
   /** Backups that are there and whose manifest cannot be read. */
   readonly unreadable: readonly UnreadableBackup[];
 }
@@ -44,7 +52,7 @@ export async function list(options: ListOptions, context: AppContext): Promise<L
     await using repository = await openConfiguredRepository(app);
     const names = await repository.names({ signal: app.signal });
     const wanted = options.limit ?? Number.POSITIVE_INFINITY;
-    const found: BackupView[] = [];
+    const found: { readonly view: BackupView; readonly cluster: Manifest | null }[] = [];
     const sources = new Set<string>();
     const unreadable: UnreadableBackup[] = [];
     for (const name of names.toReversed()) {
@@ -53,10 +61,14 @@ export async function list(options: ListOptions, context: AppContext): Promise<L
       if (manifest === undefined) continue;
       const view = backupView(manifest);
       sources.add(view.source);
-      if (matches(view, options)) found.push(view);
+      if (!matches(view, options)) continue;
+      found.push({ view, cluster: view.kind === clusterKind ? manifest : null });
     }
     if (options.source !== undefined && !sources.has(options.source))
       refuseUnknown(app, options.source, sources);
+    const clusters = found.map(({ cluster }) => cluster).filter((manifest) => manifest !== null);
+    const recoverable = await recoverableOf(repository, clusters, app.signal);
+    const backups = found.map(({ view }) => ({ ...view, recoverable: recoverable.get(view.id) ?? null }));
     const { id } = repository.info;
     const { location } = repository.storage;
     const count = unreadable.length;
@@ -65,7 +77,7 @@ export async function list(options: ListOptions, context: AppContext): Promise<L
       ok: count === 0,
       ...(count === 0 ? {} : { error: failure('backups_unreadable', { count, location }).toJSON() }),
       repository: { id, location },
-      backups: found.toReversed(),
+      backups: backups.toReversed(),
       unreadable: unreadable.toReversed(),
     };
   });

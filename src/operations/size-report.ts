@@ -36,6 +36,8 @@ export interface SourceSize extends Figures, Shares {
   readonly source: string;
   /** How many. */
   readonly backups: number;
+  /** The WAL of its cluster, packed; in none of the other figures. */
+  readonly wal_bytes: number;
 }
 
 export interface RepositorySize extends Figures {
@@ -45,6 +47,8 @@ export interface RepositorySize extends Figures {
   readonly index_bytes: number;
   readonly manifest_bytes: number;
   readonly key_bytes: number;
+  /** WAL of all clusters, packed. */
+  readonly wal_bytes: number;
   /** All of these together. */
   readonly total_bytes: number;
   /** In packs, and needed by no backup whose manifest can be read. */

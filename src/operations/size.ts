@@ -10,6 +10,7 @@ import { type BlobFacts, UsageTable, type UsageTotals, usageFailure } from '../r
 import type { OperationContext } from './contract.ts';
 import { figuresOf, sharesOf, type BackupSize, type RepositorySize, type SourceSize } from './size-report.ts';
 import { UsageWalk } from './size-walk.ts';
+import { walSizes, type WalSizes } from './size-wal.ts';
 
 /** A backup that is there and of which no figures can be had. */
 export interface Unreadable {
@@ -95,12 +96,19 @@ async function measure(
     sums.source(source, named.length, table.ofSource());
   }
   progress.phase('adding up');
+  const wal = await walSizes(repository, signal);
   const sequence = new Map(found.map(({ name }, index) => [name.id as string, index]));
   const backups = sums.backups(new Map(table.ownOfBackups()));
   return {
-    sources: sums.sources(new Map(table.ownOfSources())),
+    sources: withWal(sums.sources(new Map(table.ownOfSources())), wal),
     backups: backups.toSorted((a, b) => (sequence.get(a.id) ?? 0) - (sequence.get(b.id) ?? 0)),
-    repository: await repositorySize(repository, found.length, sums.bytes, table.overall(), signal),
+    repository: await repositorySize(
+      repository,
+      found.length,
+      sums.bytes,
+      { totals: table.overall(), wal },
+      signal,
+    ),
     unreadable: [...unreadable, ...lost],
   };
 }
@@ -134,7 +142,7 @@ class SumsPerBackup {
     }));
   }
 
-  sources(own: ReadonlyMap<number, number>): SourceSize[] {
+  sources(own: ReadonlyMap<number, number>): Omit<SourceSize, 'wal_bytes'>[] {
     return this.#sources.map(({ name, backups, bytes, totals }, number) => ({
       source: name,
       backups,
@@ -142,6 +150,19 @@ class SumsPerBackup {
       ...sharesOf(totals.storedBytes, own.get(number) ?? 0),
     }));
   }
+}
+
+/** Sources that have WAL and no backup are in it, too. */
+function withWal(sources: readonly Omit<SourceSize, 'wal_bytes'>[], { bySource }: WalSizes): SourceSize[] {
+  const withBackups = new Set(sources.map(({ source }) => source));
+  const others = [...bySource.keys()].filter((source) => !withBackups.has(source));
+  const none = { uniqueBytes: 0, uniqueStoredBytes: 0, storedBytes: 0, missing: 0 };
+  return [
+    ...sources,
+    ...others.map((source) => ({ source, backups: 0, ...figuresOf(0, none), ...sharesOf(0, 0) })),
+  ]
+    .map((one) => ({ ...one, wal_bytes: bySource.get(one.source) ?? 0 }))
+    .toSorted((a, b) => (a.source < b.source ? -1 : 1));
 }
 
 function factsOf(cache: IndexCache, id: Uint8Array): BlobFacts | undefined {
@@ -158,7 +179,7 @@ async function repositorySize(
   repository: Repository,
   backups: number,
   bytes: number,
-  totals: UsageTotals,
+  { totals, wal }: { readonly totals: UsageTotals; readonly wal: WalSizes },
   signal: AbortSignal,
 ): Promise<RepositorySize> {
   const { packs, packBytes, recordBytes } = (await repository.cache(signal)).listedTotals();
@@ -177,7 +198,8 @@ async function repositorySize(
     index_bytes: index,
     manifest_bytes: manifest,
     key_bytes: key,
-    total_bytes: packBytes + index + manifest + key + config,
+    wal_bytes: wal.total,
+    total_bytes: packBytes + index + manifest + key + config + wal.total,
     unused_bytes: recordBytes - totals.storedBytes,
   };
 }

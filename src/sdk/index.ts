@@ -48,6 +48,7 @@ export type {
   FilesRestored,
   Finding,
   InitResult,
+  ListedBackup,
   ListResult,
   PostgresRestorePlan,
   PostgresRestored,
@@ -62,6 +63,7 @@ export type {
   VerifiedRecovery,
   VerifyProblem,
   VerifyResult,
+  WalOfBackup,
 } from './results.ts';
 export type { FilesSource, PostgresSource, Settings, SourceSettings, SqliteSource } from './settings.ts';
 

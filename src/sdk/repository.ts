@@ -1,5 +1,5 @@
-import { backupView } from '../app/backup-view.ts';
 import { openConfiguredRepository, withApp, type App } from '../app/compose.ts';
+import { backupDetails } from '../app/info.ts';
 import type { Manifest } from '../contract/manifest.ts';
 import type { Entry } from '../contract/stream.ts';
 import { asFailure, failure } from '../kernel/errors/failure.ts';
@@ -100,8 +100,9 @@ class OpenRepository implements HoldfastRepository {
 
   async info(id: string, { signal }: SignalOption = {}): Promise<BackupDetails> {
     try {
-      const manifest = await this.#parts.repository.find(id, { signal: this.#signal(signal) });
-      return { ...backupView(manifest), sequence: manifest.sequence, metadata: manifest.metadata };
+      const { repository } = this.#parts;
+      const ended = this.#signal(signal);
+      return await backupDetails(repository, await repository.find(id, { signal: ended }), ended);
     } catch (error) {
       throw this.#errorFor(error, signal);
     }

@@ -62,12 +62,44 @@ export interface Backup {
   readonly incomplete: string | null;
 }
 
+/** A backup as it is listed. */
+export interface ListedBackup extends Backup {
+  /** How far recovery gets from it; null for anything but a backup of a PostgreSQL cluster. */
+  readonly recoverable: Recoverable | null;
+}
+
 /** A backup in detail. */
-export interface BackupDetails extends Backup {
+export interface BackupDetails extends ListedBackup {
   /** Counts the backups of the repository. */
   readonly sequence: number;
   /** Belongs to the kind of source. */
   readonly metadata: Readonly<Record<string, unknown>>;
+  /** The WAL it needs, and where recovery can go; null for anything but a backup of a PostgreSQL cluster. */
+  readonly wal: WalOfBackup | null;
+}
+
+/** The WAL that a backup of a cluster needs, and where recovery can go from it. */
+export interface WalOfBackup {
+  /** Id of the archive it is in. */
+  readonly archive: string;
+  /** Without what lies between these the backup cannot be restored. */
+  readonly timeline: number;
+  readonly from: string;
+  readonly to: string;
+  readonly segments: { readonly count: number; readonly first: string; readonly last: string };
+  /** What of that is not there: the first gap in it, with the names of at most 16 segments. */
+  readonly missing: {
+    readonly timeline: number;
+    readonly from: string;
+    readonly to: string | null;
+    readonly segments: readonly string[];
+  } | null;
+  /** Along each timeline that comes from the backup, ascending. */
+  readonly timelines: readonly {
+    readonly timeline: number;
+    readonly to: { readonly lsn: string; readonly at: string | null };
+    readonly gap: Recoverable['gap'];
+  }[];
 }
 
 /** One thing in a backup: a table, a database, a file. */
@@ -138,7 +170,7 @@ export interface Finding {
 export interface ListResult extends Result {
   readonly repository: RepositoryRef;
   /** Oldest first. */
-  readonly backups: readonly Backup[];
+  readonly backups: readonly ListedBackup[];
   /** Backups that are there and cannot be read; `ok` is false when there are any. */
   readonly unreadable: readonly {
     readonly id: string;

@@ -2,6 +2,7 @@ import { info, type EntryView, type InfoResult } from '../../app/info.ts';
 import type { Face } from '../face.ts';
 import { plural } from '../../kernel/plural.ts';
 import { bytes, duration, instant } from '../format.ts';
+import { clusterFacts } from '../cluster-facts.ts';
 import { filesFacts } from '../files-facts.ts';
 import { postgresFacts } from '../postgres-facts.ts';
 import { commonOptions } from './common.ts';
@@ -67,7 +68,10 @@ function render(face: Face, backup: Backup, after = ''): void {
     ...Object.entries(backup.tags).map(([key, value]): [string, string] => ['tag', `${key}=${value}`]),
     ...(backup.incomplete === null ? [] : [['incomplete', backup.incomplete] as [string, string]]),
     ...backup.warnings.map((warning): [string, string] => ['warning', warning]),
-    ...(postgresFacts(backup.metadata) ?? filesFacts(backup.metadata) ?? plainFacts(backup.metadata)),
+    ...(postgresFacts(backup.metadata) ??
+      filesFacts(backup.metadata) ??
+      clusterFacts(backup) ??
+      plainFacts(backup.metadata)),
     ['entries', String(backup.entries)],
   ];
   const width = Math.max(...rows.map(([key]) => key.length));

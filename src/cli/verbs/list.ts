@@ -1,5 +1,6 @@
 import type { BackupView } from '../../app/backup-view.ts';
 import { list, type ListResult } from '../../app/list.ts';
+import { recoverableText } from '../cluster-facts.ts';
 import type { Face } from '../face.ts';
 import { plural } from '../../kernel/plural.ts';
 import { bytes, duration, instant, table } from '../format.ts';
@@ -31,6 +32,7 @@ function render(face: Face, { backups, repository, unreadable }: ListResult): vo
     face.say(`no backups in ${repository.location}\n`);
     return;
   }
+  const hasClusters = backups.some(({ recoverable }) => recoverable !== null);
   const rows = backups.map((view) => [
     view.id.slice(0, 8),
     instant(view.started_at),
@@ -39,9 +41,11 @@ function render(face: Face, { backups, repository, unreadable }: ListResult): vo
     bytes(view.bytes),
     bytes(view.bytes_added),
     duration(view.duration_ms),
+    ...(hasClusters ? [recoverableText(view.recoverable)] : []),
     remarks(view).join(' '),
   ]);
-  face.product(table(['ID', 'STARTED', 'SOURCE', 'KIND', 'SIZE', 'STORED', 'TOOK', 'TAGS'], rows, [4, 5, 6]));
+  const titles = ['ID', 'STARTED', 'SOURCE', 'KIND', 'SIZE', 'STORED', 'TOOK'];
+  face.product(table([...titles, ...(hasClusters ? ['RECOVERS'] : []), 'TAGS'], rows, [4, 5, 6]));
   face.say(`${plural(backups.length, 'backup')} in ${repository.location}\n`);
 }
 

@@ -29,8 +29,15 @@ function render(face: Face, result: SizeResult, limit: number): void {
       message: `backup ${id.slice(0, 8)} is there and cannot be measured: ${message}`,
     });
   if (sources.length > 0) {
-    const rows = sources.map((one) => [one.source, String(one.backups), ...figures(one)]);
-    face.product(`${table(['SOURCE', 'BACKUPS', ...figureTitles], rows, columns(1, 8))}\n`);
+    const hasWal = sources.some((one) => one.wal_bytes > 0);
+    const rows = sources.map((one) => [
+      one.source,
+      String(one.backups),
+      ...figures(one),
+      ...(hasWal ? [bytes(one.wal_bytes)] : []),
+    ]);
+    const titles = ['SOURCE', 'BACKUPS', ...figureTitles, ...(hasWal ? ['WAL'] : [])];
+    face.product(`${table(titles, rows, columns(1, 9))}\n`);
   }
   const newest = backups.slice(-limit);
   if (newest.length > 0) {
@@ -67,6 +74,7 @@ function renderRepository(face: Face, { repository }: SizeResult): void {
     ['  needed', bytes(repository.stored_bytes)],
     ['  unused', bytes(repository.unused_bytes)],
     ['  overhead', bytes(overhead)],
+    ...(repository.wal_bytes === 0 ? [] : [['WAL', bytes(repository.wal_bytes)] as [string, string]]),
     ['indexes', bytes(repository.index_bytes)],
     ['manifests', bytes(repository.manifest_bytes)],
     ['keys', bytes(repository.key_bytes)],
