@@ -1,6 +1,5 @@
 import type { ConnectionParameters } from '../../postgres/connection/connection.ts';
 import { openSession, type Session } from '../../postgres/connection/session.ts';
-import { parseLsn, type Lsn } from '../../postgres/lsn.ts';
 
 /** What the server says about its WAL, plain for JSON. Positions as `16/B374D848`. */
 export interface ServerWal {
@@ -57,13 +56,11 @@ export async function askServerWal(
   connection: ConnectionParameters,
   slot: string,
   signal: AbortSignal,
-): Promise<ServerWal & { readonly position: Lsn }> {
+): Promise<ServerWal> {
   await using session = await openSession(connection, signal);
   const [row] = await session.query<PlaceRow>(place);
-  const position = parseLsn(row?.lsn ?? '');
-  if (row === undefined || position === undefined) throw new Error('the server does not say where it is');
+  if (row === undefined) throw new Error('the server does not say where it is');
   return {
-    position,
     system_identifier: row.system_identifier,
     timeline: await timelineOf(session, row),
     in_recovery: row.recovery,
