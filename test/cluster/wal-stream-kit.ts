@@ -6,7 +6,7 @@ import { silentLogger } from '../../src/kernel/log.ts';
 import type { StreamPosition, StreamTold } from '../../src/operations/wal/stream-told.ts';
 import { streamWal, type StreamOptions, type StreamOutcome } from '../../src/operations/wal/stream.ts';
 import { connectionFromUrl } from '../../src/postgres/connection/connection.ts';
-import { lsnOf, parseLsn, type Lsn } from '../../src/postgres/lsn.ts';
+import { formatLsn, lsnOf, parseLsn, zeroLsn, type Lsn } from '../../src/postgres/lsn.ts';
 import { parseWalFileName, segmentStart } from '../../src/postgres/wal/names.ts';
 import { WalRecordReader } from '../../src/postgres/wal/reader.ts';
 import { decodeRecord, isDecoded } from '../../src/postgres/wal/transactions.ts';
@@ -146,6 +146,11 @@ export async function storedCommits(archive: WalArchive, timeline = 1): Promise<
         const event = decodeRecord(record);
         if (event?.kind === 'commit') found.add(event.xid);
       });
+      const { stopped } = reader;
+      assert.ok(
+        stopped === undefined,
+        `the WAL ends at ${formatLsn(stopped?.at ?? zeroLsn)}: ${stopped?.reason}`,
+      );
     }
   }
   return found;

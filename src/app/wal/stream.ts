@@ -66,7 +66,11 @@ export async function walStream(options: WalStreamOptions, context: AppContext):
     );
     // What was asked for is not done; without --once being stopped is what ends it.
     if (options.once === true && outcome.ended === 'stopped') app.signal.throwIfAborted();
-    return resultOf(source, outcome, options.once === true ? teller.gap : undefined);
+    return resultOf(
+      source,
+      outcome,
+      options.once === true && outcome.gaps.length > 0 ? teller.gap : undefined,
+    );
   });
 }
 
@@ -106,7 +110,9 @@ class Teller implements StreamObserver, Disposable {
   readonly #app: App;
   readonly #source: string;
   readonly #progress: ReturnType<App['observer']['progress']>;
-  #toldAtMs = Number.NEGATIVE_INFINITY;
+  readonly #over = new AbortController();
+  #isResting = false;
+  #latest: StreamPosition | undefined;
   #stored: Lsn | undefined;
 
   constructor(app: App, source: string) {
@@ -139,13 +145,25 @@ class Teller implements StreamObserver, Disposable {
   }
 
   position(position: StreamPosition): void {
-    const { stored, timeline, lagBytes, lagSeconds } = position;
+    const { stored } = position;
     if (this.#stored !== undefined && stored > this.#stored)
       this.#progress.advance(Number(stored - this.#stored));
     this.#stored = stored;
-    const now = this.#app.machine.clock.now();
-    if (now - this.#toldAtMs < tellEveryMs && now >= this.#toldAtMs) return;
-    this.#toldAtMs = now;
+    this.#latest = position;
+    if (!this.#isResting) this.#tell(position);
+  }
+
+  /** At once, and then not for a while; what comes meanwhile is told after it. */
+  #tell(position: StreamPosition): void {
+    const { stored, timeline, lagBytes, lagSeconds } = position;
+    this.#isResting = true;
+    void this.#app.machine.clock.sleep(tellEveryMs, this.#over.signal).then(
+      () => {
+        this.#isResting = false;
+        if (this.#latest !== undefined && this.#latest !== position) this.#tell(this.#latest);
+      },
+      () => undefined, // it is over
+    );
     const lsn = formatLsn(stored);
     this.#progress.phase(lagBytes === 0 ? `at ${lsn}` : `at ${lsn}, ${byteSize(lagBytes)} behind`);
     this.#app.observer.event({
@@ -160,6 +178,7 @@ class Teller implements StreamObserver, Disposable {
   }
 
   [Symbol.dispose](): void {
+    this.#over.abort(new Error('the stream has ended'));
     this.#progress[Symbol.dispose]();
   }
 }

@@ -2,8 +2,8 @@ import { isFailure, type HoldfastError } from '../../kernel/errors/failure.ts';
 import type { ErrorName } from '../../kernel/errors/catalogue.ts';
 import type { StreamContext } from './stream-told.ts';
 
-const shortestMs = 500;
-const longestMs = 30_000;
+const shortestMs = 200;
+const longestMs = 10_000;
 
 /** Pauses that grow, with jitter, so that many who were cut off together do not come back together. */
 export class GrowingPause {

@@ -34,7 +34,7 @@ export interface StreamOptions {
   readonly askSlot: () => Promise<SlotState | null | undefined>;
   /** After `stop`, how long storing the last may take. Default 10 s. */
   readonly graceMs?: number;
-  /** How long a slot that somebody else has is waited for at first. Default 10 s: whoever had it may have been killed. */
+  /** How long a slot that somebody else has is waited for at first. Default 10 s, 2 with `once`: whoever had it may have been killed. */
   readonly slotPatienceMs?: number;
 }
 
@@ -220,9 +220,10 @@ class Streaming {
   #mayBeFreed(): boolean {
     const now = this.#context.clock.monotonicNs();
     this.#slotTakenSinceNs ??= now;
+    const usualMs = this.#options.once ? 2000 : 10_000;
     const patienceMs = this.#positions.hasBegun
       ? ownSlotPatienceMs
-      : (this.#options.slotPatienceMs ?? 10_000);
+      : (this.#options.slotPatienceMs ?? usualMs);
     return now - this.#slotTakenSinceNs < BigInt(patienceMs) * 1_000_000n;
   }
 
