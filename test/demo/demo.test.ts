@@ -22,6 +22,12 @@ const steps = [
   'disaster',
   'restore',
   'proof',
+  'wal_stream',
+  'cluster_backup',
+  'orders',
+  'drop',
+  'recovery',
+  'cluster_proof',
 ];
 
 test('the demo tells its story, proves the restore and leaves nothing', options, async () => {
@@ -30,11 +36,14 @@ test('the demo tells its story, proves the restore and leaves nothing', options,
   assert.equal(code, 0, stdout + stderr);
   for (const command of [
     'holdfast init',
-    'holdfast backup',
+    'holdfast backup shop sessions uploads',
     'rm -rf uploads',
     'holdfast restore latest:shop --to "$DATABASE_URL" --force',
     'holdfast restore latest:sessions --to data/sessions.db --force',
     'holdfast restore latest:uploads --to uploads',
+    'holdfast wal stream --synchronous &',
+    'holdfast backup cluster',
+    'holdfast restore latest:cluster --to restored \\',
   ])
     assert.ok(stdout.includes(`   $ ${command}\n`), command);
   assert.match(
@@ -47,6 +56,11 @@ test('the demo tells its story, proves the restore and leaves nothing', options,
   assert.match(stdout, /pg_dump --create .* equal\n/);
   assert.match(stdout, /sessions\.db: sessions +9,051 +[0-9a-f]{16} +equal\n/);
   assert.match(stdout, /uploads: .* +374 +[0-9a-f]{16} +equal\n +✓ all \d+ comparisons hold\n/);
+  const [, at] = /the moment before was (\S+ \d\d:\d\d:\d\d\.\d{6}\+00)\n/.exec(stdout) ?? [];
+  assert.ok(stdout.includes(`   > --at '${at}' --start\n`), 'it goes back to that moment');
+  assert.match(stdout, /shop=# DROP TABLE .*\n +1 table with 15,390 rows gone\n/);
+  assert.match(stdout, /orders\.list +240 +[0-9a-f]{16} +equal\n +sales\.orders +15,390 /);
+  assert.match(stdout, /the 10 other tables .* equal\n +✓ all \d+ comparisons hold\n/);
   assert.deepEqual(tooLong(stdout), []);
   assert.doesNotMatch(stdout + stderr, /:[^/@\s]+@/, 'a password in a URL');
   assert.ok(!stdout.includes('\u001b'), 'no colours in a pipe');
@@ -75,8 +89,11 @@ test('--json ends with what was compared; --keep leaves everything, and how to e
       'file content',
       'file tree',
       'fingerprint',
+      'listed order',
       'pg_dump rows',
       'pg_dump statements',
+      'recovered fingerprint',
+      'recovered row count',
       'row count',
       'sequence',
       'sqlite fingerprint',
@@ -95,7 +112,7 @@ test('--json ends with what was compared; --keep leaves everything, and how to e
     const sources = ['shop', 'sessions', 'uploads'];
     assert.deepEqual(
       (summary['backups'] as Json[]).map(({ source }) => source as unknown),
-      [...sources, ...sources],
+      [...sources, ...sources, 'cluster'],
     );
     assert.ok(Number(summary['second_backup_percent']) < 10);
     assert.equal(statSync(kept.env_file).mode & 0o777, 0o600);
@@ -103,43 +120,58 @@ test('--json ends with what was compared; --keep leaves everything, and how to e
     const shown = ran.stdout + ran.stderr + readFileSync(kept.readme, 'utf8');
     assert.ok(password !== undefined && !shown.includes(password), 'the password is shown');
     const listed = await inShell(kept, 'holdfast list --json');
-    assert.equal((JSON.parse(listed) as { backups: unknown[] }).backups.length, 6);
-    assert.equal(
-      await inShell(kept, 'psql "$DATABASE_URL" -Atc "SELECT count(*) FROM sales.orders"'),
-      '15150\n',
-    );
+    assert.equal((JSON.parse(listed) as { backups: unknown[] }).backups.length, 7);
+    const gone = `psql "$DATABASE_URL" -Atc "SELECT to_regclass('sales.orders') IS NULL"`;
+    assert.equal(await inShell(kept, gone), 't\n');
+    const count = 'SELECT count(*) FROM sales.orders';
+    assert.equal(await inShell(kept, `psql "$RESTORED_URL" -Atc "${count}"`), '15390\n');
+    assert.match(await inShell(kept, 'wc -l orders.list'), /^240 /);
+    const { at = '' } = ran.lines().find(({ type, step }) => type === 'step_done' && step === 'drop') ?? {};
+    const anew = `holdfast restore latest:cluster --to again --at '${at}' --dry-run --json | tail -n 1`;
+    assert.equal((JSON.parse(await inShell(kept, anew)) as Json)['ok'], true);
     const again = 'rm uploads/backdrop.png && holdfast restore latest:uploads --to uploads --force --json';
     assert.match(await inShell(kept, `${again} && ls uploads/backdrop.png`), /\nuploads\/backdrop\.png\n$/);
   } finally {
-    const server = pidOf(kept.directory);
+    const servers = ['server/data', 'restored'].map((data) => pidOf(kept.directory, data));
     await promisify(execFile)(kept.end);
     assert.equal(existsSync(kept.directory), false);
-    await until(() => !isAlive(server), 'the server ends');
+    await until(() => !servers.some(isAlive), 'the servers end');
   }
 });
 
-test('one character in one row and one byte in one file make the demo fail', options, async () => {
-  await using box = await sandbox();
-  const ran = await box.run(['demo', '--tamper', '--json'], { limitMs });
-  assert.equal(ran.code, 9, ran.stdout + ran.stderr);
-  const summary = ran.lines().at(-1) ?? {};
-  assert.deepEqual([summary['type'], summary['ok']], ['summary', false]);
-  assert.equal((summary['error'] as Json)['code'], 'HF-1053');
-  const unequal = (summary['comparisons'] as Json[]).filter(({ equal }) => equal !== true);
-  assert.deepEqual(
-    unequal.map(({ what, name }) => `${what} ${name}`),
-    ['pg_dump rows crm.addresses', 'fingerprint crm.addresses', 'file content products/kitchen/007.png'],
-  );
-  assert.match(ran.stderr, /^error\[HF-1053\]: 3 of \d+ comparisons of the demo did not hold/m);
-});
+test(
+  'one character in a row, one byte in a file and one recovered order make the demo fail',
+  options,
+  async () => {
+    await using box = await sandbox();
+    const ran = await box.run(['demo', '--tamper', '--json'], { limitMs });
+    assert.equal(ran.code, 9, ran.stdout + ran.stderr);
+    const summary = ran.lines().at(-1) ?? {};
+    assert.deepEqual([summary['type'], summary['ok']], ['summary', false]);
+    assert.equal((summary['error'] as Json)['code'], 'HF-1053');
+    const unequal = (summary['comparisons'] as Json[]).filter(({ equal }) => equal !== true);
+    assert.deepEqual(
+      unequal.map(({ what, name }) => `${what} ${name}`),
+      [
+        'pg_dump rows crm.addresses',
+        'fingerprint crm.addresses',
+        'file content products/kitchen/007.png',
+        'listed order 15151',
+        'recovered fingerprint sales.orders',
+      ],
+    );
+    assert.match(ran.stderr, /^error\[HF-1053\]: 5 of \d+ comparisons of the demo did not hold/m);
+  },
+);
 
 for (const [signal, step, expected] of [
   ['SIGTERM', 'shop', 130],
   ['SIGKILL', 'first_backup', null],
   ['SIGINT', 'second_backup', 130],
   ['SIGINT', 'restore', 130],
+  ['SIGKILL', 'recovery', null],
 ] as const) {
-  test(`${signal} in the step ${step} leaves neither server nor files`, options, async () => {
+  test(`${signal} in the step ${step} leaves neither servers nor files`, options, async () => {
     await using box = await sandbox();
     const running = box.start(['demo', '--json'], { limitMs });
     const told = await running.sees(`{"type":"step","step":"${step}"`);
@@ -151,7 +183,8 @@ for (const [signal, step, expected] of [
     if (signal === 'SIGKILL') await until(() => !existsSync(directory), 'the guard removes the directory');
     assert.equal(existsSync(directory), false);
     await until(() => !isAlive(server), 'the server ends');
-    assert.ok(!stepsOf(ran).includes('proof'));
+    await until(async () => (await processesIn(directory)).length === 0, 'all that it started ends');
+    assert.ok(!stepsOf(ran).includes(step));
   });
 }
 
@@ -181,6 +214,7 @@ function shape(text: string): string[] {
     .map((line) =>
       line
         .replaceAll(/(?<=holdfast-demo-|holdfast_replaced_|\.holdfast-replaced-)\w+|\b[0-9a-f]{16}\b/g, '…')
+        .replaceAll(/\b[0-9A-F]+\/[0-9A-F]+\b/g, '#')
         .replaceAll(/[\d.,]+( ([KM]iB|min \d+ s|s)\b)?/g, '#')
         .replaceAll(/ +/g, ' '),
     );
@@ -193,8 +227,14 @@ function stepsOf(ran: Ran): unknown[] {
     .map(({ step }) => step as unknown);
 }
 
-function pidOf(directory: string): number {
-  return Number.parseInt(readFileSync(join(directory, 'server/data/postmaster.pid'), 'utf8'), 10);
+function pidOf(directory: string, data = 'server/data'): number {
+  return Number.parseInt(readFileSync(join(directory, data, 'postmaster.pid'), 'utf8'), 10);
+}
+
+/** Command lines of processes that have to do with a directory. */
+async function processesIn(directory: string): Promise<string[]> {
+  const { stdout } = await promisify(execFile)('ps', ['-eo', 'args'], { maxBuffer: 16 * 2 ** 20 });
+  return stdout.split('\n').filter((line) => line.includes(directory));
 }
 
 async function inShell(kept: Kept, command: string): Promise<string> {

@@ -1,10 +1,10 @@
-import { chown, lchown, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { chown, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { guardDirectory, type Guard } from '../local-postgres/guard.ts';
 import { isAlive } from '../local-postgres/processes.ts';
-import type { ServerUser } from '../local-postgres/server-user.ts';
 import { connect, type Address } from './connect.ts';
+import { giveTo } from './give-to.ts';
 import type { Stage } from './stage.ts';
 
 /** A cluster that is brought back beside the server of the stage: its directory and, once it was started, its server. */
@@ -28,6 +28,8 @@ export class Recovered implements AsyncDisposable {
     const { directory, server } = this.#stage;
     const { user } = server;
     if (user === undefined) return {};
+    await mkdir(this.directory, { mode: 0o700 });
+    await chown(this.directory, user.uid, user.gid);
     for (const name of ['backups', 'cache', 'state']) await giveTo(join(directory, name), user);
     const keys = join(directory, 'config', 'holdfast', 'keys');
     const [key = ''] = await readdir(keys);
@@ -89,10 +91,4 @@ export class Recovered implements AsyncDisposable {
     const pid = Math.abs(Number.parseInt(text, 10));
     return pid > 1 ? pid : undefined;
   }
-}
-
-async function giveTo(directory: string, { uid, gid }: ServerUser): Promise<void> {
-  for (const name of await readdir(directory, { recursive: true }))
-    await lchown(join(directory, name), uid, gid);
-  await chown(directory, uid, gid);
 }

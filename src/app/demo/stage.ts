@@ -137,7 +137,8 @@ sources:
 
 async function furnish(directory: string, server: LocalServer) {
   const temp = join(directory, 'tmp');
-  await mkdir(temp, { mode: 0o700 });
+  // What the server's user needs may be copied to there.
+  await mkdir(temp, { mode: 0o711 });
   const url = `postgres://${server.superuser}@127.0.0.1:${server.port}/shop`;
   await mkdir(join(directory, 'data'), { mode: 0o700 });
   await writeFile(join(directory, 'holdfast.yaml'), configuration(url));

@@ -21,6 +21,7 @@ export class Steps {
     this.#tell({ type: 'step', step, typed });
     const startedNs = machine.clock.monotonicNs();
     const result = await work();
+    signal.throwIfAborted();
     const duration_ms = Number((machine.clock.monotonicNs() - startedNs) / 1_000_000n);
     this.#tell({ type: 'step_done', step, duration_ms, ...result } as unknown as StepDone);
     return result;

@@ -1,13 +1,17 @@
 import { basename } from 'node:path';
 import type { ErrorName } from '../../kernel/errors/catalogue.ts';
 import { failure, HoldfastError } from '../../kernel/errors/failure.ts';
+import type { ClusterRestoreSummary } from '../../sources/postgres-cluster/restore/restore.ts';
+import type { Started } from '../../sources/postgres-cluster/restore/start.ts';
 import { backup } from '../backup.ts';
 import type { BackupView } from '../backup-view.ts';
 import type { AppContext, CommonOptions } from '../compose.ts';
 import { init, type InitResult } from '../init.ts';
 import type { Event, Notice, TaskProgress } from '../observer.ts';
 import { isCluster, isFiles, isPostgres, isSqlite, restore, type RestoreResult } from '../restore.ts';
+import { walGet } from '../wal/get.ts';
 import { walStream, type WalStreamResult } from '../wal/stream.ts';
+import { canRunHoldfast, startApart } from './start-apart.ts';
 import type { Stage } from './stage.ts';
 import type { StepResults } from './story.ts';
 
@@ -87,17 +91,31 @@ export class User {
     at: string,
     variables: Readonly<Record<string, string>>,
   ): Promise<StepResults['recovery']> {
-    const options = { ...this.#common, id: 'latest:cluster', to, at, start: true };
+    const start = canRunHoldfast(this.#stage);
+    const options = { ...this.#common, id: 'latest:cluster', to, at, start };
     const seat = this.#seat();
     const machine = { ...seat.machine, env: { ...seat.machine.env, ...variables } };
     const result = await restore(options, { ...seat, machine });
-    const { restored } = isCluster(result) ? result : { restored: null };
-    const port = restored?.started?.port ?? null;
-    if (restored === null || restored.started === null || port === null) throw withoutResult();
-    const { files, bytes } = restored;
-    const { last_lsn, last_transaction_at, timeline } = restored.started;
+    if (!isCluster(result) || result.restored === null) throw withoutResult();
+    const { files, bytes, started } = result.restored;
+    const server = started ?? (await this.#startApart(result.plan));
+    const { port, last_lsn, last_transaction_at, timeline } = server;
+    if (port === null) throw withoutResult();
     const { duration_ms } = result;
     return { files, bytes, port, last_lsn, last_transaction_at, timeline, duration_ms };
+  }
+
+  /** Where the server's user cannot run `holdfast wal get`. */
+  async #startApart({ target, recovery }: ClusterRestoreSummary): Promise<Started> {
+    const seat = this.#seat();
+    return await startApart({
+      stage: this.#stage,
+      directory: target,
+      recovery,
+      walGet: (name, path) => walGet({ ...this.#common, name, path, source: 'cluster' }, seat),
+      signal: seat.signal,
+      now: () => seat.machine.clock.now(),
+    });
   }
 
   #restore(id: string, to: string, force: boolean): Promise<RestoreResult> {

@@ -91,7 +91,7 @@ function environmentFor(app: App): Record<string, string> {
 }
 
 /** That port, or another one when it is taken. */
-async function portFor(wanted: number): Promise<number> {
+export async function portFor(wanted: number): Promise<number> {
   return (await listening(wanted)) ?? (await listening(0)) ?? wanted;
 }
 
