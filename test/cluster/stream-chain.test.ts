@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { assertAsOnDisk, changePage, fileOf, forgePage, quietSettings } from '../../testing/cluster-disk.ts';
@@ -27,6 +29,9 @@ for (const major of ['system', 18] as const) {
         CREATE INDEX ON notes (i); CREATE UNLOGGED TABLE quick AS SELECT 1 AS i`);
       await server.psql('VACUUM FREEZE');
       await server.psql('CHECKPOINT');
+      // A large file that is no relation, and one that a server does without.
+      writeFileSync(join(server.dataDirectory, 'large'), randomBytes(5_000_001));
+      writeFileSync(join(server.dataDirectory, 'backup_label.old'), 'x');
       const memory = new MemoryBackup();
       const first = await backUpCluster(memory, server);
       const read = memory.entries.map(({ path, kind, stream }) => ({ path, kind, stream }));
@@ -44,9 +49,11 @@ for (const major of ['system', 18] as const) {
         [full.metadata.pages, full.metadata.files],
         [first.metadata.pages, first.metadata.files],
       );
+      assert.deepEqual(memory.content('large'), readFileSync(join(server.dataDirectory, 'large')));
       assert.deepEqual(full.metadata.tablespaces, first.metadata.tablespaces);
       assert.deepEqual(full.metadata.databases, first.metadata.databases);
-      assert.ok(storedBytes(memory) - storedBefore < 100_000, 'nothing but maps');
+      // Of the large file this repository has no blobs before: there they are written as a stream.
+      assert.ok(storedBytes(memory) - storedBefore < 5_100_000, 'nothing but maps');
       memory.becomePrevious(full.metadata);
 
       let { metadata } = full;

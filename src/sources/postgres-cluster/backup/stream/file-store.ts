@@ -48,7 +48,7 @@ export class FileStoring {
   constructor(options: FileStoringOptions) {
     this.#options = options;
     // What the workers have, and one that is filled meanwhile.
-    this.#lanes = new Lanes(options.context.jobs + 2);
+    this.#lanes = new Lanes(options.context.jobs + 1);
   }
 
   /** Resolves when the file has come, and there is room for the next. */
@@ -111,6 +111,8 @@ export class FileStoring {
   }
 
   async #addLarge(about: AboutFile, data: AsyncIterable<Uint8Array>): Promise<void> {
+    // So that its lane comes back.
+    this.#sendGathered();
     const { context, signal } = this.#options;
     const { rules, before } = about;
     const stamps = before?.stamps ?? null;
