@@ -1,5 +1,16 @@
 import assert from 'node:assert/strict';
-import { chown, copyFile, mkdir, open, readdir, readFile, writeFile } from 'node:fs/promises';
+import {
+  chown,
+  copyFile,
+  mkdir,
+  mkdtemp,
+  open,
+  readdir,
+  readFile,
+  rm,
+  stat,
+  writeFile,
+} from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
@@ -62,6 +73,21 @@ sources: { main: { type: postgres-cluster } }
       if (name > last) continue;
       assert.equal((await run('get', name, got)).code, 0);
       assert.deepEqual(await readFile(got), await readFile(walFile(name)));
+    }
+  });
+
+  it('hands out WAL on another file system than the one it fetches ahead on', async (t) => {
+    const elsewhere = await mkdtemp('/dev/shm/holdfast-wal-').catch(() => undefined);
+    if (elsewhere === undefined) return t.skip('there is no /dev/shm');
+    try {
+      if ((await stat(elsewhere)).dev === (await stat(box.at('.'))).dev) return t.skip('it is the same');
+      const [name = ''] = await segments(server);
+      const got = join(elsewhere, 'RECOVERYXLOG');
+      const { code, stderr } = await run('get', name, got);
+      assert.equal(code, 0, stderr);
+      assert.deepEqual(await readFile(got), await readFile(walFile(name)));
+    } finally {
+      await rm(elsewhere, { recursive: true, force: true });
     }
   });
 

@@ -53,7 +53,13 @@ export class FetchedAhead {
       const { code } = error as NodeJS.ErrnoException;
       if (code !== 'EXDEV') return false;
     }
-    await copyFile(fetched, path);
+    // Between two file systems that is the answer whether or not it is here.
+    try {
+      await copyFile(fetched, path);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return false;
+      throw error;
+    }
     await rm(fetched, { force: true });
     return true;
   }
