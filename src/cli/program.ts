@@ -240,11 +240,11 @@ export function createProgram(version: string, dispatch: Dispatch): Command {
     ['holdfast demo --keep', 'leaves everything for playing'],
     [
       'holdfast demo --tamper',
-      'spoils one row and one file of what came back: the proof fails, and so does the demo',
+      'spoils rows and a file of what came back: the proof fails, and so does the demo',
     ],
   ])
-    .option('--keep', 'keep the server and the repository')
-    .option('--tamper', 'change one row and one file before the proof, which must notice');
+    .option('--keep', 'keep the servers and the repository')
+    .option('--tamper', 'change rows and a file before the proofs, which must notice');
 
   const config = program
     .command('config')

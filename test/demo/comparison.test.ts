@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { tmpdir } from 'node:os';
 import { test } from 'node:test';
+import { clusterProofOf, compareCluster } from '../../src/app/demo/cluster-proof.ts';
 import { compare } from '../../src/app/demo/compare.ts';
 import { DumpReader, type DumpDigest } from '../../src/app/demo/dump-digest.ts';
 import { chooseServer } from '../../src/app/demo/server-choice.ts';
@@ -85,6 +86,34 @@ test('what is on one side only is unequal', () => {
     'file tree a.b: null file 0644',
     'file content a.b: null c',
   ]);
+});
+
+test('an order that is missing, is not listed, or is another one makes the proof of the cluster fail', () => {
+  const order = (id: string, invoice = `9${id}`) => ({ id, customer: '7', invoice, acknowledgedMs: 0 });
+  const tables = (rows: number) =>
+    new Map([
+      ['crm.customers', { rows: 5, fingerprint: 'c' }],
+      ['sales.orders', { rows, fingerprint: `o${rows}` }],
+    ]);
+  const truth = { orders: [order('2'), order('1')], tables: tables(2) };
+  const unequal = (orders: readonly ReturnType<typeof order>[], rows = orders.length): string[] => {
+    const comparisons = compareCluster(truth, { orders, tables: tables(rows) });
+    const proof = clusterProofOf(truth, comparisons);
+    const names = comparisons.filter(({ equal }) => !equal).map(({ what, name }) => `${what} ${name}`);
+    assert.equal(proof.comparisons - proof.equal, names.length);
+    assert.equal(
+      proof.list.equal,
+      names.every((name) => !name.startsWith('listed')),
+    );
+    assert.equal(proof.dropped.equal, rows === 2);
+    assert.equal(proof.others.equal, true);
+    return names;
+  };
+  const table = ['recovered row count sales.orders', 'recovered fingerprint sales.orders'];
+  assert.deepEqual(unequal([order('1'), order('2')]), []);
+  assert.deepEqual(unequal([order('1')]), ['listed order 2', ...table]);
+  assert.deepEqual(unequal([order('1'), order('2'), order('3')]), ['listed order 3', ...table]);
+  assert.deepEqual(unequal([order('1'), order('2', '8')]), ['listed order 2']);
 });
 
 test(

@@ -127,12 +127,18 @@ test('--json ends with what was compared; --keep leaves everything, and how to e
     assert.equal(await inShell(kept, `psql "$RESTORED_URL" -Atc "${count}"`), '15390\n');
     assert.match(await inShell(kept, 'wc -l orders.list'), /^240 /);
     const { at = '' } = ran.lines().find(({ type, step }) => type === 'step_done' && step === 'drop') ?? {};
-    const anew = `holdfast restore latest:cluster --to again --at '${at}' --dry-run --json | tail -n 1`;
-    assert.equal((JSON.parse(await inShell(kept, anew)) as Json)['ok'], true);
+    const anew = `holdfast restore latest:cluster --to again --start --at '${at}' --json | tail -n 1`;
+    assert.ok(shown.includes(`--at '${at}'`), 'the moment is told');
+    const { restored } = JSON.parse(await inShell(kept, anew)) as {
+      restored: { started: { state: string } };
+    };
+    assert.equal(restored.started.state, 'open');
     const again = 'rm uploads/backdrop.png && holdfast restore latest:uploads --to uploads --force --json';
     assert.match(await inShell(kept, `${again} && ls uploads/backdrop.png`), /\nuploads\/backdrop\.png\n$/);
   } finally {
-    const servers = ['server/data', 'restored'].map((data) => pidOf(kept.directory, data));
+    const servers = ['server/data', 'restored', 'again']
+      .filter((data) => existsSync(join(kept.directory, data, 'postmaster.pid')))
+      .map((data) => pidOf(kept.directory, data));
     await promisify(execFile)(kept.end);
     assert.equal(existsSync(kept.directory), false);
     await until(() => !servers.some(isAlive), 'the servers end');

@@ -29,6 +29,8 @@ export interface ClusterActOptions {
 export interface ClusterPlayed {
   readonly backup: BackupView;
   readonly comparisons: readonly Comparison[];
+  /** The moment before the table was dropped. */
+  readonly moment: string;
 }
 
 /** The second act: the whole server is backed up and streamed, and brought back to the moment before a mistake. */
@@ -48,7 +50,7 @@ export async function playCluster(options: ClusterActOptions, context: AppContex
   const { truth, at } = await scenes.drop(orders);
   await scenes.recover(at);
   const comparisons = await scenes.prove(truth);
-  return { backup, comparisons };
+  return { backup, comparisons, moment: at };
 }
 
 class ClusterScenes {
@@ -127,7 +129,8 @@ class ClusterScenes {
     return steps.step('recovery', command, async () => {
       // Nobody stores anything from now on that the recovering server's user would not own.
       await this.#streaming.end();
-      const result = await user.restoreCluster(to, at, await recovered.prepare());
+      await recovered.prepare();
+      const result = await user.restoreCluster(to, at, recovered.variables);
       recovered.startedOn(result.port);
       return result;
     });

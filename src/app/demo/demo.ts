@@ -9,9 +9,9 @@ import { setStage } from './stage.ts';
 import type { DemoEvent } from './story.ts';
 
 export interface DemoOptions extends CommonOptions {
-  /** Keep the server and the repository for playing. */
+  /** Keep the servers and the repository for playing. */
   readonly keep: boolean;
-  /** Change one row and one byte of a file of what came back before it is compared: the proof must fail. */
+  /** Change a row in each server and a byte of a file of what came back before it is compared: the proofs must fail. */
   readonly tamper: boolean;
   /** Called as the story goes on. */
   readonly tell: (event: DemoEvent) => void;
@@ -48,7 +48,7 @@ export async function demo(options: DemoOptions, context: AppContext): Promise<D
   const { keep, tamper, tell, ...common } = options;
   tell({ type: 'demo', directory, postgres: server.major, port: server.port, pg_dump: tools.version });
   await using recovered = new Recovered(stage);
-  const { comparisons, backups, percentOfFirst } = await play(
+  const { comparisons, backups, percentOfFirst, moment } = await play(
     stage,
     recovered,
     { common, tamper, tell },
@@ -64,7 +64,7 @@ export async function demo(options: DemoOptions, context: AppContext): Promise<D
     backups,
     second_backup_percent: percentOfFirst,
     duration_ms: Number((clock.monotonicNs() - startedNs) / 1_000_000n),
-    kept: keep ? await keepStage(stage, recovered) : null,
+    kept: keep ? await keepStage(stage, recovered, moment) : null,
   };
 }
 

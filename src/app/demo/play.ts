@@ -30,6 +30,12 @@ export interface Played {
   readonly comparisons: readonly Comparison[];
 }
 
+/** Both acts. */
+export interface PlayedAll extends Played {
+  /** The moment before a table was dropped. */
+  readonly moment: string;
+}
+
 /** What the service is made of; the cluster as a whole has an act of its own. */
 const serviceSources = ['shop', 'sessions', 'uploads'] as const;
 const backupCommand = `holdfast backup ${serviceSources.join(' ')}`;
@@ -40,7 +46,7 @@ export async function play(
   recovered: Recovered,
   options: PlayOptions,
   context: AppContext,
-): Promise<Played> {
+): Promise<PlayedAll> {
   const user = new User(stage, options.common, context);
   const steps = new Steps(context, options.tell);
   const service = await playService(new Scenes({ stage, user, steps }, options, context));
@@ -50,6 +56,7 @@ export async function play(
     backups: [...service.backups, cluster.backup],
     percentOfFirst: service.percentOfFirst,
     comparisons: [...service.comparisons, ...cluster.comparisons],
+    moment: cluster.moment,
   };
 }
 

@@ -13,6 +13,7 @@ export class Recovered implements AsyncDisposable {
   readonly #stage: Stage;
   #guard: Guard | undefined;
   #address: Address | undefined;
+  #variables: Readonly<Record<string, string>> = {};
 
   constructor(stage: Stage) {
     this.#stage = stage;
@@ -20,14 +21,14 @@ export class Recovered implements AsyncDisposable {
   }
 
   /**
-   * From now on whatever comes into the directory goes when this process does. Answers variables for the restore: the server
-   * runs `holdfast wal get`, and where it runs as another user than we do, that one gets what the command opens, and a key.
+   * From now on whatever comes into the directory goes when this process does. The server will run `holdfast wal get`: where
+   * it runs as another user than we do, that one gets what the command opens, and a key.
    */
-  async prepare(): Promise<Readonly<Record<string, string>>> {
+  async prepare(): Promise<void> {
     this.#guard = guardDirectory(this.directory, this.directory);
     const { directory, server } = this.#stage;
     const { user } = server;
-    if (user === undefined) return {};
+    if (user === undefined) return;
     await mkdir(this.directory, { mode: 0o700 });
     await chown(this.directory, user.uid, user.gid);
     for (const name of ['backups', 'cache', 'state']) await giveTo(join(directory, name), user);
@@ -36,7 +37,12 @@ export class Recovered implements AsyncDisposable {
     const copy = join(directory, 'key-for-server');
     await writeFile(copy, await readFile(join(keys, key)), { mode: 0o600 });
     await chown(copy, user.uid, user.gid);
-    return { HOLDFAST_PASSPHRASE_FILE: copy };
+    this.#variables = { HOLDFAST_PASSPHRASE_FILE: copy };
+  }
+
+  /** For a restore, beside those of the stage. */
+  get variables(): Readonly<Record<string, string>> {
+    return this.#variables;
   }
 
   startedOn(port: number): void {

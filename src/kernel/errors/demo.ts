@@ -25,7 +25,7 @@ export const demoErrors = defineErrors({
     message: '{count} of {total} comparisons of the demo did not hold: {names}',
     hint: 'report this, unless --tamper asked for it; holdfast demo --keep leaves everything to look at',
     explain:
-      'What came back is not what was there: a bug of Holdfast, unless --tamper changed a row and a file to show that the proof notices. None of your data are touched: the demo works on data of its own.',
+      'What came back is not what was there: a bug of Holdfast, unless --tamper changed rows and a file to show that the proof notices. None of your data are touched: the demo works on data of its own.',
   },
   demo_no_tools: {
     code: 'HF-1054',
