@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { copyFileSync, existsSync, readdirSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { Client } from 'pg';
@@ -80,7 +80,10 @@ async function collectWal(
   let last = '';
   for await (const stretch of stored.stretches(1)) {
     last = segmentName(1, lsnOf(stretch.start), metadata.wal_segment_bytes);
-    writeFileSync(join(into, last), await stored.read(stretch));
+    const bytes = Buffer.from(await stored.read(stretch));
+    // Whole, and what the server archives: or its archiving into the repository would fail.
+    assert.ok(bytes.equals(readFileSync(join(archive, last))), last);
+    writeFileSync(join(into, last), bytes);
   }
   assert.ok(last !== '');
   for (const name of readdirSync(archive))
