@@ -15,7 +15,7 @@ export const demoErrors = defineErrors({
     kind: 'failed',
     retryable: true,
     message: 'the PostgreSQL server of the demo did not start: {reason}',
-    hint: 'read the reason; the demo needs a temporary directory (TMPDIR) with 500 MB of room; nothing was left behind',
+    hint: 'read the reason; the demo needs a temporary directory (TMPDIR) with 1 GB of room; nothing was left behind',
     explain: 'initdb or the server itself ended with an error. The demo has removed what it made.',
   },
   demo_not_proven: {
