@@ -56,12 +56,11 @@ export class FetchedAhead {
     // Between two file systems that is the answer whether or not it is here.
     try {
       await copyFile(fetched, path);
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return false;
-      throw error;
+      await rm(fetched, { force: true });
+      return true;
+    } catch {
+      return false; // The archive has it, and whoever writes it from there tells what is wrong with the place.
     }
-    await rm(fetched, { force: true });
-    return true;
   }
 
   /** Sees to it that the segments behind that one will be here; another process fetches them. */
@@ -94,7 +93,12 @@ export class FetchedAhead {
 
   /** The recovery has come to its end. */
   async clear(): Promise<void> {
-    await rm(this.#directory, { recursive: true, force: true });
+    try {
+      await rm(this.#directory, { recursive: true, force: true });
+    } catch (error) {
+      // A server that root started may have a cache directory that it may not look into: it fetched nothing ahead.
+      this.#app.log.debug('what was fetched ahead stays', { reason: reasonOf(error) });
+    }
   }
 
   async #fetchAll(archive: WalArchive, name: string): Promise<number> {
