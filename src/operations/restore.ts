@@ -33,7 +33,7 @@ export function restoreContext(
     jobs,
     metadata: manifest.metadata,
     entries: () => repository.entries(manifest, { signal }),
-    open: (stream) => repository.open(stream, { signal }),
+    open: (stream, options) => repository.open(stream, { signal, ...options }),
     readTogether: (streams) => repository.readTogether(streams, { signal }),
     extents: (stream) => repository.extents(stream, { signal }),
     openExtents: (extents) => repository.openExtents(extents, { signal }),

@@ -20,7 +20,13 @@ import { syncIndex, type IndexProblem } from './index-sync.ts';
 import { NoKeyring, StoredKeyring, type Unlocked } from './keyring.ts';
 import { listManifests, readManifest } from './manifests.ts';
 import type { BackupName, CallContext, Keyring, RepositoryInfo, SessionOptions } from './model.ts';
-import { extentLeaves, readExtentBytes, readStream, readTogether } from './stream-reader.ts';
+import {
+  extentLeaves,
+  readExtentBytes,
+  type ReadOptions,
+  readStream,
+  readTogether,
+} from './stream-reader.ts';
 import { findWalArchive, listWalArchives, openOrMakeWalArchive, type WalPlaces } from './wal/archives.ts';
 import type { WalArchive } from './wal/model.ts';
 import { WriteSession } from './write-session.ts';
@@ -122,8 +128,8 @@ export class Repository implements AsyncDisposable {
   }
 
   /** The bytes of a stored stream in order, each piece checked before it is handed out. */
-  async *open(stream: StreamRef, context: CallContext = {}): AsyncGenerator<Uint8Array, void, void> {
-    yield* readStream(await this.reader(context.signal), stream, context.signal);
+  async *open(stream: StreamRef, options: ReadOptions = {}): AsyncGenerator<Uint8Array, void, void> {
+    yield* readStream(await this.reader(options.signal), stream, options);
   }
 
   /** Where the bytes of a stored stream lie, a leaf of its map at a time. */

@@ -1,5 +1,6 @@
 import type { StreamRef } from '../contract/stream.ts';
 import { failure, reasonOf } from '../kernel/errors/failure.ts';
+import { release } from '../kernel/release.ts';
 import { blobIdBytes } from '../pipeline/blob.ts';
 import {
   extentRow,
@@ -75,18 +76,23 @@ function readable<T>(node: Uint8Array, read: () => T): T {
   }
 }
 
+export interface ReadOptions {
+  readonly signal?: AbortSignal | undefined;
+  /** Pieces are lent until the next one is asked for: their memory is then given back at once. */
+  readonly lent?: boolean | undefined;
+}
+
 /** The bytes of a stream, in order and checked. Ends with an error when they do not add up to its size. */
 export async function* readStream(
   reader: BlobReader,
   stream: StreamRef,
-  signal?: AbortSignal,
+  { signal, lent }: ReadOptions = {},
 ): AsyncGenerator<Uint8Array, void, void> {
   let sizeBytes = 0;
-  for await (const piece of inOrder(
-    reader,
-    plannedReads(reader, extentsOf(reader, stream, signal)),
+  for await (const piece of inOrder(reader, plannedReads(reader, extentsOf(reader, stream, signal)), {
     signal,
-  )) {
+    lent,
+  })) {
     sizeBytes += piece.length;
     yield piece;
   }
@@ -103,7 +109,7 @@ export async function* readExtentBytes(
   extents: readonly Extent[],
   signal?: AbortSignal,
 ): AsyncGenerator<Uint8Array, void, void> {
-  yield* inOrder(reader, plannedReads(reader, extents), signal);
+  yield* inOrder(reader, plannedReads(reader, extents), { signal });
 }
 
 /** Extents that come next, and what to read for them: each blob once, however many parts of it they use. */
@@ -174,12 +180,15 @@ async function openAll(
 async function* inOrder(
   reader: BlobReader,
   reads: AsyncIterable<PlannedRead>,
-  signal?: AbortSignal,
+  { signal, lent }: ReadOptions,
 ): AsyncGenerator<Uint8Array, void, void> {
   const ahead: { read: PlannedRead; opened: Promise<OpenedBlobs> }[] = [];
   const next = async function* (): AsyncGenerator<Uint8Array, void, void> {
     const first = ahead.shift();
-    if (first !== undefined) yield* piecesOf(first.read, await first.opened);
+    if (first === undefined) return;
+    const opened = await first.opened;
+    yield* piecesOf(first.read, opened);
+    if (lent === true) for (const blob of opened.values()) if ('raw' in blob) release(blob.raw);
   };
   try {
     for await (const read of reads) {
@@ -299,7 +308,7 @@ function joined(stream: StreamRef, extents: readonly Extent[], opened: OpenedBlo
 async function wholeStream(reader: BlobReader, stream: StreamRef, signal?: AbortSignal): Promise<Uint8Array> {
   const bytes = new Uint8Array(stream.size_bytes);
   let offset = 0;
-  for await (const piece of readStream(reader, stream, signal)) {
+  for await (const piece of readStream(reader, stream, { signal })) {
     // One that is too long is refused at its end.
     if (offset + piece.length <= bytes.length) bytes.set(piece, offset);
     offset += piece.length;

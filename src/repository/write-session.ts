@@ -65,7 +65,7 @@ export class WriteSession implements AsyncDisposable {
       stored: {
         present: (ids) => Promise.resolve(parts.cache.present(ids)),
         read: (stream, what) =>
-          what === 'bytes' ? readStream(reader, stream, signal) : extentRows(reader, stream, signal),
+          what === 'bytes' ? readStream(reader, stream, { signal }) : extentRows(reader, stream, signal),
       },
     };
     const { keys, compression, packBytes = defaultPackBytes } = parts;

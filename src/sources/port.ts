@@ -78,9 +78,10 @@ export interface RestoreContext {
   entries(): AsyncIterable<Entry>;
   /**
    * The bytes of a stored stream, in order, each piece checked against its keyed hash before it is handed out.
-   * Rejects with `blob_damaged` or `object_missing` naming the object. Several may be open at once.
+   * Rejects with `blob_damaged` or `object_missing` naming the object. Several may be open at once. Pieces that are `lent`
+   * are good until the next one is asked for: their memory is given back then, sooner than it would be collected.
    */
-  open(stream: StreamRef): AsyncIterable<Uint8Array>;
+  open(stream: StreamRef, options?: { readonly lent?: boolean }): AsyncIterable<Uint8Array>;
   /**
    * The bytes of several whole streams, in their order: much faster for many small ones. At most a few MiB together,
    * for they are all in memory at once, in buffers that are the caller's to move. Rejects as `open` does.

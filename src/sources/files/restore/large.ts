@@ -45,7 +45,7 @@ async function writeStream(
 ): Promise<number> {
   let sum = 0;
   let position = 0;
-  for await (const piece of context.open(stream)) {
+  for await (const piece of context.open(stream, { lent: true })) {
     stop.throwIfAborted();
     sum = crc32(piece, sum);
     for (const { from, to } of rangesToWrite(piece, position, meta.sparse === true))

@@ -2,6 +2,7 @@ import { constants } from 'node:fs';
 import { type FileHandle, lstat, open, unlink } from 'node:fs/promises';
 import type { StreamRef } from '../../../contract/stream.ts';
 import type { Extent } from '../../../pipeline/map.ts';
+import { DirectWriter } from '../../direct-write.ts';
 import type { RestoreContext } from '../../port.ts';
 import { damaged } from './damaged.ts';
 import { writeFailure } from './failure.ts';
@@ -61,16 +62,22 @@ async function usableFile({ base, relative }: FileToWrite): Promise<FileHandle |
 
 async function writeStream(
   handle: FileHandle,
-  { shown }: FileToWrite,
+  { base, relative, shown }: FileToWrite,
   stream: StreamRef,
   { context, stop }: LargeWork,
 ): Promise<number> {
   let position = 0;
-  for await (const piece of context.open(stream)) {
-    stop.throwIfAborted();
-    await writeAll(handle, piece, position);
-    position += piece.length;
-    context.progress.advance(piece.length);
+  const writer = await DirectWriter.open(handle, locationOf(base, relative));
+  try {
+    for await (const piece of context.open(stream, { lent: true })) {
+      stop.throwIfAborted();
+      await writer.write(piece);
+      position += piece.length;
+      context.progress.advance(piece.length);
+    }
+    await writer.finish();
+  } finally {
+    await writer.close();
   }
   if (position !== stream.size_bytes)
     throw damaged(`${shown} has ${position} bytes instead of ${stream.size_bytes}`);

@@ -58,7 +58,7 @@ function archivingNotes({ settings, keepArchiving }: NotesInput): string[] {
   notes.push(
     keepArchiving
       ? `archive_mode stays ${settings.get('archive_mode') ?? ''}: the restored server archives to where the one that was backed up does (${how})`
-      : `archive_mode was on and is off in postgresql.auto.conf, for a copy would archive to the place of the server that was backed up (${how}). If this is to be that server from now on: ALTER SYSTEM RESET archive_mode, then restart it`,
+      : `archive_mode was on and is off in postgresql.auto.conf, for a copy would archive to the place of the server that was backed up (${how}). If this is to be that server from now on: ALTER SYSTEM SET archive_mode = '${settings.get('archive_mode') ?? ''}', then restart it`,
   );
   return notes;
 }

@@ -81,7 +81,7 @@ async function writeStream(
   try {
     let at = 0;
     if (stream !== null) {
-      for await (const piece of context.open(stream)) {
+      for await (const piece of context.open(stream, { lent: true })) {
         context.signal.throwIfAborted();
         await writing(path, async () => await writeAll(handle, piece, at));
         at += piece.length;
