@@ -54,7 +54,7 @@ function sayStarted(face: Face, started: Started): void {
   ].join(', ');
   const where = port === null ? '' : ` on port ${port}`;
   face.say(
-    `  its server has recovered ${reached}, and ${states[state]}${where}; it says so in ${started.log}\n`,
+    `  its server has recovered${reached === '' ? '' : ` ${reached},`} and ${states[state]}${where}; it says so in ${started.log}\n`,
   );
 }
 
