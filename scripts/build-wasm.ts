@@ -5,7 +5,13 @@ import { fileURLToPath } from 'node:url';
 import asc from 'assemblyscript/asc';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
-const entries = ['wasm/chunker.ts', 'wasm/copy-scanner.ts', 'wasm/crc32c.ts', 'wasm/framing.ts', 'wasm/page-checksum.ts'];
+const entries = [
+  'wasm/chunker.ts',
+  'wasm/copy-scanner.ts',
+  'wasm/crc32c.ts',
+  'wasm/framing.ts',
+  'wasm/page-checksum.ts',
+];
 const options = [
   '-O3',
   '--noAssert',
