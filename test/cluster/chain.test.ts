@@ -105,10 +105,10 @@ sources: { main: { type: postgres-cluster, ${directory}url: "${server.url()}" } 
   }
 
   async backUp(number: number): Promise<{ id: string; point: string; truth: Map<string, string> }> {
-    const summary = (await this.#run('backup', 'main')).lines().at(-1) as Json;
-    const [backup] = summary['backups'] as readonly Json[];
-    const id = String(backup?.['id']);
-    const info = (await this.#run('info', id)).json()['backup']['metadata'] as Json;
+    const summary: Json | undefined = (await this.#run('backup', 'main')).lines().at(-1);
+    const [made] = summary?.['backups'] as readonly Json[];
+    const id = String(made?.['id']);
+    const { metadata: info } = (await this.#run('info', id)).json()['backup'] as { readonly metadata: Json };
     assert.equal(info['bad_page_count'], 0);
     if (number > 0) assert.equal(info['full_because'], null, 'an increment');
     this.#notes.push(`${info['pages_changed']}/${info['pages']} pages`);
