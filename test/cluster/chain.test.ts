@@ -106,8 +106,7 @@ sources: { main: { type: postgres-cluster, ${directory}url: "${server.url()}" } 
 
   async backUp(number: number): Promise<{ id: string; point: string; truth: Map<string, string> }> {
     const summary: Json | undefined = (await this.#run('backup', 'main')).lines().at(-1);
-    const [made] = summary?.['backups'] as readonly Json[];
-    const id = String(made?.['id']);
+    const id = String((summary?.['backups'] as readonly Json[] | undefined)?.[0]?.['id']);
     const { metadata: info } = (await this.#run('info', id)).json()['backup'] as { readonly metadata: Json };
     assert.equal(info['bad_page_count'], 0);
     if (number > 0) assert.equal(info['full_because'], null, 'an increment');
