@@ -16,13 +16,22 @@ export interface Machine {
 export function systemMachine(): Machine {
   return {
     env: process.env,
-    cwd: process.cwd(),
+    cwd: currentDirectory(),
     home: homedir(),
     host: hostname(),
     user: userName(),
     uid: process.getuid?.(),
     clock: systemClock,
   };
+}
+
+/** Where that is gone, as after a removal, its name: whatever is looked for there is then told to be missing. */
+function currentDirectory(): string {
+  try {
+    return process.cwd();
+  } catch {
+    return process.env['PWD'] ?? '/nonexistent';
+  }
 }
 
 /** A user id may have no name, in containers above all. */

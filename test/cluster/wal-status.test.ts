@@ -52,7 +52,7 @@ sources: { main: { type: postgres-cluster, url: "${server.url()}", wal_interval:
     const shown = await box.run(['wal', 'status']);
     assert.match(
       shown.stdout,
-      /^main\nserver +at 0\/\w+ of timeline 1\nbehind +nothing is stored\nslot +none\n/,
+      /^main\nserver +at 0\/\w+ of timeline 1\nbehind +nothing of timeline 1 is stored\nslot +none\n/,
     );
   });
 

@@ -28,7 +28,7 @@ export interface WalStatusOptions extends CommonOptions {
 
 /** The server beside its archive. */
 export interface ServerStatus extends ServerWal {
-  /** WAL of the server that is not in the repository; null while there is no archive of it. */
+  /** WAL of the server that is not in the repository; null while nothing of its timeline is. */
   readonly lag_bytes: number | null;
   /** Since something was stored last; 0 when nothing is missing. */
   readonly lag_seconds: number | null;
@@ -149,9 +149,9 @@ function besides(
   };
 }
 
-/** From the end of what is stored, on the server's timeline or the one it came from. */
+/** From the end of what is stored of the server's very timeline: of one that it came from, nothing of it may be. */
 function lagOf(server: ServerWal, { timelines }: ArchiveStatus): number | null {
-  const end = timelines.findLast(({ timeline, to }) => timeline <= server.timeline && to !== null)?.to;
+  const end = timelines.find(({ timeline }) => timeline === server.timeline)?.to;
   const at = parseLsn(server.lsn);
   const stored = parseLsn(end ?? '');
   if (at === undefined || stored === undefined) return null;

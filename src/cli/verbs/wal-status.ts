@@ -64,8 +64,8 @@ function serverLines({ server, server_error: failed }: SourceWalStatus): [string
 
 type Server = NonNullable<SourceWalStatus['server']>;
 
-function behind({ lag_bytes: lag, lag_seconds: seconds }: Server): string {
-  if (lag === null) return 'nothing is stored';
+function behind({ lag_bytes: lag, lag_seconds: seconds, timeline }: Server): string {
+  if (lag === null) return `nothing of timeline ${timeline} is stored`;
   if (lag === 0) return 'nothing: all is stored';
   return seconds === null ? bytes(lag) : `${bytes(lag)}, stored last ${duration(seconds * 1000)} ago`;
 }
