@@ -179,7 +179,7 @@ export const walErrors = defineErrors({
     message: 'the WAL of {source} has a gap on timeline {timeline}: {gap}',
     hint: 'store these segments if a copy of them is left: holdfast wal push FILE; else take a backup, from which recovery can go on: holdfast backup {source}',
     explain:
-      'Recovery goes forward from a backup over WAL without a gap. Moments within the gap are lost, and those behind it can be reached only from backups that were taken behind it. The backups named still restore, up to the gap.',
+      'Recovery goes forward from a backup over WAL without a gap. Moments within the gap are lost, and those behind it can be reached only from backups that were taken behind it. The backups named still restore, up to the gap. Once a backup is taken behind it, verify only mentions it, in a note.',
   },
   wal_segment_damaged: {
     code: 'HF-5421',

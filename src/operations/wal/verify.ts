@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { failure } from '../../kernel/errors/failure.ts';
+import { plural } from '../../kernel/plural.ts';
 import { formatLsn, lsnOf, zeroLsn, type Lsn } from '../../postgres/lsn.ts';
 import { walAboutObject, walFilesPrefix, walTimelinePrefix } from '../../repository/layout.ts';
 import type { Repository } from '../../repository/repository.ts';
@@ -74,7 +75,7 @@ async function verifyArchive(
   const check: ArchiveCheck = { repository, archive, coverage, findings, signal, told: new Set() };
   tellHistories(check, backups);
   const missing = await tellBackups(backups, async () => view, findings, signal);
-  for (const gap of coverage.gaps.values()) tellGap(check, gap);
+  for (const gap of coverage.gaps.values()) tellGap(check, gap, backups);
   const timelines = await archive.timelines({ signal });
   let storedBytes = 0;
   for (const timeline of timelines) {
@@ -143,12 +144,27 @@ function tellBroken(
   findings.add(walTimelinePrefix(metadata.wal_archive, timeline), error, [id]);
 }
 
-function tellGap({ archive, findings }: ArchiveCheck, gap: WalGap): void {
+/** What is lost for good, and what a newer backup has left behind, is no damage that anybody could mend. */
+function tellGap({ archive, findings }: ArchiveCheck, gap: WalGap, backups: readonly ClusterBackup[]): void {
   const { source, segment_bytes: segmentBytes } = archive.info;
   const { timeline } = gap;
   const words = rangeWords(gap, segmentsBetween(gap.path, gap, segmentBytes));
+  if (isPast(gap, backups)) {
+    const ending = plural(gap.backups.size, 'backup');
+    findings.note(
+      `the WAL of ${source} of timeline ${timeline} has a gap, ${words}: ${ending} before it cannot go beyond; newer ones begin behind it`,
+    );
+    return;
+  }
   const error = failure('wal_interrupted', { source, timeline, gap: words });
   findings.add(walTimelinePrefix(archive.id, timeline), error, [...gap.backups]);
+}
+
+/** Whether recovery to every moment behind the gap can begin with a backup that was taken behind it. */
+function isPast({ to, path }: WalGap, backups: readonly ClusterBackup[]): boolean {
+  return backups.some(
+    ({ start, timeline }) => start >= to && path.some((step) => step.timeline === timeline),
+  );
 }
 
 /** Damaged histories are damage; missing ones are told where a backup might lead to that timeline. */
