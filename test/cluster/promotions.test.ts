@@ -157,7 +157,7 @@ describe('timelines after promotions', { skip }, () => {
     const late = ['--at', thirdMoment];
     return [
       { backup: 'second', flags: ['--at-end'], timeline: 3, rows: `${second},301,302` },
-      { backup: 'first', flags: ['--at-end', ...on(3)], timeline: 3, rows: `${second},301,302` },
+      { backup: 'first', flags: ['--at-end', ...on(3)], timeline: 3, rows: `${second},301,302`, more: true },
       { backup: 'latest', flags: [...then, ...on(1)], timeline: 1, rows: '1,2,3,101' },
       { backup: 'latest', flags: [...then, ...on(2)], timeline: 2, rows: '1,2,3,201', more: true },
       { backup: 'first', flags: ['--at-end', ...on('current')], timeline: 1, rows: old, more: true },
