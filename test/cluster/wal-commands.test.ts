@@ -91,6 +91,33 @@ sources: { main: { type: postgres-cluster } }
     }
   });
 
+  it('stores ahead what waits, and believes it of this very file in this very repository alone', async () => {
+    const [first = '', second = ''] = await segments(server);
+    const wal = box.at('ahead', 'pg_wal');
+    await mkdir(join(wal, 'archive_status'), { recursive: true });
+    for (const name of [first, second]) {
+      await copyFile(walFile(name), join(wal, name));
+      await writeFile(join(wal, 'archive_status', `${name}.ready`), '');
+    }
+    const state = async (name: string, ...more: string[]): Promise<unknown> =>
+      (await box.run(['wal', 'push', join(wal, name), '--json', ...more])).json()['state'];
+    const settings = join(box.path, 'other.yaml');
+    const inPlace = async (): Promise<void> => {
+      await rm(box.at('other'), { recursive: true, force: true });
+      const text = `repository: ${box.at('other')}\nsources: { main: { type: postgres-cluster } }\n`;
+      await writeFile(settings, text);
+      assert.equal((await box.run(['init', '--config', settings])).code, 0);
+    };
+    await inPlace();
+    assert.equal(await state(first, '--config', settings), 'stored');
+    assert.equal(await state(second, '--config', settings), 'pushed_before');
+    assert.equal(await state(second, '--config', settings), 'already_there', 'a mark is believed once');
+    await inPlace();
+    assert.equal(await state(first, '--config', settings), 'stored');
+    await inPlace();
+    assert.equal(await state(second, '--config', settings), 'stored', 'another repository in its place');
+  });
+
   it('takes the same file again, and refuses another one of its name', async () => {
     const [name = ''] = await segments(server);
     const again = await run('push', walFile(name), '--json');

@@ -4,10 +4,12 @@ import { failure, isFailure, reasonOf } from '../../kernel/errors/failure.ts';
 import { pushWalFile, readSegmentHeader, type WalFile } from '../../operations/wal/push.ts';
 import type { SegmentHeader } from '../../postgres/wal/header.ts';
 import { parseWalFileName } from '../../postgres/wal/names.ts';
+import { readRepositoryInfo } from '../../repository/open.ts';
 import type { Repository } from '../../repository/repository.ts';
 import type { WalArchive, WalPut } from '../../repository/wal/model.ts';
 import {
   openConfiguredRepository,
+  openPlace,
   withApp,
   type App,
   type AppContext,
@@ -51,13 +53,26 @@ export async function walPush(options: WalPushOptions, context: AppContext): Pro
       app.log.debug('wal pushed', { source, name, state, ahead: ahead.length });
       return { schema: 1, ok: true, source, name, state, ahead };
     };
-    const pushed = new PushedFiles(app, dirname(path), source);
+    const repositoryId = await idOfRepository(app);
+    const pushed = new PushedFiles(app, { walDirectory: dirname(path), repository: repositoryId, source });
     if (await pushed.take(path, name)) return done('pushed_before');
     await using repository = await openConfiguredRepository(app);
     const archive = await archiveFor(app, repository, source, file);
     const state = await pushWalFile(archive, file, app.signal);
     return done(state, await pushAhead(app, archive, pushed, file));
   });
+}
+
+/** Without opening it, which takes longer. `repository_missing`. */
+async function idOfRepository(app: App): Promise<string> {
+  const storage = await openPlace(app, { create: false });
+  try {
+    const info = await readRepositoryInfo(storage);
+    if (info === null) throw failure('repository_missing', { location: storage.location });
+    return info.id;
+  } finally {
+    await storage.close();
+  }
 }
 
 /** The archive the file belongs to; made when it is the first. */

@@ -14,8 +14,12 @@ export class PushedFiles {
   readonly #directory: string;
   readonly #now: () => number;
 
-  constructor(app: Pick<App, 'directories' | 'machine' | 'config'>, walDirectory: string, source: string) {
-    const place = [resolve(app.machine.cwd, walDirectory), app.config.repository, source];
+  /** `repository`: its id, for another one may be in its place by now. */
+  constructor(
+    app: Pick<App, 'directories' | 'machine'>,
+    { walDirectory, repository, source }: Record<'walDirectory' | 'repository' | 'source', string>,
+  ) {
+    const place = [resolve(app.machine.cwd, walDirectory), repository, source];
     const key = createHash('sha256').update(place.join('\0')).digest('hex').slice(0, 32);
     this.#directory = join(app.directories.state, 'wal-pushed', key);
     this.#now = () => app.machine.clock.now();
