@@ -216,6 +216,7 @@ export const errorCodes = {
   wal_not_there: 'HF-5435',
   wal_gap: 'HF-5436',
   wal_target_unwritable: 'HF-5437',
+  wal_archive_missing: 'HF-5438',
   wal_stream_gap: 'HF-5460',
   wal_slot_lost: 'HF-5461',
   wal_waiting: 'HF-5462',

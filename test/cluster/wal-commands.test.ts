@@ -135,12 +135,30 @@ sources: { main: { type: postgres-cluster } }
     assert.match(odd.stderr, /^error\[HF-5433\]/);
   });
 
+  it('is not kept by the damaged archive of another cluster', async () => {
+    const about = join(place.path, 'r', 'wal', 'about');
+    await writeFile(join(about, '0'.repeat(32)), 'nothing that anybody has written');
+    try {
+      const [name = ''] = await segments(server);
+      assert.equal((await run('get', name, box.at('beside'))).code, 0);
+      assert.equal((await run('push', walFile(name))).code, 0);
+    } finally {
+      await rm(join(about, '0'.repeat(32)));
+    }
+  });
+
   it('answers as PostgreSQL expects it', async () => {
     const to = box.at('answer');
     const missing = await run('get', '0000000100000A0000000001', to);
     assert.deepEqual([missing.code, missing.stderr.startsWith('error[HF-5435]')], [1, true]);
     assert.equal((await run('get', '00000002.history', to)).code, 1);
     assert.equal((await run('get', 'not-a-name', to)).code, 126);
+    const [name = ''] = await segments(server);
+    const misspelt = await run('get', name, to, '--source', 'mian');
+    assert.equal(misspelt.code, 126, 'not the end of the WAL, but the wrong place');
+    assert.match(misspelt.stderr, /^error\[HF-5438\]/);
+    const begun = await run('push', walFile(name), '--source', 'mian');
+    assert.equal(begun.code, 6, begun.stderr);
     const nowhere = await box.run([
       'wal',
       'get',

@@ -1,11 +1,12 @@
 import { readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { ClusterSourceConfig } from '../../contract/config-source-cluster.ts';
-import { failure, reasonOf } from '../../kernel/errors/failure.ts';
+import { failure, isFailure, reasonOf } from '../../kernel/errors/failure.ts';
 import { parseWalFileName, type WalFileName } from '../../postgres/wal/names.ts';
+import { readRepositoryInfo } from '../../repository/open.ts';
 import type { Repository } from '../../repository/repository.ts';
 import type { WalArchive } from '../../repository/wal/model.ts';
-import type { App } from '../compose.ts';
+import { openPlace, type App } from '../compose.ts';
 import { unknownSource } from '../list.ts';
 
 /** A configured cluster whose WAL is meant. */
@@ -95,13 +96,32 @@ export async function archiveOf(
   signal: AbortSignal,
 ): Promise<WalArchive | undefined> {
   const found: WalArchive[] = [];
-  for await (const archive of repository.walArchives({ signal })) {
-    if (archive.info.source !== source) continue;
+  let damage: unknown;
+  for await (const id of repository.walArchiveIds({ signal })) {
+    const archive = await repository.findWalArchive(id, { signal }).catch((error: unknown) => {
+      // It may be that of another cluster, which is nobody's business here.
+      if (!isFailure(error, 'object_damaged')) throw error;
+      damage = error;
+    });
+    if (archive?.info.source !== source) continue;
     if (identity === undefined || archive.info.system_identifier === identity.systemIdentifier)
       found.push(archive);
   }
   const [only, second] = found;
+  if (only === undefined && damage !== undefined) throw damage;
   if (second === undefined) return only;
   const reason = `${source} has WAL of ${found.length} clusters, and there is no data directory around`;
   throw failure('wal_cluster_unknown', { reason });
+}
+
+/** The id of the repository, without opening it, which takes longer. `repository_missing`. */
+export async function idOfRepository(app: App): Promise<string> {
+  const storage = await openPlace(app, { create: false });
+  try {
+    const info = await readRepositoryInfo(storage);
+    if (info === null) throw failure('repository_missing', { location: storage.location });
+    return info.id;
+  } finally {
+    await storage.close();
+  }
 }

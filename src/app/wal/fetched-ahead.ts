@@ -14,6 +14,8 @@ const staleMs = 3_600_000;
 const segmentPattern = /^[0-9A-F]{24}$/;
 
 export interface AheadOptions {
+  /** Its id: another one may come into its place. */
+  readonly repository: string;
   readonly source: string;
   readonly systemIdentifier: string | undefined;
   /** Where PostgreSQL wants its WAL: two servers that recover side by side fetch apart. */
@@ -33,12 +35,7 @@ export class FetchedAhead {
   constructor(app: App, options: AheadOptions) {
     this.#app = app;
     this.#options = options;
-    const parts = [
-      app.config.repository,
-      options.source,
-      options.systemIdentifier ?? '',
-      options.walDirectory,
-    ];
+    const parts = [options.repository, options.source, options.systemIdentifier ?? '', options.walDirectory];
     const key = createHash('sha256').update(parts.join('\0')).digest('hex').slice(0, 32);
     this.#directory = join(app.directories.cache, 'wal-ahead', key);
   }
@@ -124,7 +121,8 @@ export class FetchedAhead {
   async #fetch(archive: WalArchive, name: string): Promise<boolean> {
     const parsed = parseWalFileName(name);
     if (parsed === undefined) return false;
-    const partial = join(this.#directory, `${name}.part`);
+    // Of this process: another one that fetches the same must not write into it.
+    const partial = join(this.#directory, `${name}.${process.pid}.part`);
     try {
       await using handle = await open(partial, 'w', 0o600);
       const sink = async (bytes: Uint8Array): Promise<void> => {

@@ -9,7 +9,7 @@ import {
   type CommonOptions,
   type Outcome,
 } from '../compose.ts';
-import { archiveOf, clusterSource, identityAround, walFileName } from './cluster.ts';
+import { archiveOf, clusterSource, identityAround, idOfRepository, walFileName } from './cluster.ts';
 import { FetchedAhead } from './fetched-ahead.ts';
 
 export interface WalGetOptions extends CommonOptions {
@@ -45,6 +45,7 @@ export async function walGet(options: WalGetOptions, context: AppContext): Promi
     const { name: source, config } = clusterSource(app, options.source);
     const identity = await identityAround(path);
     const ahead = new FetchedAhead(app, {
+      repository: await idOfRepository(app),
       source,
       systemIdentifier: identity?.systemIdentifier,
       walDirectory: dirname(path),
@@ -61,7 +62,9 @@ export async function walGet(options: WalGetOptions, context: AppContext): Promi
     }
     await using repository = await openConfiguredRepository(app);
     const archive = await archiveOf(repository, source, identity, app.signal);
-    if (archive === undefined) return done('missing');
+    // As an answer to PostgreSQL, that something is missing means that the WAL ends there.
+    if (archive === undefined)
+      throw failure('wal_archive_missing', { source, location: repository.storage.location });
     if (options.behind !== undefined) {
       await ahead.fetchBehind(archive, options.behind);
       return done('whole');

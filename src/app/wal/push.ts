@@ -4,19 +4,17 @@ import { failure, isFailure, reasonOf } from '../../kernel/errors/failure.ts';
 import { pushWalFile, readSegmentHeader, type WalFile } from '../../operations/wal/push.ts';
 import type { SegmentHeader } from '../../postgres/wal/header.ts';
 import { parseWalFileName } from '../../postgres/wal/names.ts';
-import { readRepositoryInfo } from '../../repository/open.ts';
 import type { Repository } from '../../repository/repository.ts';
 import type { WalArchive, WalPut } from '../../repository/wal/model.ts';
 import {
   openConfiguredRepository,
-  openPlace,
   withApp,
   type App,
   type AppContext,
   type CommonOptions,
   type Outcome,
 } from '../compose.ts';
-import { archiveOf, clusterSource, identityAround, walFileName } from './cluster.ts';
+import { archiveOf, configuredCluster, identityAround, idOfRepository, walFileName } from './cluster.ts';
 import { identityOf, PushedFiles } from './pushed.ts';
 
 export interface WalPushOptions extends CommonOptions {
@@ -48,7 +46,8 @@ export async function walPush(options: WalPushOptions, context: AppContext): Pro
     const path = resolve(app.machine.cwd, options.path);
     const name = basename(path);
     const file: WalFile = { path, name, parsed: walFileName(name) };
-    const { name: source } = clusterSource(app, options.source);
+    // A name that is misspelt would begin another archive, and the right one would have a gap.
+    const { name: source } = configuredCluster(app, options.source);
     const done = (state: WalPushResult['state'], ahead: readonly string[] = []): WalPushResult => {
       app.log.debug('wal pushed', { source, name, state, ahead: ahead.length });
       return { schema: 1, ok: true, source, name, state, ahead };
@@ -61,18 +60,6 @@ export async function walPush(options: WalPushOptions, context: AppContext): Pro
     const state = await pushWalFile(archive, file, app.signal);
     return done(state, await pushAhead(app, archive, pushed, file));
   });
-}
-
-/** Without opening it, which takes longer. `repository_missing`. */
-async function idOfRepository(app: App): Promise<string> {
-  const storage = await openPlace(app, { create: false });
-  try {
-    const info = await readRepositoryInfo(storage);
-    if (info === null) throw failure('repository_missing', { location: storage.location });
-    return info.id;
-  } finally {
-    await storage.close();
-  }
 }
 
 /** The archive the file belongs to; made when it is the first. */

@@ -73,4 +73,13 @@ export const walCommandErrors = defineErrors({
     hint: 'look at the space and the rights of the data directory; the recovery is stopped and can be started again',
     explain: 'What PostgreSQL asked for was found and could not be put where it wants it.',
   },
+  wal_archive_missing: {
+    code: 'HF-5438',
+    kind: 'failed',
+    retryable: false,
+    message: 'there is no WAL of this cluster as source {source} in {location}',
+    hint: 'see what there is: holdfast wal status; then name the source and the repository in restore_command: --source NAME --repo PLACE',
+    explain:
+      'Every backup of a cluster brings its WAL along, so a recovery that finds no archive at all looks in the wrong place: another repository, or a source of another name. To say that the segment is not there would let the server open as if its WAL ended here.',
+  },
 });
