@@ -58,14 +58,18 @@ export function tablespaceDirectory(major: number, catalogVersion: number): stri
   return `PG_${major}_${catalogVersion}`;
 }
 
-/** Names of the directories right in a data directory whose files the server needs. */
-export const serverDirectories: ReadonlySet<string> = new Set([
+/** Directories that a server expects, empty ones that nobody backs up among them; those above come first. */
+export const serverDirectories: readonly string[] = [
   'base',
   'global',
   'pg_commit_ts',
   'pg_dynshmem',
   'pg_logical',
+  'pg_logical/mappings',
+  'pg_logical/snapshots',
   'pg_multixact',
+  'pg_multixact/members',
+  'pg_multixact/offsets',
   'pg_notify',
   'pg_replslot',
   'pg_serial',
@@ -76,5 +80,11 @@ export const serverDirectories: ReadonlySet<string> = new Set([
   'pg_tblspc',
   'pg_twophase',
   'pg_wal',
+  'pg_wal/archive_status',
   'pg_xact',
-]);
+];
+
+/** Those right in a data directory. */
+export const topDirectories: ReadonlySet<string> = new Set(
+  serverDirectories.filter((path) => !path.includes('/')),
+);

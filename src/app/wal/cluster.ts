@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { ClusterSourceConfig } from '../../contract/config-source-cluster.ts';
-import { failure, isFailure, reasonOf } from '../../kernel/errors/failure.ts';
+import { failure, type HoldfastError, isFailure, reasonOf } from '../../kernel/errors/failure.ts';
 import { parseWalFileName, type WalFileName } from '../../postgres/wal/names.ts';
 import { readRepositoryInfo } from '../../repository/open.ts';
 import type { Repository } from '../../repository/repository.ts';
@@ -96,7 +96,7 @@ export async function archiveOf(
   signal: AbortSignal,
 ): Promise<WalArchive | undefined> {
   const found: WalArchive[] = [];
-  let damage: unknown;
+  let damage: HoldfastError | undefined;
   for await (const id of repository.walArchiveIds({ signal })) {
     const archive = await repository.findWalArchive(id, { signal }).catch((error: unknown) => {
       // It may be that of another cluster, which is nobody's business here.

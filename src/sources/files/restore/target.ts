@@ -1,7 +1,8 @@
 import { constants } from 'node:fs';
-import { access, mkdir, readdir, realpath, rename, rmdir, stat, statfs } from 'node:fs/promises';
+import { access, readdir, realpath, stat, statfs } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { failure } from '../../../kernel/errors/failure.ts';
+import { tookName } from '../../took-name.ts';
 import { inWords } from './failure.ts';
 import { isMountPoint, type MountPoints, mountPoints, mountWithin } from './mounts.ts';
 import { isThere } from './remove.ts';
@@ -196,24 +197,6 @@ export async function renameToFree(from: Buffer, path: Buffer, nowMs: number): P
     const ending = `${replacedMark}${time}${count === 1 ? '' : `-${count}`}`;
     const name = Buffer.concat([beginning, Buffer.from(ending)]);
     if (await tookName(from, name)) return name;
-  }
-}
-
-/** By way of an empty directory, for a rename over one that is empty loses nothing, and others it refuses. */
-async function tookName(from: Buffer, name: Buffer): Promise<boolean> {
-  try {
-    await mkdir(name, { mode: 0o700 });
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
-    throw error;
-  }
-  try {
-    await rename(from, name);
-    return true;
-  } catch (error) {
-    await rmdir(name).catch(() => undefined);
-    if (['ENOTEMPTY', 'EEXIST'].includes((error as NodeJS.ErrnoException).code ?? '')) return false;
-    throw error;
   }
 }
 

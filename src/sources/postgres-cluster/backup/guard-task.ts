@@ -9,7 +9,8 @@ import type { TaskContext, TaskModule } from '../../../pipeline/task.ts';
 import { giveBackPageBuffer, takePageBuffer } from './page-buffers.ts';
 import { bytesOfFile, readFully } from './bytes.ts';
 import { PageReader, type PageRules } from './page-reader.ts';
-import { stampBytes, StoredReader } from './stamps.ts';
+import { stampBytes } from './stamps.ts';
+import { StoredReader } from '../../../pipeline/stored-reader.ts';
 import { openToRead } from './store-task.ts';
 
 /** Of which a sample is compared. */

@@ -9,7 +9,8 @@ import { unreadable } from './directory.ts';
 import { giveBackPageBuffer, takePageBuffer, windowBytes } from './page-buffers.ts';
 import { bytesOfFile, type FileBytes } from './bytes.ts';
 import { PageReader, type BadBlock, type PageRules, type Window } from './page-reader.ts';
-import { stampBytes, StampsWriter, StoredReader } from './stamps.ts';
+import { stampBytes, StampsWriter } from './stamps.ts';
+import { StoredReader } from '../../../pipeline/stored-reader.ts';
 import { StoreGroup } from './store-group.ts';
 import { placeOf } from './walk.ts';
 

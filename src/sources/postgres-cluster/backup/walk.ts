@@ -2,7 +2,7 @@ import type { BigIntStats } from 'node:fs';
 import { lstat, readdir, readlink, stat } from 'node:fs/promises';
 import { pathBytes, pathText } from '../../../kernel/byte-path.ts';
 import { failure } from '../../../kernel/errors/failure.ts';
-import { parseRelationPath, serverDirectories } from '../../../postgres/data-directory.ts';
+import { parseRelationPath, topDirectories } from '../../../postgres/data-directory.ts';
 import { unreadable } from './directory.ts';
 import { comparePaths } from './path-order.ts';
 import { isEmptied, leftOutOf } from './skip.ts';
@@ -100,7 +100,7 @@ export class ClusterWalk {
       const isTablespace = /^pg_tblspc\/\d+$/.test(directory);
       return isTablespace ? texts.filter((name) => name === this.#options.versionDirectory) : texts;
     } catch (error) {
-      if (isGone(error) && directory !== '' && !serverDirectories.has(directory)) return [];
+      if (isGone(error) && directory !== '' && !topDirectories.has(directory)) return [];
       throw unreadable(place.toString(), error);
     }
   }
@@ -133,7 +133,7 @@ export class ClusterWalk {
       return undefined;
     }
     const [top = ''] = path.split('/');
-    if (serverDirectories.has(top)) throw failure('cluster_symlink', { path, target: link });
+    if (topDirectories.has(top)) throw failure('cluster_symlink', { path, target: link });
     if (logDirectories.has(path)) this.#options.onSkipped(path, `it is a link to ${link}`);
     else this.#options.onLeftOut(path, `it is a symbolic link to ${link}`);
     return undefined;

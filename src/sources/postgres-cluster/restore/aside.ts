@@ -1,5 +1,5 @@
-import { mkdir, rename, rmdir } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
+import { tookName } from '../../took-name.ts';
 import { flushDirectory } from './flush.ts';
 
 const mark = '.holdfast-replaced-';
@@ -15,23 +15,5 @@ export async function moveAside(path: string, nowMs: number): Promise<string> {
     if (!(await tookName(path, aside))) continue;
     await flushDirectory(dirname(path));
     return aside;
-  }
-}
-
-/** By way of an empty directory, for a rename over one that is empty loses nothing, and others it refuses. */
-async function tookName(from: string, name: string): Promise<boolean> {
-  try {
-    await mkdir(name, { mode: 0o700 });
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
-    throw error;
-  }
-  try {
-    await rename(from, name);
-    return true;
-  } catch (error) {
-    await rmdir(name).catch(() => undefined);
-    if (['ENOTEMPTY', 'EEXIST'].includes((error as NodeJS.ErrnoException).code ?? '')) return false;
-    throw error;
   }
 }

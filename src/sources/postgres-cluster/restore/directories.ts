@@ -5,7 +5,7 @@ import { itemOf } from './entries.ts';
 import { writeFailure } from './failure.ts';
 import { directoriesAbove, locationOf, type PlacedTablespace } from './layout.ts';
 import type { FileOwner } from './options.ts';
-import { serverDirectories } from './server-directories.ts';
+import { serverDirectories } from '../../../postgres/data-directory.ts';
 import { isOutsideConfig, type Special } from './survey.ts';
 
 export interface DirectoryWork {

@@ -3,7 +3,7 @@ import { damaged } from './damaged.ts';
 import { itemOf, markName } from './entries.ts';
 import { directoriesAbove, type PlacedTablespace } from './layout.ts';
 import { isOutsideConfig } from './survey.ts';
-import { serverDirectories } from './server-directories.ts';
+import { serverDirectories } from '../../../postgres/data-directory.ts';
 
 /** What belongs in the restored directory, by path; to find out what does not. `size` is null for directories and links. */
 export type Wanted = ReadonlyMap<

@@ -1,6 +1,7 @@
 import type { StreamRef } from '../../../contract/stream.ts';
 import { PageMapWriter } from '../../../pipeline/page-map.ts';
 import type { StoredData } from '../../../pipeline/stored.ts';
+import { StoredReader } from '../../../pipeline/stored-reader.ts';
 import type { MapWriter } from '../../../pipeline/task.ts';
 import { hashBytes } from '../metadata.ts';
 
@@ -10,7 +11,7 @@ const groupBytes = 512;
 /** Compares the hashes of pages with those of an earlier version, and stores them in turn, those that changed only. */
 export class HashMapWriter {
   readonly #map: PageMapWriter;
-  readonly #previous: ByteReader | null;
+  readonly #previous: StoredReader | null;
   /** The piece of the map that is gathered; and for each of its groups whether it differs from the earlier version. */
   readonly #piece: Buffer;
   readonly #changed: Uint8Array;
@@ -18,7 +19,7 @@ export class HashMapWriter {
 
   constructor(map: MapWriter, stored: StoredData, previous: StreamRef | null) {
     this.#map = new PageMapWriter({ map, stored, previous, pageBytes: groupBytes });
-    this.#previous = previous === null ? null : new ByteReader(stored.bytes(previous));
+    this.#previous = previous === null ? null : new StoredReader(stored, previous);
     this.#piece = Buffer.alloc(this.#map.pieceBytes);
     this.#changed = new Uint8Array(this.#map.pieceBytes / groupBytes);
   }
@@ -59,36 +60,5 @@ export class HashMapWriter {
       await this.#map.add(this.#piece.subarray(0, this.#bytes), groups);
     this.#changed.fill(0);
     this.#bytes = 0;
-  }
-}
-
-/** Reads a stream of pieces of any size by the count. */
-class ByteReader {
-  readonly #pieces: AsyncGenerator<Uint8Array, void, void>;
-  #rest: Uint8Array = new Uint8Array(0);
-
-  constructor(pieces: AsyncGenerator<Uint8Array, void, void>) {
-    this.#pieces = pieces;
-  }
-
-  /** The next `count` bytes; fewer at the end. */
-  async read(count: number): Promise<Buffer> {
-    const parts: Uint8Array[] = [];
-    for (let missing = count; missing > 0;) {
-      if (this.#rest.length === 0) {
-        const next = await this.#pieces.next();
-        if (next.done === true) break;
-        this.#rest = next.value;
-      }
-      const part = this.#rest.subarray(0, missing);
-      parts.push(part);
-      this.#rest = this.#rest.subarray(part.length);
-      missing -= part.length;
-    }
-    return Buffer.concat(parts);
-  }
-
-  async close(): Promise<void> {
-    await this.#pieces.return();
   }
 }

@@ -3,7 +3,8 @@ import { isFailure } from '../../../../kernel/errors/failure.ts';
 import { siblingModule } from '../../../../kernel/module-url.ts';
 import { readExtents } from '../../../../pipeline/map.ts';
 import type { TaskContext, TaskModule } from '../../../../pipeline/task.ts';
-import { StampsWriter, StoredReader } from '../stamps.ts';
+import { StampsWriter } from '../stamps.ts';
+import { StoredReader } from '../../../../pipeline/stored-reader.ts';
 
 export interface JoinInput {
   /** Rows of the map of each stretch. */
