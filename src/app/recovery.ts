@@ -4,6 +4,7 @@ import { ArchiveView } from '../operations/recovery/archive-view.ts';
 import { clusterBackups, clusterKind } from '../operations/recovery/backups.ts';
 import type { FindArchive } from '../operations/recovery/candidates.ts';
 import { resolveTarget, type RecoveryPlan } from '../operations/recovery/target.ts';
+import type { Secret } from '../kernel/secret.ts';
 import type { Repository } from '../repository/repository.ts';
 import type { Progress } from '../sources/port.ts';
 import type { App } from './compose.ts';
@@ -17,6 +18,8 @@ export interface ClusterRecovery {
   readonly wish: ClusterWish;
   readonly plan: RecoveryPlan;
   readonly commands: ServerCommands;
+  /** That was typed: nobody else could tell it to a server that is started. Null when it stands somewhere. */
+  readonly typedPassphrase: Secret | null;
 }
 
 export interface RecoveryRequest {
@@ -58,7 +61,8 @@ export async function chooseRecovery(
   const chosen = manifests.find(({ id }) => id === plan.backup.id);
   if (chosen === undefined) throw failure('internal', { reason: 'a backup nobody has' });
   const commands = serverCommands(app, manifest.source.name, repository.storage.location, found);
-  return { manifest: chosen, recovery: { wish, plan, commands } };
+  const typedPassphrase = found?.source === 'terminal' ? found.secret : null;
+  return { manifest: chosen, recovery: { wish, plan, commands, typedPassphrase } };
 }
 
 /** Backups of a source whose manifests can be read: `verify` names the others. */

@@ -2,6 +2,7 @@ import { stat } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { failure } from '../../kernel/errors/failure.ts';
+import type { Secret } from '../../kernel/secret.ts';
 import type { FileOwner, RecoverySettings } from '../../sources/postgres-cluster/restore/options.ts';
 import { startRestoredCluster, type Started } from '../../sources/postgres-cluster/restore/start.ts';
 import type { App } from '../compose.ts';
@@ -56,7 +57,12 @@ export function whyNoWal(app: App, owner: FileOwner, location: string): string |
 export async function startServer(
   app: App,
   { binaries, owner }: StartPlan,
-  target: { readonly directory: string; readonly port: number; readonly recovery: RecoverySettings },
+  target: {
+    readonly directory: string;
+    readonly port: number;
+    readonly recovery: RecoverySettings;
+    readonly typedPassphrase: Secret | null;
+  },
 ): Promise<Started> {
   const { directory, recovery } = target;
   const port = await portFor(target.port);
@@ -69,7 +75,7 @@ export async function startServer(
     recovery,
     settings: { port: String(port), unix_socket_directories: sockets },
     connection: null,
-    environment: environmentFor(app),
+    environment: environmentFor(app, target.typedPassphrase),
     timeoutMs: longestMs,
     signal: app.signal,
     now: () => app.machine.clock.now(),
@@ -77,7 +83,7 @@ export async function startServer(
 }
 
 /** What the server, and the commands it runs to get its WAL, need; secrets go no other way. */
-function environmentFor(app: App): Record<string, string> {
+function environmentFor(app: App, typed: Secret | null): Record<string, string> {
   const environment: Record<string, string> = { LC_ALL: 'C' };
   for (const name of ['PATH', 'HOME', 'TMPDIR', 'LD_LIBRARY_PATH', 'NODE_COMPILE_CACHE']) {
     const value = app.env[name];
@@ -85,8 +91,8 @@ function environmentFor(app: App): Record<string, string> {
   }
   for (const [name, value] of Object.entries(app.env))
     if (/^(?:HOLDFAST_|XDG_)/.test(name) && value !== undefined) environment[name] = value;
-  const { passphrase } = app.config.encryption;
-  if (passphrase !== undefined) environment['HOLDFAST_PASSPHRASE'] = passphrase.reveal();
+  const passphrase = app.config.encryption.passphrase ?? typed;
+  if (passphrase !== null) environment['HOLDFAST_PASSPHRASE'] = passphrase.reveal();
   return environment;
 }
 

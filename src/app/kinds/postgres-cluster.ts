@@ -52,7 +52,12 @@ export const clusterKind: SourceKind<'postgres-cluster'> = {
         const restored = await runClusterRestore({ ...plan, summary }, running);
         if (start === null) return restored;
         running.progress.phase('the server recovers');
-        const target = { directory: restored.target, port: metadata.port, recovery: summary.recovery };
+        const target = {
+          directory: restored.target,
+          port: metadata.port,
+          recovery: summary.recovery,
+          typedPassphrase: recovery.typedPassphrase,
+        };
         return { ...restored, started: await startServer(app, start, target) };
       },
     };
