@@ -219,8 +219,10 @@ async function checkPlan(
   const steps = stepsOf(world.model, timeline);
   const replayed = await simulateRecovery(view.archive, steps, plan.backup, plan.target);
   assert.equal(replayed.outcome, plan.target === null ? 'end' : 'stopped');
-  // Between two records there may be the header of a page.
-  if (plan.lsn !== null) assert.ok(plan.lsn >= replayed.lsn && plan.lsn - replayed.lsn <= 40n);
+  // Between two records there may be the header of a page. A record of which only zeros are missing is whole once its
+  // segment is filled up with zeros.
+  const isFilledUp = plan.target === null && replayed.lsn > plan.candidate.reach.end.lsn;
+  if (plan.lsn !== null && !isFilledUp) assert.ok(plan.lsn >= replayed.lsn && plan.lsn - replayed.lsn <= 40n);
   const of = world.model.timelines[timeline - 1];
   assert.ok(of);
   const { ends } = world.model.write(of);
@@ -308,6 +310,26 @@ const scenario = fc.record({
   seed: fc.integer(),
 });
 
+/** Of the last record of timeline 2 one byte is missing, which is zero. */
+const lastByteMissing: Scenario = {
+  commands: [
+    { do: 'backup' },
+    { do: 'fill', bytes: 1 },
+    { do: 'fill', bytes: 340_244 },
+    { do: 'point', name: 0 },
+    { do: 'switch' },
+    { do: 'branch', of: 0, back: 1 },
+    { do: 'backup' },
+    { do: 'commit' },
+    { do: 'commit' },
+    { do: 'commit' },
+  ],
+  missing: [],
+  cuts: [0, 341_553],
+  unscanned: false,
+  seed: 0,
+};
+
 type Scenario = typeof scenario extends fc.Arbitrary<infer T> ? T : never;
 
 async function archived(world: World, { missing, cuts, unscanned }: Scenario): Promise<ArchiveView> {
@@ -371,7 +393,11 @@ test('every wish is planned as PostgreSQL would carry it out, or refused because
     }
   });
   const runs = Number(process.env['HOLDFAST_FUZZ_RUNS'] ?? '40');
-  const details = await fc.check(property, { numRuns: runs, interruptAfterTimeLimit: 60_000 });
+  const details = await fc.check(property, {
+    numRuns: runs,
+    examples: [[lastByteMissing]],
+    interruptAfterTimeLimit: 60_000,
+  });
   console.log(
     `seed ${details.seed}, ${runs} runs:`,
     Object.fromEntries([...tally].toSorted(([a], [b]) => (a < b ? -1 : 1))),
