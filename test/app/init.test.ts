@@ -7,6 +7,7 @@ import { list } from '../../src/app/list.ts';
 import { openFsStorage } from '../../src/storage/fs/open.ts';
 import { crashAtMutation, type FaultPlan } from '../../src/storage/wrap/fault-plan.ts';
 import { withFaults } from '../../src/storage/wrap/faults.ts';
+import { sandbox } from '../cli/program-runner.ts';
 import { contextOf, rejection, testMachine, type TestMachine } from './machine.ts';
 
 async function keyFiles(test: TestMachine): Promise<string[]> {
@@ -123,11 +124,12 @@ describe('init of a repository that is there', () => {
 });
 
 describe('what makes guesses of a passphrase slow', () => {
-  async function memoryOf(environment: Readonly<Record<string, string>>): Promise<number> {
-    await using test = await testMachine(environment);
-    await init({ repo: 'r' }, contextOf(test));
-    const [name = ''] = await readdir(test.at('r', 'keys'));
-    const { kdf } = JSON.parse(await readFile(test.at('r', 'keys', name), 'utf8')) as {
+  async function memoryOf(env: Readonly<Record<string, string>>): Promise<number> {
+    await using box = await sandbox();
+    const { code } = await box.run(['init', '--repo', 'r'], { env, usualKeys: true });
+    assert.equal(code, 0);
+    const [name = ''] = await readdir(box.at('r', 'keys'));
+    const { kdf } = JSON.parse(await readFile(box.at('r', 'keys', name), 'utf8')) as {
       readonly kdf: { readonly memory_kib: number };
     };
     return kdf.memory_kib;

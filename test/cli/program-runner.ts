@@ -40,6 +40,8 @@ export interface RunOptions {
   readonly input?: string;
   /** Command words in front of the program's own: a shell that sets limits, for instance. */
   readonly wrapper?: readonly string[];
+  /** Keys are made at the cost that users pay, which `testing/quick-keys.cjs` lowers otherwise. */
+  readonly usualKeys?: boolean;
   /** Killed after that long; a minute unless given. */
   readonly limitMs?: number;
 }
@@ -47,6 +49,7 @@ export interface RunOptions {
 const main = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));
 /** What the program compiles is kept from one start to the next, though every sandbox has a home of its own. */
 const compiled = fileURLToPath(new URL('../../node_modules/.cache/holdfast-tests', import.meta.url));
+const quickKeys = fileURLToPath(new URL('../../testing/quick-keys.cjs', import.meta.url));
 const defaultLimitMs = 60_000;
 
 export function ranWith(code: number | null, stdout: string, stderr: string): Ran {
@@ -67,7 +70,9 @@ export async function sandbox(): Promise<Sandbox> {
   const directory = await tempDirectory('holdfast-cli-');
   const home = join(directory.path, 'home');
   const start = (args: readonly string[], options: RunOptions = {}): Running => {
-    const program = [process.execPath, '--disable-warning=ExperimentalWarning', main, ...args];
+    const flags = ['--disable-warning=ExperimentalWarning'];
+    if (args[0] === 'init' && options.usualKeys !== true) flags.push('--require', quickKeys);
+    const program = [process.execPath, ...flags, main, ...args];
     const [command = '', ...words] = [...(options.wrapper ?? []), ...program];
     const child = spawn(command, words, {
       cwd: options.cwd ?? directory.path,
