@@ -6,14 +6,30 @@ import type { MapWriter } from './task.ts';
 
 /** Blobs are gathered up to this before it is asked which of them are new. */
 const gatherBytes = 1024 * 1024;
+/** What blobs are copied into, lent again and again within a thread: the system has to clear every new one. */
+const idle: Uint8Array[] = [];
+const mostIdle = 6;
 
-/** Puts a stream together from blobs it stores and blobs that are stored already. */
+/** Blobs that it was asked about, and the buffer that their bytes lie in. */
+interface Batch {
+  readonly blobs: readonly PendingBlob[];
+  readonly buffer: Uint8Array | undefined;
+  readonly wanted: Promise<Uint8Array>;
+}
+
+/**
+ * Puts a stream together from blobs it stores and blobs that are stored already. While the session answers which of the
+ * blobs gathered are new, those asked about before are stored.
+ */
 export class ExtentMapWriter implements MapWriter {
   readonly #hasher: BlobHasher;
   readonly #sink: BlobSink;
   readonly #map = new MapBuilder((node) => this.#gather(blobTypes.map, node));
-  #pending: PendingBlob[] = [];
-  #pendingBytes = 0;
+  #blobs: PendingBlob[] = [];
+  #bytes = 0;
+  #buffer: Uint8Array | undefined;
+  #fill = 0;
+  #asked: Batch | undefined;
 
   constructor(hasher: BlobHasher, sink: BlobSink) {
     this.#hasher = hasher;
@@ -21,14 +37,14 @@ export class ExtentMapWriter implements MapWriter {
   }
 
   async blob(raw: Uint8Array): Promise<Uint8Array> {
-    const id = this.#gather(blobTypes.data, Uint8Array.from(raw));
-    if (this.#pendingBytes >= gatherBytes) await this.store();
+    const id = this.#gather(blobTypes.data, this.#copyOf(raw));
+    if (this.#bytes >= gatherBytes) await this.#ask();
     return id;
   }
 
   async extent(extent: Extent): Promise<void> {
     this.#map.add(extent);
-    if (this.#pendingBytes >= gatherBytes) await this.store();
+    if (this.#bytes >= gatherBytes) await this.#ask();
   }
 
   async finish(): Promise<StreamRef> {
@@ -37,18 +53,46 @@ export class ExtentMapWriter implements MapWriter {
     return { size_bytes: sizeBytes, root, depth };
   }
 
+  async store(): Promise<void> {
+    await this.#ask();
+    await this.#settle();
+  }
+
   #gather(type: BlobType, raw: Uint8Array): Uint8Array {
     const id = this.#hasher.idOf(type, raw);
-    this.#pending.push({ type, id, raw });
-    this.#pendingBytes += raw.length;
+    this.#blobs.push({ type, id, raw });
+    this.#bytes += raw.length;
     return id;
   }
 
-  async store(): Promise<void> {
-    const blobs = this.#pending;
-    this.#pending = [];
-    this.#pendingBytes = 0;
-    await this.#sink.store(blobs, await this.#sink.claim(blobs));
+  #copyOf(raw: Uint8Array): Uint8Array {
+    const at = this.#fill;
+    if (at + raw.length > gatherBytes) return Uint8Array.from(raw);
+    this.#buffer ??= idle.pop() ?? new Uint8Array(gatherBytes);
+    this.#buffer.set(raw, at);
+    this.#fill += raw.length;
+    return this.#buffer.subarray(at, this.#fill);
+  }
+
+  /** Sends the question about the blobs gathered, then stores those of the question before. */
+  async #ask(): Promise<void> {
+    const [blobs, buffer] = [this.#blobs, this.#buffer];
+    this.#blobs = [];
+    this.#bytes = 0;
+    this.#buffer = undefined;
+    this.#fill = 0;
+    const wanted = this.#sink.claim(blobs);
+    wanted.catch(() => undefined); // Awaited when it is settled; an earlier failure may mean that it never is.
+    await this.#settle();
+    this.#asked = { blobs, buffer, wanted };
+  }
+
+  async #settle(): Promise<void> {
+    const asked = this.#asked;
+    this.#asked = undefined;
+    if (asked === undefined) return;
+    await this.#sink.store(asked.blobs, await asked.wanted);
+    if (asked.buffer !== undefined && idle.length < mostIdle) idle.push(asked.buffer);
   }
 }
 

@@ -1,19 +1,6 @@
 import { constants } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
-
-// Neither the language's library nor Node's types declare this global; only what is used here is.
-declare const WebAssembly: {
-  readonly Memory: new (size: { readonly initial: number }) => { readonly buffer: ArrayBuffer };
-};
-
-/** What the blocks of any disk are a divisor of. */
-const blockBytes = 4096;
-const memoryPageBytes = 65_536;
-/** While one is on its way to the disk the other is filled. */
-const bufferBytes = 2 * 1024 * 1024;
-/** Buffers that nobody uses now: what a thousand files need are a few of them. */
-const idle: Buffer[] = [];
-const mostIdle = 16;
+import { blockBytes, giveBackAlignedBuffer, takeAlignedBuffer } from '../kernel/aligned-buffers.ts';
 
 /**
  * Writes a new file from its beginning to its end past the cache of the system, where the file system lets it: what is
@@ -42,7 +29,7 @@ export class DirectWriter {
   /** The bytes may be used otherwise when it resolves. */
   async write(bytes: Uint8Array): Promise<void> {
     for (let at = 0; at < bytes.length;) {
-      const buffer = (this.#buffer ??= takeBuffer());
+      const buffer = (this.#buffer ??= takeAlignedBuffer());
       const fitting = bytes.subarray(at, at + buffer.length - this.#fill);
       buffer.set(fitting, this.#fill);
       this.#fill += fitting.length;
@@ -60,7 +47,7 @@ export class DirectWriter {
   /** To be called at the end, whether all went well or not. */
   async close(): Promise<void> {
     await this.#writing?.catch(() => undefined); // Told where it was awaited.
-    if (this.#buffer !== undefined) giveBack(this.#buffer);
+    if (this.#buffer !== undefined) giveBackAlignedBuffer(this.#buffer);
     this.#buffer = undefined;
     await this.#direct?.close();
     this.#direct = undefined;
@@ -75,7 +62,7 @@ export class DirectWriter {
     this.#buffer = undefined;
     this.#fill = 0;
     this.#position += length;
-    this.#writing = this.#send(buffer, length, position).finally(() => giveBack(buffer));
+    this.#writing = this.#send(buffer, length, position).finally(() => giveBackAlignedBuffer(buffer));
     this.#writing.catch(() => undefined); // Awaited by the next call.
   }
 
@@ -122,13 +109,4 @@ async function writeAll(handle: FileHandle, bytes: Uint8Array, position: number)
     const { bytesWritten } = await handle.write(bytes, at, bytes.length - at, position + at);
     at += bytesWritten;
   }
-}
-
-/** At an address that the disk can read from, which other buffers do not have. */
-function takeBuffer(): Buffer {
-  return idle.pop() ?? Buffer.from(new WebAssembly.Memory({ initial: bufferBytes / memoryPageBytes }).buffer);
-}
-
-function giveBack(buffer: Buffer): void {
-  if (idle.length < mostIdle) idle.push(buffer);
 }

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
-import { readdir, stat } from 'node:fs/promises';
+import { constants, readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { realFsCalls } from '../../src/storage/fs/calls.ts';
+import { realFsCalls, type FsCalls } from '../../src/storage/fs/calls.ts';
 import { openFsStorage } from '../../src/storage/fs/open.ts';
 import { assertSame, namesOf, pattern, rejectsWith } from '../../testing/storage-conformance.ts';
 import { changedHandles, recordingCalls, systemError, withoutHardLinks } from './fs-calls.ts';
@@ -120,6 +120,55 @@ test('short writes are gone on with', async () => {
   await storage.put('short', [pattern(10_000, 1), pattern(5, 2)]);
   assertSame(await storage.get('short'), Buffer.concat([pattern(10_000, 1), pattern(5, 2)]));
 });
+
+const { O_CREAT, O_DIRECT } = constants;
+const mib = 1024 * 1024;
+const large = [
+  [pattern(mib, 1)],
+  [pattern(mib - 1, 1), pattern(2, 2)],
+  [pattern(64, 1), pattern(4 * mib - 64, 2)],
+  [pattern(5 * mib + 4097, 3), pattern(0, 4), pattern(70_000, 5)],
+];
+
+test('large objects of any size are written whole, and to the disk itself where it can be', async () => {
+  await using place = await temporaryDirectory();
+  const flags: number[] = [];
+  const open: FsCalls['open'] = async (path, how, mode) => {
+    if (typeof how === 'number' && (how & O_CREAT) !== 0) flags.push(how & O_DIRECT);
+    return await realFsCalls.open(path, how, mode);
+  };
+  const storage = await openFsStorage(place.path, { create: true, calls: { ...realFsCalls, open } });
+  flags.length = 0;
+  for (const [index, parts] of large.entries()) {
+    await storage.put(`large-${index}`, parts);
+    assertSame(await storage.get(`large-${index}`), Buffer.concat(parts));
+  }
+  assert.deepEqual(flags, Array(large.length).fill(O_DIRECT));
+  assert.deepEqual(await readdir(join(place.path, '.tmp')), []);
+});
+
+for (const where of ['opening', 'writing'] as const) {
+  test(`a file system that refuses to be written to directly at ${where} is written to as ever`, async () => {
+    await using place = await temporaryDirectory();
+    const open: FsCalls['open'] = async (path, how, mode) => {
+      const handle = await realFsCalls.open(path, how, mode);
+      if (typeof how !== 'number' || (how & O_DIRECT) === 0) return handle;
+      if (where === 'opening') {
+        await handle.close();
+        throw systemError('EINVAL', 'open');
+      }
+      return Object.assign(handle, {
+        write: async () => await Promise.reject(systemError('EINVAL', 'write')),
+      });
+    };
+    const storage = await openFsStorage(place.path, { create: true, calls: { ...realFsCalls, open } });
+    for (const [index, parts] of large.entries()) {
+      await storage.put(`large-${index}`, parts);
+      assertSame(await storage.get(`large-${index}`), Buffer.concat(parts));
+    }
+    assert.deepEqual(await readdir(join(place.path, '.tmp')), []);
+  });
+}
 
 test('a disk that takes nothing and says nothing ends in storage_full', async () => {
   await using place = await temporaryDirectory();
