@@ -81,6 +81,7 @@ export class MemoryBackup {
       previous: this.previous,
       openWal: async () => this.wal,
       keep: async (streams) => streams.map(({ root }) => root === null || !this.gone.has(root)),
+      expect: () => undefined,
       openStream: () => this.#writer(),
       addEntry: async (entry) => {
         if (this.entries.some(({ path }) => path === entry.path))

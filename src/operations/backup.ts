@@ -49,6 +49,7 @@ export async function backupSource(
     log: log.child({ backup: id, source: source.name }),
     jobs,
     run: (task, input, runOptions) => session.run(task, input, runOptions),
+    expect: (task) => session.expect(task),
     openStream: (chunking) => session.openStream(chunking),
     addEntry: (entry) => session.addEntry(entry),
     previous: before === undefined ? null : previousBackup(repository, before, signal),

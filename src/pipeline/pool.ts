@@ -74,6 +74,12 @@ export class WorkerPool implements AsyncDisposable {
     }
   }
 
+  /** Starts all workers, and has them load a module. */
+  expect(module: URL): void {
+    if (this.#closed || this.#broken !== undefined) return;
+    while (this.#members.length < this.#size) this.#start().channel.tell('load', module.href);
+  }
+
   /** Opens blobs in whichever worker has least to do. `request.bytes` is moved if it fills its buffer. */
   async decode(request: DecodeRequest): Promise<Decoded> {
     if (this.#isBarelyWorth(request)) return decodeTogether(this.#setup.keys, request);

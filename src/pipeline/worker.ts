@@ -38,6 +38,10 @@ let newBytesTold = 0;
 
 const channel: Channel = new Channel(parentPort, {
   run,
+  // What is wrong with it turns up where it is run.
+  load: async (url: string): Promise<void> => {
+    await import(url).catch(() => undefined);
+  },
   abort: (runId: number) =>
     running.get(runId)?.abort(failure('interrupted', { what: 'a task', next: runAgain })),
   flush: async (): Promise<SinkCounts> => {

@@ -85,6 +85,11 @@ export class WriteSession implements AsyncDisposable {
     return await this.#pool.run(task, input, { ...options, signal: AbortSignal.any(signals) });
   }
 
+  /** Soon tasks of that kind will be run, in as many workers as there may be. */
+  expect<I, O>(task: TaskModule<I, O>): void {
+    this.#pool.expect(task.url);
+  }
+
   /** Which streams of earlier backups this one may have as they are. */
   async keep(streams: readonly StreamRef[]): Promise<readonly boolean[]> {
     const { reader, cache, signal } = this.#parts;

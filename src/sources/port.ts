@@ -23,6 +23,8 @@ export interface BackupContext {
   readonly jobs: number;
   /** Runs a task in a worker thread with its own pipeline. Waits for a free worker. */
   run<I, O>(task: TaskModule<I, O>, input: I, options?: RunOptions): Promise<O>;
+  /** Starts the worker threads and has each load what runs that task, while the caller still asks and looks around. */
+  expect<I, O>(task: TaskModule<I, O>): void;
   /** A stream written from this thread: for small things (globals, settings) only. */
   openStream(chunking: Chunking): StreamWriter;
   /** Adds an entry to the backup. Entries keep the order of the calls. */

@@ -27,6 +27,7 @@ import type { ClusterBackupOptions } from './options.ts';
 import { planParent, type ParentPlan } from './rule.ts';
 import { guardRate, survey, type Survey } from './survey.ts';
 import { foundTablespaces } from './tablespaces.ts';
+import { partModule } from './part-task.ts';
 import { ReadTotals } from './totals.ts';
 import { UnitReader, unitsOf, type ReadSetting, type Slot } from './units.ts';
 import { ClusterWalk, type Found } from './walk.ts';
@@ -48,6 +49,7 @@ export async function backupCluster(
 ): Promise<BackupOutcome> {
   const { progress, signal, log } = context;
   progress.phase('asking the server');
+  context.expect(partModule);
   await using session = await openSession(options.connection, signal);
   const facts = await readServerFacts(session);
   const { server } = session.setting;

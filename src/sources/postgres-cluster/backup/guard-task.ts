@@ -48,19 +48,46 @@ export const guardModule: TaskModule<GuardInput, GuardOutput> = {
 
 /** Compares pages that look unchanged, byte for byte, with what the parent has. */
 export async function guardFiles(input: GuardInput, context: TaskContext): Promise<GuardOutput> {
+  const budget = new FetchBudget();
   let pages = 0;
-  for (const file of input.files) {
-    const handle = openToRead(input.dataDirectory, file.path);
-    if (handle === undefined) continue;
-    try {
-      const result = await new FileGuard(handle, file, input.pageBytes, context).run();
-      pages += result.pages;
-      if (result.mismatch !== null) return { pages, mismatch: result.mismatch };
-    } finally {
-      closeSync(handle);
-    }
+  for (let first = 0; first < input.files.length; first += filesAtOnce) {
+    const group = input.files.slice(first, first + filesAtOnce);
+    const results = await Promise.all(group.map((file) => guardFile(file, input, budget, context)));
+    pages += results.reduce((sum, result) => sum + result.pages, 0);
+    const mismatch = results.find((result) => result.mismatch !== null)?.mismatch ?? null;
+    if (mismatch !== null) return { pages, mismatch };
   }
   return { pages, mismatch: null };
+}
+
+async function guardFile(
+  file: FileToGuard,
+  { dataDirectory, pageBytes }: GuardInput,
+  budget: FetchBudget,
+  context: TaskContext,
+): Promise<GuardOutput> {
+  const handle = openToRead(dataDirectory, file.path);
+  if (handle === undefined) return { pages: 0, mismatch: null };
+  try {
+    return await new FileGuard(handle, file, pageBytes, budget, context).run();
+  } finally {
+    closeSync(handle);
+  }
+}
+
+/** A piece, and what the parent has of it. */
+interface Taken {
+  readonly piece: number;
+  readonly extents: readonly StoredExtent[];
+  readonly stamps: Buffer;
+}
+
+interface Judgement {
+  readonly piece: number;
+  /** Pages. */
+  readonly compared: number;
+  /** The first page of the piece that is not as the parent has it; 0 as well when that is damaged. */
+  readonly differs: number | undefined;
 }
 
 /** What was read of a piece, and which of its pages are called unchanged. */
@@ -71,67 +98,119 @@ interface Looked {
 
 /** A page that is read while it is written is whole a moment later. */
 const attempts = 3;
+const piecesAtOnce = 8;
+const filesAtOnce = 8;
+/**
+ * Of pieces that lie in several blobs, or of which some pages changed, so many are fetched by a task. To compare the
+ * others is to hash them.
+ */
+const mostFetched = 8;
+
+/** Pieces that a task may still fetch. */
+class FetchBudget {
+  #left = mostFetched;
+
+  take(): boolean {
+    this.#left -= 1;
+    return this.#left >= 0;
+  }
+}
 
 class FileGuard {
   readonly #handle: number;
   readonly #file: FileToGuard;
   readonly #pageBytes: number;
+  readonly #budget: FetchBudget;
   readonly #context: TaskContext;
   readonly #extents: ExtentCursor;
   readonly #stamps: StoredReader;
   #at = 0;
 
-  constructor(handle: number, file: FileToGuard, pageBytes: number, context: TaskContext) {
+  constructor(
+    handle: number,
+    file: FileToGuard,
+    pageBytes: number,
+    budget: FetchBudget,
+    context: TaskContext,
+  ) {
     this.#handle = handle;
+    this.#budget = budget;
     this.#file = file;
     this.#pageBytes = pageBytes;
     this.#context = context;
     this.#extents = new ExtentCursor(context.stored, file.stream);
-    this.#stamps = new StoredReader(context.stored, file.stamps);
+    // Where nothing is read nothing tells pages apart.
+    this.#stamps = new StoredReader(context.stored, file.untouched === null ? file.stamps : null);
   }
 
+  /** Several pieces at once: most of the time is spent waiting for what is stored. */
   async run(): Promise<GuardOutput> {
-    let pages = 0;
-    for (const piece of this.#file.pieces) {
-      await setImmediate();
-      this.#context.signal.throwIfAborted();
-      const result = await this.#piece(piece * guardPieceBytes);
-      if (result === 'damaged')
-        return { pages, mismatch: { path: this.#file.path, block: this.#block(piece, 0) } };
-      pages += result.compared;
-      if (result.differs !== null)
-        return { pages, mismatch: { path: this.#file.path, block: this.#block(piece, result.differs) } };
+    const underWay: Promise<Judgement>[] = [];
+    const judgements: Judgement[] = [];
+    try {
+      for (const piece of this.#file.pieces) {
+        await setImmediate();
+        this.#context.signal.throwIfAborted();
+        const judging = this.#judge(await this.#take(piece));
+        judging.catch(() => undefined); // Thrown when it is its turn.
+        underWay.push(judging);
+        if (underWay.length >= piecesAtOnce) judgements.push(await (underWay.shift() ?? judging));
+        if (judgements.at(-1)?.differs !== undefined) break;
+      }
+      judgements.push(...(await Promise.all(underWay)));
+    } finally {
+      await Promise.allSettled(underWay);
+      await this.#extents.close();
+      await this.#stamps.close();
     }
-    await this.#extents.close();
-    await this.#stamps.close();
-    return { pages, mismatch: null };
+    const pages = judgements.reduce((sum, { compared }) => sum + compared, 0);
+    const differing = judgements.find(({ differs }) => differs !== undefined);
+    if (differing?.differs === undefined) return { pages, mismatch: null };
+    const block = this.#block(differing.piece, differing.differs);
+    return { pages, mismatch: { path: this.#file.path, block } };
   }
 
   #block(piece: number, page: number): number {
     return (this.#file.pages?.firstBlock ?? 0) + (piece * guardPieceBytes) / this.#pageBytes + page;
   }
 
-  async #piece(at: number): Promise<{ compared: number; differs: number | null } | 'damaged'> {
-    const pages = guardPieceBytes / this.#pageBytes;
+  /** What the parent has of a piece. In ascending order. */
+  async #take(piece: number): Promise<Taken> {
+    const at = piece * guardPieceBytes;
     await this.#extents.take(at - this.#at);
-    await this.#stamps.read(((at - this.#at) / this.#pageBytes) * stampBytes);
     const extents = await this.#extents.take(guardPieceBytes);
-    const stamps = await this.#stamps.read(pages * stampBytes);
+    await this.#stamps.read(((at - this.#at) / this.#pageBytes) * stampBytes);
+    const stamps = await this.#stamps.read((guardPieceBytes / this.#pageBytes) * stampBytes);
     this.#at = at + guardPieceBytes;
-    let before: Buffer;
-    try {
-      before = await storedBytes(extents, this.#context.stored);
-    } catch (error) {
-      if (isFailure(error) && (error.kind === 'integrity' || error.kind === 'not_found')) return 'damaged';
-      throw error;
-    }
+    return { piece, extents, stamps };
+  }
+
+  async #judge({ piece, extents, stamps }: Taken): Promise<Judgement> {
+    const at = piece * guardPieceBytes;
+    let before: Buffer | undefined;
     for (let attempt = 1; ; attempt += 1) {
-      const result = this.#compare(await this.#look(at, stamps), before);
-      if (result.differs === null || attempt === attempts) return result;
+      const looked = await this.#look(at, stamps);
+      const pages = Math.floor(looked.bytes.length / this.#pageBytes);
+      const unchanged = Array.from({ length: pages }, (_, page) => page).filter(looked.isUnchanged).length;
+      if (unchanged === 0) return { piece, compared: 0, differs: undefined };
+      if (isStoredAs(looked.bytes, extents, this.#context))
+        return { piece, compared: unchanged, differs: undefined };
+      const isOneBlob = extents.length === 1 && unchanged === pages;
+      if (before === undefined && !isOneBlob && !this.#budget.take())
+        return { piece, compared: 0, differs: undefined };
+      try {
+        before ??= await storedBytes(extents, this.#context.stored);
+      } catch (error) {
+        const isLost = isFailure(error) && (error.kind === 'integrity' || error.kind === 'not_found');
+        if (isLost) return { piece, compared: 0, differs: 0 };
+        throw error;
+      }
+      const result = this.#compare(looked, before);
+      if (result.differs === undefined || attempt === attempts) return { piece, ...result };
     }
   }
 
-  #compare({ bytes, isUnchanged }: Looked, before: Buffer): { compared: number; differs: number | null } {
+  #compare({ bytes, isUnchanged }: Looked, before: Buffer): Omit<Judgement, 'piece'> {
     let compared = 0;
     for (let at = 0; at < Math.min(bytes.length, before.length); at += this.#pageBytes) {
       const page = at / this.#pageBytes;
@@ -140,7 +219,7 @@ class FileGuard {
       compared += 1;
       if (!bytes.subarray(at, end).equals(before.subarray(at, end))) return { compared, differs: page };
     }
-    return { compared, differs: null };
+    return { compared, differs: undefined };
   }
 
   async #look(at: number, stamps: Buffer): Promise<Looked> {
@@ -168,6 +247,17 @@ class FileGuard {
       giveBackPageBuffer(buffer);
     }
   }
+}
+
+/** Whether these bytes are, as a whole, the blob that is stored: seen by its id, without fetching it. */
+export function isStoredAs(
+  bytes: Uint8Array,
+  extents: readonly StoredExtent[],
+  context: Pick<TaskContext, 'idOf'>,
+): boolean {
+  const [extent] = extents;
+  if (extent === undefined || extents.length > 1 || extent.offset > 0) return false;
+  return extent.length === bytes.length && Buffer.compare(context.idOf(bytes), extent.id) === 0;
 }
 
 /** The bytes of extents; up to the first that is no longer stored, for what is not must be stored again anyway. */

@@ -124,14 +124,14 @@ export class UnitReader {
     return slots;
   }
 
-  /** Stores a large segment of which the parent has nothing; false when this is none. */
+  /** Stores a large segment; false when this is none. */
   async #inParts(slot: Slot, file: FileToStore | undefined): Promise<boolean> {
     const { dataDirectory, partBytes } = this.#setting;
     const { path, size } = slot.found;
-    if (file?.pages === undefined || file.pages === null || file.previous !== null) return false;
+    if (file?.pages === undefined || file.pages === null) return false;
     if (size < partBytes * fewestParts || this.#context.jobs < 2) return false;
     slot.stored = await storeInParts(
-      { dataDirectory, path, size, rules: file.pages, partBytes },
+      { dataDirectory, path, size, rules: file.pages, previous: file.previous, partBytes },
       {
         context: this.#context,
         signal: this.#signal,

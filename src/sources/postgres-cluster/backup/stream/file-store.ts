@@ -1,16 +1,18 @@
 import type { BackupContext } from '../../../port.ts';
+import type { EarlierFile } from '../earlier.ts';
+import { EarlierStretches } from '../earlier-stretches.ts';
+import { earlierModule } from '../earlier-task.ts';
 import { guardPieceBytes } from '../guard-task.ts';
+import { joinModule } from '../join-task.ts';
 import type { PageRules } from '../page-reader.ts';
+import type { EarlierStretch } from '../store-pages.ts';
 import type { StoredContent } from '../store-task.ts';
 import { chosen, type GuardChoice } from '../survey.ts';
-import { EarlierStretches } from './earlier-stretches.ts';
 import { gatheredModule, type StoredGathered } from './gathered-task.ts';
 import { Gathering } from './gathering.ts';
-import { joinModule } from './join-task.ts';
 import { laneBytes, Lanes, type Lane } from './lane.ts';
 import type { Compared } from './sample.ts';
-import { earlierModule, stretchModule, type StoredStretch } from './stretch-task.ts';
-import type { EarlierFile } from '../earlier.ts';
+import { stretchModule, type StoredStretch } from './stretch-task.ts';
 
 /** A file of the data directory that comes. */
 export interface ComingFile {
@@ -159,7 +161,7 @@ class LargeFile {
   constructor(
     about: AboutFile,
     options: FileStoringOptions,
-    earlier: { readonly extents: Uint8Array; readonly stamps: Uint8Array } | null,
+    earlier: EarlierStretch | null,
     track: (work: Promise<unknown>) => void,
   ) {
     this.#about = about;
@@ -175,7 +177,7 @@ class LargeFile {
   async send(lane: Lane, length: number): Promise<void> {
     const from = this.#at;
     this.#at += length;
-    let before: { readonly extents: Uint8Array; readonly stamps: Uint8Array } | null = null;
+    let before: EarlierStretch | null = null;
     try {
       before = (await this.#earlier?.take(length)) ?? null;
     } catch (error) {
@@ -217,7 +219,7 @@ class LargeFile {
     lane: Lane,
     length: number,
     from: number,
-    before: { readonly extents: Uint8Array; readonly stamps: Uint8Array } | null,
+    before: EarlierStretch | null,
   ): Promise<StoredStretch> {
     using _lane = lane;
     const { context, signal, onProgress } = this.#options;
@@ -229,7 +231,7 @@ class LargeFile {
       {
         memory: lane.memory,
         length,
-        rules: rules === null ? null : rulesAt(rules, from, before !== null),
+        rules: rules === null ? null : rulesAt(rules, from),
         before,
         sample: this.#sample.map((piece) => piece - first).filter((piece) => piece >= 0 && piece < pieces),
       },
@@ -238,8 +240,7 @@ class LargeFile {
   }
 }
 
-/** Those of a stretch; without the parent's pages nothing is compared. */
-function rulesAt(rules: PageRules, from: number, hasBefore: boolean): PageRules {
-  const firstBlock = rules.firstBlock + from / rules.pageBytes;
-  return { ...rules, firstBlock, parentStart: hasBefore ? rules.parentStart : null };
+/** Those of a stretch. */
+function rulesAt(rules: PageRules, from: number): PageRules {
+  return { ...rules, firstBlock: rules.firstBlock + from / rules.pageBytes };
 }

@@ -45,5 +45,9 @@ export async function storeGathered(input: GatheredInput, context: TaskContext):
 function sampleFor({ pages, previous, sample }: GatheredFile, context: TaskContext): Sample | undefined {
   if (pages === null || previous === null || sample.length === 0) return undefined;
   const { pageBytes, firstBlock } = pages;
-  return new Sample({ pageBytes, firstBlock, pieces: sample, stream: previous.stream }, context.stored);
+  return new Sample(
+    { pageBytes, firstBlock, pieces: sample, stream: previous.stream },
+    context.stored,
+    context,
+  );
 }

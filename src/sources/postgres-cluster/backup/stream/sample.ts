@@ -2,7 +2,8 @@ import type { StreamRef } from '../../../../contract/stream.ts';
 import { isFailure } from '../../../../kernel/errors/failure.ts';
 import { ExtentCursor } from '../../../../pipeline/extent-cursor.ts';
 import type { StoredData } from '../../../../pipeline/stored.ts';
-import { guardPieceBytes, storedBytes } from '../guard-task.ts';
+import type { TaskContext } from '../../../../pipeline/task.ts';
+import { guardPieceBytes, isStoredAs, storedBytes } from '../guard-task.ts';
 import type { BadBlock } from '../page-reader.ts';
 import type { PieceWatch } from '../store-task.ts';
 
@@ -26,6 +27,7 @@ export interface SampledFile {
 export class Sample implements PieceWatch {
   readonly #file: SampledFile;
   readonly #stored: StoredData;
+  readonly #context: Pick<TaskContext, 'idOf'>;
   readonly #extents: ExtentCursor;
   readonly #chosen: Set<number>;
   #piece = 0;
@@ -34,9 +36,10 @@ export class Sample implements PieceWatch {
   #pages = 0;
   #mismatch: number | null = null;
 
-  constructor(file: SampledFile, stored: StoredData) {
+  constructor(file: SampledFile, stored: StoredData, context: Pick<TaskContext, 'idOf'>) {
     this.#file = file;
     this.#stored = stored;
+    this.#context = context;
     this.#extents = new ExtentCursor(stored, file.stream);
     this.#chosen = new Set(file.pieces);
   }
@@ -56,6 +59,10 @@ export class Sample implements PieceWatch {
     const { pageBytes, firstBlock } = this.#file;
     const first = firstBlock + at / pageBytes;
     const badOnes = new Set(bad.map(({ block }) => block - first));
+    if (isStoredAs(piece, extents, this.#context)) {
+      this.#pages += changed.length - badOnes.size;
+      return;
+    }
     const before = await this.#before(extents);
     if (before === 'damaged') {
       this.#mismatch = first;

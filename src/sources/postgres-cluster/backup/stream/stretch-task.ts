@@ -1,16 +1,10 @@
-import { setImmediate } from 'node:timers/promises';
-import type { StreamRef } from '../../../../contract/stream.ts';
-import { isFailure } from '../../../../kernel/errors/failure.ts';
 import { siblingModule } from '../../../../kernel/module-url.ts';
-import { extentRow, mapRecordBytes, readExtents, type Extent } from '../../../../pipeline/map.ts';
-import { PageMapWriter } from '../../../../pipeline/page-map.ts';
+import { extentRow } from '../../../../pipeline/map.ts';
 import type { StoredData } from '../../../../pipeline/stored.ts';
-import type { MapWriter, TaskContext, TaskModule } from '../../../../pipeline/task.ts';
+import type { TaskContext, TaskModule } from '../../../../pipeline/task.ts';
 import { bytesAtHand } from '../bytes.ts';
-import { giveBackPageBuffer, takePageBuffer, windowBytes } from '../page-buffers.ts';
-import { PageReader, type BadBlock, type PageRules } from '../page-reader.ts';
-import { stampBytes } from '../stamps.ts';
-import { piecesOf, storePiece } from '../store-task.ts';
+import type { BadBlock, PageRules } from '../page-reader.ts';
+import { standIn, storedWith, storePages, type EarlierStretch } from '../store-pages.ts';
 import { Sample, type Compared } from './sample.ts';
 
 export interface StretchInput {
@@ -19,8 +13,7 @@ export interface StretchInput {
   readonly length: number;
   /** Null for a file that has no pages to tell apart. `firstBlock`: of the stretch. */
   readonly rules: PageRules | null;
-  /** What the parent has at the same place: rows of a map, and stamps. */
-  readonly before: { readonly extents: Uint8Array; readonly stamps: Uint8Array } | null;
+  readonly before: EarlierStretch | null;
   /** Numbers of pieces within the stretch. */
   readonly sample: readonly number[];
 }
@@ -48,7 +41,7 @@ const nothingCompared: Compared = { pages: 0, mismatch: null };
 /** Stores a stretch of a large file. What it becomes a part of is made when all of them are stored. */
 export async function storeStretch(input: StretchInput, context: TaskContext): Promise<StoredStretch> {
   const { rules } = input;
-  return rules === null ? await storePlain(input, context) : await storePages(input, rules, context);
+  return rules === null ? await storePlain(input, context) : await storeStretchOfPages(input, rules, context);
 }
 
 async function storePlain({ memory, length }: StretchInput, context: TaskContext): Promise<StoredStretch> {
@@ -66,138 +59,29 @@ async function storePlain({ memory, length }: StretchInput, context: TaskContext
   return { extents: Buffer.concat(extents), stamps: new Uint8Array(0), ...none };
 }
 
-async function storePages(
+async function storeStretchOfPages(
   input: StretchInput,
   rules: PageRules,
   context: TaskContext,
 ): Promise<StoredStretch> {
   const { memory, length, before } = input;
-  const { pageBytes } = rules;
-  const stored = before === null ? context.stored : sliceOf(before.extents, context.stored);
-  const previous = before === null ? null : standIn;
-  const collected = new CollectedMap(context.openMap());
-  const pages = new PageMapWriter({ map: collected, stored, previous, pageBytes });
-  const sample = sampleFor(input, rules, stored);
-  const oldStamps = Buffer.from(before?.stamps ?? []);
-  const stamps: Buffer[] = [];
-  let pagesChanged = 0;
-  const buffer = takePageBuffer(pageBytes);
-  try {
-    const reader = new PageReader(bytesAtHand(new Uint8Array(memory, 0, length)), rules, buffer);
-    for (let at = 0; at < length; at += windowBytes) {
-      const from = (at / pageBytes) * stampBytes;
-      const old = oldStamps.subarray(from, from + (windowBytes / pageBytes) * stampBytes);
-      const window = await reader.window(at, length, old, context.signal);
-      for (const { piece, flags } of piecesOf(window, pageBytes, pages.pieceBytes)) {
-        await sample?.see(piece, flags, reader.bad);
-        pagesChanged += await storePiece(piece, flags, pages);
-      }
-      stamps.push(window.stamps);
-      context.progress(window.bytes.length);
-      await setImmediate(); // So that an abort is heard.
-      context.signal.throwIfAborted();
-    }
-    await pages.finish();
-    await sample?.close();
-    return {
-      extents: collected.rows(),
-      stamps: Buffer.concat(stamps),
-      pages: Math.ceil(length / pageBytes),
-      pagesChanged,
-      bad: reader.bad,
-      badCount: reader.badCount,
-      compared: sample?.result ?? nothingCompared,
-    };
-  } finally {
-    giveBackPageBuffer(buffer);
-  }
+  const bytes = bytesAtHand(new Uint8Array(memory, 0, length));
+  const sample = sampleFor(input, rules, storedWith(before, context.stored), context);
+  const stored = await storePages({ bytes, from: 0, to: length, rules, before }, context, sample);
+  await sample?.close();
+  return {
+    ...stored,
+    pages: Math.ceil(length / rules.pageBytes),
+    compared: sample?.result ?? nothingCompared,
+  };
 }
 
 function sampleFor(
   { before, sample }: StretchInput,
   { pageBytes, firstBlock }: PageRules,
   stored: StoredData,
+  context: TaskContext,
 ): Sample | undefined {
   if (before === null || sample.length === 0) return undefined;
-  return new Sample({ pageBytes, firstBlock, pieces: sample, stream: standIn }, stored);
-}
-
-/** Stands for the part of the earlier version that is at hand. */
-const standIn: StreamRef = { root: null, depth: 0, size_bytes: 0 };
-
-/** What is stored, with the earlier version of the stretch in place of `standIn`. */
-function sliceOf(rows: Uint8Array, stored: StoredData): StoredData {
-  return {
-    present: (ids) => stored.present(ids),
-    bytes: (stream) => stored.bytes(stream),
-    extents: async function* () {
-      if (rows.length > 0) yield readExtents(rows);
-    },
-  };
-}
-
-/** Stores blobs, and keeps the extents for the file that the stretch is a part of. */
-class CollectedMap implements MapWriter {
-  readonly #map: MapWriter;
-  readonly #rows: Buffer[] = [];
-
-  constructor(map: MapWriter) {
-    this.#map = map;
-  }
-
-  rows(): Uint8Array {
-    return Buffer.concat(this.#rows);
-  }
-
-  blob(raw: Uint8Array): Promise<Uint8Array> {
-    return this.#map.blob(raw);
-  }
-
-  async extent(extent: Extent): Promise<void> {
-    this.#rows.push(extentRow(extent));
-  }
-
-  async store(): Promise<void> {
-    await this.#map.store();
-  }
-
-  async finish(): Promise<StreamRef> {
-    await this.#map.store();
-    return standIn;
-  }
-}
-
-export interface EarlierInput {
-  readonly stream: StreamRef;
-  readonly stamps: StreamRef;
-}
-
-/** What the parent has of a large relation: rows of a map, and stamps. Null when they cannot be read any more. */
-export const earlierModule: TaskModule<
-  EarlierInput,
-  { readonly extents: Uint8Array; readonly stamps: Uint8Array } | null
-> = {
-  url: siblingModule(import.meta.url, './stretch-task.ts'),
-  exportName: 'readEarlier',
-};
-
-export async function readEarlier(
-  { stream, stamps }: EarlierInput,
-  { stored }: TaskContext,
-): Promise<{ readonly extents: Uint8Array; readonly stamps: Uint8Array } | null> {
-  try {
-    const rows: Buffer[] = [];
-    for await (const extents of stored.extents(stream)) {
-      const batch = Buffer.alloc(extents.length * mapRecordBytes);
-      for (const [index, extent] of extents.entries()) extentRow(extent).copy(batch, index * mapRecordBytes);
-      rows.push(batch);
-    }
-    return {
-      extents: Buffer.concat(rows),
-      stamps: Buffer.concat(await Array.fromAsync(stored.bytes(stamps))),
-    };
-  } catch (error) {
-    if (isFailure(error) && (error.kind === 'integrity' || error.kind === 'not_found')) return null;
-    throw error;
-  }
+  return new Sample({ pageBytes, firstBlock, pieces: sample, stream: standIn }, stored, context);
 }

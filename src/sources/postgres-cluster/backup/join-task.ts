@@ -1,10 +1,10 @@
-import type { StreamRef } from '../../../../contract/stream.ts';
-import { isFailure } from '../../../../kernel/errors/failure.ts';
-import { siblingModule } from '../../../../kernel/module-url.ts';
-import { readExtents } from '../../../../pipeline/map.ts';
-import type { TaskContext, TaskModule } from '../../../../pipeline/task.ts';
-import { StampsWriter } from '../stamps.ts';
-import { StoredReader } from '../../../../pipeline/stored-reader.ts';
+import type { StreamRef } from '../../../contract/stream.ts';
+import { isFailure } from '../../../kernel/errors/failure.ts';
+import { siblingModule } from '../../../kernel/module-url.ts';
+import { readExtents } from '../../../pipeline/map.ts';
+import type { TaskContext, TaskModule } from '../../../pipeline/task.ts';
+import { StampsWriter } from './stamps.ts';
+import { StoredReader } from '../../../pipeline/stored-reader.ts';
 
 export interface JoinInput {
   /** Rows of the map of each stretch. */

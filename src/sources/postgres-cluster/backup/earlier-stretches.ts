@@ -1,7 +1,7 @@
-import type { StreamRef } from '../../../../contract/stream.ts';
-import { ExtentCursor } from '../../../../pipeline/extent-cursor.ts';
-import { extentRow, readExtents } from '../../../../pipeline/map.ts';
-import { stampBytes } from '../stamps.ts';
+import { ExtentCursor } from '../../../pipeline/extent-cursor.ts';
+import { extentRow, readExtents } from '../../../pipeline/map.ts';
+import { stampBytes } from './stamps.ts';
+import { standIn, type EarlierStretch } from './store-pages.ts';
 
 /** What the parent has of a large relation, handed out from its beginning to its end. */
 export class EarlierStretches {
@@ -10,7 +10,7 @@ export class EarlierStretches {
   readonly #pageBytes: number;
   #at = 0;
 
-  constructor(earlier: { readonly extents: Uint8Array; readonly stamps: Uint8Array }, pageBytes: number) {
+  constructor(earlier: EarlierStretch, pageBytes: number) {
     const { extents, stamps } = earlier;
     this.#extents = new ExtentCursor(
       {
@@ -27,7 +27,7 @@ export class EarlierStretches {
     this.#pageBytes = pageBytes;
   }
 
-  async take(bytes: number): Promise<{ readonly extents: Uint8Array; readonly stamps: Uint8Array }> {
+  async take(bytes: number): Promise<EarlierStretch> {
     const from = (this.#at / this.#pageBytes) * stampBytes;
     this.#at += bytes;
     const to = Math.ceil(this.#at / this.#pageBytes) * stampBytes;
@@ -35,5 +35,3 @@ export class EarlierStretches {
     return { extents: Buffer.concat(extents.map(extentRow)), stamps: this.#stamps.slice(from, to) };
   }
 }
-
-const standIn: StreamRef = { root: null, depth: 0, size_bytes: 0 };
