@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { chown, cp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { chown, cp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -26,7 +26,8 @@ const lagMs = 3000;
 
 const main = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));
 const run = promisify(execFile);
-const victims = ['stream', 'server', 'both'] as const;
+/** The storage: the disk of the repository is gone for a moment, as when it is pulled out. */
+const victims = ['stream', 'server', 'both', 'storage'] as const;
 
 function randomFrom(start: number): () => number {
   let state = start >>> 0;
@@ -90,7 +91,7 @@ class Committer {
 }
 
 test(
-  `stream and server killed ${kills} times, it loses no acknowledged commit (seed ${seed})`,
+  `stream, server and storage killed ${kills} times, it loses no acknowledged commit (seed ${seed})`,
   { skip: withoutPostgres('system'), timeout: 1_800_000 },
   async () => {
     const options = { major: 'system', password: 'the same' } as const;
@@ -111,13 +112,6 @@ sources: { main: { type: postgres-cluster, url: "${server.url()}", wal_interval:
 `,
     );
     assert.equal((await box.run(['init', '--no-encryption', '--config', config])).code, 0);
-    const storage = await openStorage(join(place.path, 'r'), {
-      cwd: place.path,
-      home: place.path,
-      create: false,
-      clock: systemClock,
-    });
-    const repository = await openTestRepository(storage, { passphrase: null });
     await server.psql('CREATE TABLE ledger (id bigint PRIMARY KEY, filler text)');
 
     let isSynchronous = true;
@@ -140,18 +134,28 @@ sources: { main: { type: postgres-cluster, url: "${server.url()}", wal_interval:
       await until(() => committer.acknowledged.length > acknowledged, 'commits to go on', 60_000);
       await delay((isSynchronous ? 0 : lagMs) + random() * 1000);
       const victim = victims[Math.floor(random() * victims.length)] ?? 'both';
-      const told = [...committer.acknowledged];
+      const [killsStream, killsServer] = [victim === 'stream', victim === 'server'].map(
+        (only) => only || victim === 'both',
+      );
       const atMs = performance.now();
-      if (victim !== 'server') stream.kill('SIGKILL');
-      if (victim !== 'stream') await server.kill();
-      if (victim !== 'server') await stream.done;
-      // The server may never come back: what is stored now is all there is.
-      const commits = await storedCommits(await theArchive(repository));
+      let told = [...committer.acknowledged];
+      if (killsStream === true) stream.kill('SIGKILL');
+      if (killsServer === true) await server.kill();
+      if (killsStream === true) await stream.done;
+      if (victim === 'storage') {
+        await rename(join(place.path, 'r'), join(place.path, 'away'));
+        await delay(random() * 1500);
+        // What is acknowledged while it is away must be in there as well.
+        if (isSynchronous) told = [...committer.acknowledged];
+      }
+      // Neither server nor stream may ever come back: what is stored now is all there is.
+      const commits = await commitsIn(join(place.path, victim === 'storage' ? 'away' : 'r'));
       const promised = isSynchronous ? told : told.filter((one) => one.atMs < atMs - lagMs);
       for (const { id, xid } of promised)
         assert.ok(commits.has(xid), `row ${id} was acknowledged before ${victim} was killed (${kill})`);
-      if (victim !== 'stream') await server.start();
-      if (victim !== 'server') stream = await startStream(box, config, isSynchronous);
+      if (victim === 'storage') await rename(join(place.path, 'away'), join(place.path, 'r'));
+      if (killsServer === true) await server.start();
+      if (killsStream === true) stream = await startStream(box, config, isSynchronous);
       await untilStreamed(server);
     }
     const acknowledged = committer.acknowledged.length;
@@ -174,9 +178,15 @@ sources: { main: { type: postgres-cluster, url: "${server.url()}", wal_interval:
     const lost = committer.acknowledged.filter(({ id }) => !ids.has(id));
     const of = `of ${committer.acknowledged.length} acknowledged commits`;
     assert.equal(lost.length, 0, `${lost.length} ${of} are lost, from row ${lost[0]?.id} on`);
-    await repository[Symbol.asyncDispose]();
   },
 );
+
+/** The transactions whose commits are stored in a repository. */
+async function commitsIn(path: string): ReturnType<typeof storedCommits> {
+  const storage = await openStorage(path, { cwd: path, home: path, create: false, clock: systemClock });
+  await using repository = await openTestRepository(storage, { passphrase: null });
+  return await storedCommits(await theArchive(repository));
+}
 
 async function startStream(box: Sandbox, config: string, synchronous: boolean): Promise<Running> {
   const flags = synchronous ? ['--synchronous'] : [];
