@@ -16,13 +16,14 @@ export const usage = `npm run bench -- MODE [flags]
 
   postgres   backups, second backups and restores beside the tools that are installed
   cluster    a whole cluster, full and increment, beside pgBackRest, restic and pg_basebackup
+  wal        how fast WAL is stored and comes back, and how far a stream is behind
   files      many small files and a few big ones, beside restic and borg
   sqlite     a SQLite database, beside restic and borg
   memory     peak memory of a backup and a restore
   dedup      what second backups store after small changes
   wasm       throughput of the WebAssembly loops
 
-  --size GB        of the data, in 10^9 bytes   (postgres 2.6, cluster 2.6, files 1, sqlite 1, memory 5, dedup 1)
+  --size GB        of the data, in 10^9 bytes   (postgres 2.6, cluster 2.6, wal 1, files 1, sqlite 1, memory 5, dedup 1)
   --scale small    the same as --size 0.1: to see that everything works
   --runs N         of each contestant, in turn      (5)
   --only A,B       contestants whose name contains A or B (holdfast always takes part)

@@ -9,6 +9,7 @@ const modes: Readonly<Record<string, () => Promise<unknown>>> = {
     else await (await import('./postgres.ts')).benchPostgres(flags);
   },
   cluster: async () => await (await import('./cluster.ts')).benchCluster(readFlags(args, 2.6, '20000')),
+  wal: async () => await (await import('./wal.ts')).benchWal(readFlags(args, 1)),
   files: async () => await (await import('./trees.ts')).benchTrees('files', readFlags(args, 1)),
   sqlite: async () => await (await import('./trees.ts')).benchTrees('sqlite', readFlags(args, 1)),
   memory: async () => await (await import('./memory.ts')).benchMemory(readFlags(args, 5)),
