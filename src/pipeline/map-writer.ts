@@ -2,6 +2,7 @@ import type { StreamRef } from '../contract/stream.ts';
 import { type BlobHasher, blobTypes, type BlobType } from './blob.ts';
 import type { BlobSink, PendingBlob } from './blob-sink.ts';
 import { type Extent, MapBuilder } from './map.ts';
+import type { Promiser } from './promises.ts';
 import type { MapWriter } from './task.ts';
 
 /** Blobs are gathered up to this before it is asked which of them are new. */
@@ -21,7 +22,8 @@ interface Batch {
  * Puts a stream together from blobs it stores and blobs that are stored already. While the session answers which of the
  * blobs gathered are new, those asked about before are stored.
  */
-export class ExtentMapWriter implements MapWriter {
+export class ExtentMapWriter implements MapWriter, Promiser {
+  isOver = false;
   readonly #hasher: BlobHasher;
   readonly #sink: BlobSink;
   readonly #map = new MapBuilder((node) => this.#gather(blobTypes.map, node));
@@ -30,6 +32,7 @@ export class ExtentMapWriter implements MapWriter {
   #buffer: Uint8Array | undefined;
   #fill = 0;
   #asked: Batch | undefined;
+  #asking: Promise<void> = Promise.resolve();
 
   constructor(hasher: BlobHasher, sink: BlobSink) {
     this.#hasher = hasher;
@@ -50,11 +53,17 @@ export class ExtentMapWriter implements MapWriter {
   async finish(): Promise<StreamRef> {
     const { root, depth, sizeBytes } = this.#map.finish({ mayBeChunk: false });
     await this.store();
+    this.isOver = true;
     return { size_bytes: sizeBytes, root, depth };
   }
 
   async store(): Promise<void> {
     await this.#ask();
+    await this.#settle();
+  }
+
+  async keepPromises(): Promise<void> {
+    await this.#asking.catch(() => undefined); // Told where it was called.
     await this.#settle();
   }
 
@@ -74,8 +83,13 @@ export class ExtentMapWriter implements MapWriter {
     return this.#buffer.subarray(at, this.#fill);
   }
 
-  /** Sends the question about the blobs gathered, then stores those of the question before. */
   async #ask(): Promise<void> {
+    this.#asking = this.#askAndSettle();
+    await this.#asking;
+  }
+
+  /** Sends the question about the blobs gathered, then stores those of the question before. */
+  async #askAndSettle(): Promise<void> {
     const [blobs, buffer] = [this.#blobs, this.#buffer];
     this.#blobs = [];
     this.#bytes = 0;

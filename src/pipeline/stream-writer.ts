@@ -3,6 +3,7 @@ import { type BlobHasher, blobTypes, type BlobType } from './blob.ts';
 import type { BlobSink, PendingBlob } from './blob-sink.ts';
 import { ContentChunker } from './chunker.ts';
 import { MapBuilder } from './map.ts';
+import type { Promiser } from './promises.ts';
 import type { Chunking, StreamWriter } from './task.ts';
 
 const fixedWindowBytes = 1024 * 1024;
@@ -78,7 +79,8 @@ interface Batch {
  * Cuts a stream into chunks, gives them to the thread's sink and builds the stream's map. There are two windows:
  * while the session answers which chunks of one are new, the chunks of the other are stored.
  */
-export class ChunkedStreamWriter implements StreamWriter {
+export class ChunkedStreamWriter implements StreamWriter, Promiser {
+  isOver = false;
   readonly #options: StreamWriterOptions;
   readonly #blobType: BlobType;
   readonly #map = new MapBuilder((node) => this.#storeNode(node));
@@ -86,6 +88,7 @@ export class ChunkedStreamWriter implements StreamWriter {
   #window: Window | undefined;
   #fill = 0;
   #asked: Batch | undefined;
+  #asking: Promise<void> = Promise.resolve();
   #finished = false;
 
   constructor(options: StreamWriterOptions) {
@@ -117,7 +120,13 @@ export class ChunkedStreamWriter implements StreamWriter {
     const { root, depth, sizeBytes } = this.#map.finish({ mayBeChunk: true });
     await this.#ask(undefined);
     await this.#settle();
+    this.isOver = true;
     return { size_bytes: sizeBytes, root, depth };
+  }
+
+  async keepPromises(): Promise<void> {
+    await this.#asking.catch(() => undefined); // Told where it was called.
+    await this.#settle();
   }
 
   /** Copies into the window what fits, and gives what does not. */
@@ -162,8 +171,13 @@ export class ChunkedStreamWriter implements StreamWriter {
     return id;
   }
 
-  /** Sends the question about the blobs gathered, then stores those of the question before. */
   async #ask(window: Window | undefined): Promise<void> {
+    this.#asking = this.#askAndSettle(window);
+    await this.#asking;
+  }
+
+  /** Sends the question about the blobs gathered, then stores those of the question before. */
+  async #askAndSettle(window: Window | undefined): Promise<void> {
     const blobs = this.#blobs;
     this.#blobs = [];
     const wanted = this.#options.sink.claim(blobs);

@@ -9,6 +9,7 @@ import { checkPack, type PackToCheck } from './check-pack.ts';
 import { decodeTogether, probeBlobs, type DecodeRequest } from './decode.ts';
 import type { FinishedPack } from './pack-builder.ts';
 import { ExtentMapWriter, storeWhole } from './map-writer.ts';
+import { Promisers } from './promises.ts';
 import { storedOver } from './stored.ts';
 import { ChunkedStreamWriter, WindowPool } from './stream-writer.ts';
 import type { Task, TaskContext } from './task.ts';
@@ -62,6 +63,7 @@ async function run(request: RunRequest): Promise<unknown> {
   const controller = new AbortController();
   running.set(request.runId, controller);
   const { runId } = request;
+  const writers = new Promisers();
   let unreported = 0;
   const report = (): void => {
     const bytesNew = sink.counts.bytesNew - newBytesTold;
@@ -71,8 +73,8 @@ async function run(request: RunRequest): Promise<unknown> {
   };
   const context: TaskContext = {
     signal: controller.signal,
-    openStream: (chunking) => new ChunkedStreamWriter({ hasher, sink, windows, chunking }),
-    openMap: () => new ExtentMapWriter(hasher, sink),
+    openStream: (chunking) => writers.add(new ChunkedStreamWriter({ hasher, sink, windows, chunking })),
+    openMap: () => writers.add(new ExtentMapWriter(hasher, sink)),
     storeWhole: (contents) => storeWhole(hasher, sink, contents),
     idOf: (raw) => hasher.idOf(blobTypes.data, raw),
     stored,
@@ -88,6 +90,7 @@ async function run(request: RunRequest): Promise<unknown> {
     if (typeof task !== 'function') throw new Error(`${request.url} exports no ${request.exportName}`);
     return await (task as Task<unknown, unknown>)(request.input, context);
   } finally {
+    if (!controller.signal.aborted) await writers.keepPromises();
     report();
     running.delete(runId);
   }

@@ -7,6 +7,7 @@ import type { PipelineKeys } from '../pipeline/keys.ts';
 import type { FinishedPack } from '../pipeline/pack-builder.ts';
 import { footerEntryBytes } from '../pipeline/pack-format.ts';
 import { type PoolHost, WorkerPool } from '../pipeline/pool.ts';
+import { Promisers } from '../pipeline/promises.ts';
 import { ChunkedStreamWriter, WindowPool } from '../pipeline/stream-writer.ts';
 import type { Chunking, RunOptions, StreamWriter, TaskModule } from '../pipeline/task.ts';
 import type { Storage } from '../storage/port.ts';
@@ -53,13 +54,17 @@ export class WriteSession implements AsyncDisposable {
   #unindexed: IndexedPack[] = [];
   #unindexedRows = 0;
   #bytesAdded = 0;
+  readonly #writers = new Promisers();
+  /** Blobs that somebody was told to store, and those that are in packs. */
+  #promised = 0;
+  #stored = 0;
 
   constructor(parts: SessionParts) {
     this.#parts = parts;
     parts.cache.beginSession();
     const { reader, signal } = parts;
     const host: PoolHost = {
-      claim: (ids) => Promise.resolve(parts.cache.claim(ids)),
+      claim: (ids) => Promise.resolve(this.#claim(ids)),
       storePack: (pack) => this.#storePack(pack),
       foundNew: (bytes) => parts.onNewBytes?.(bytes),
       stored: {
@@ -113,8 +118,13 @@ export class WriteSession implements AsyncDisposable {
   ): Promise<Manifest> {
     const { storage, keys, signal } = this.#parts;
     const entries = await this.#entries.finish();
+    await this.#writers.keepPromises();
     const workers = await this.#pool.flush();
     await this.#sink.flush();
+    if (this.#stored !== this.#promised) {
+      const counts = `${this.#stored} chunks were stored, and not the ${this.#promised} that were to be`;
+      throw failure('internal', { reason: counts });
+    }
     await this.#writeIndex();
     await this.#checkDependencies();
     signal.throwIfAborted();
@@ -127,13 +137,21 @@ export class WriteSession implements AsyncDisposable {
   }
 
   #openStream(chunking: Chunking, blobType: 1 | 3): StreamWriter {
-    return new ChunkedStreamWriter({
+    const writer = new ChunkedStreamWriter({
       hasher: this.#hasher,
       sink: this.#sink,
       windows: this.#windows,
       chunking,
       blobType,
     });
+    return this.#writers.add(writer);
+  }
+
+  /** A blob that somebody is told to store, and that others rely on from then on, must be in a pack at the commit. */
+  #claim(ids: Uint8Array): Uint8Array<ArrayBuffer> {
+    const wanted = this.#parts.cache.claim(ids);
+    this.#promised += wanted.reduce((sum, one) => sum + one, 0);
+    return wanted;
   }
 
   async #storePack(pack: FinishedPack): Promise<ArrayBuffer> {
@@ -142,6 +160,7 @@ export class WriteSession implements AsyncDisposable {
     this.#bytesAdded += pack.lengthBytes;
     const { id, salt, entries } = pack;
     this.#unindexed.push({ id, salt, sizeBytes: pack.lengthBytes, entries });
+    this.#stored += entries.length / footerEntryBytes;
     this.#unindexedRows += entries.length / footerEntryBytes;
     if (this.#unindexedRows >= indexRows) await this.#writeIndex();
     return pack.buffer;
