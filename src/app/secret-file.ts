@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
-import { failure, reasonOf } from '../kernel/errors/failure.ts';
+import { failure } from '../kernel/errors/failure.ts';
 import { Secret } from '../kernel/secret.ts';
+import { unreadable } from './unreadable.ts';
 
 /**
  * The first line of a file that a `…_file` setting names. Throws `secret_file_missing`, `config_unreadable` and
@@ -14,7 +15,7 @@ export async function readSecretFile(path: string, setting: string): Promise<Sec
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT')
       throw failure('secret_file_missing', { path, setting }, { cause: error });
-    throw failure('config_unreadable', { path, reason: reasonOf(error) }, { cause: error });
+    throw await unreadable(path, error);
   }
   const line = firstLine(text);
   if (line === '') throw failure('secret_file_empty', { path, setting });

@@ -6,8 +6,9 @@ import type { CodeSettings } from '../contract/config-code.ts';
 import type { Variable, Variables } from '../contract/config-environment.ts';
 import type { Origins } from '../contract/config-layer.ts';
 import { parseConfig, type FlagSetting, type ParsedConfig } from '../contract/config-parse.ts';
-import { failure, HoldfastError, isFailure, reasonOf } from '../kernel/errors/failure.ts';
+import { failure, HoldfastError, isFailure } from '../kernel/errors/failure.ts';
 import type { Machine } from './machine.ts';
+import { unreadable } from './unreadable.ts';
 
 /** The configuration as it holds for one command, and where it is from. */
 export interface Settings {
@@ -132,7 +133,7 @@ async function readIfThere(path: string): Promise<string | undefined> {
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code;
     if (code === 'ENOENT' || code === 'ENOTDIR') return undefined;
-    throw failure('config_unreadable', { path, reason: reasonOf(error) }, { cause: error });
+    throw await unreadable(path, error);
   }
 }
 

@@ -1,3 +1,4 @@
+import { catalogue } from '../kernel/errors/catalogue.ts';
 import { failure } from '../kernel/errors/failure.ts';
 import { plural } from '../kernel/plural.ts';
 import { verifyRepository } from '../operations/verify.ts';
@@ -58,5 +59,24 @@ function problemsFound(report: VerifyReport, location: string) {
       affected.size === 0
         ? 'no backup that is there is affected'
         : `${plural(affected.size, 'backup')} ${affected.size === 1 ? 'is' : 'are'} affected`,
+    mend: mendOf(report, affected),
   });
+}
+
+/** Codes of what is no damage to anything that is there: WAL that never came. */
+const gapCodes: ReadonlySet<string> = new Set([
+  catalogue.wal_interrupted.code,
+  catalogue.wal_backup_broken.code,
+]);
+
+function mendOf(report: VerifyReport, affected: ReadonlySet<string>): string {
+  const isAll = report.problems_not_listed === 0 && report.problems.every(({ code }) => gapCodes.has(code));
+  if (!isAll) {
+    return 'what is not named above restores. See docs/operations.md#verify-found-damage: put back good copies of the objects named, or set them aside and run holdfast backup';
+  }
+  const sources = new Set(
+    report.recovery.filter(({ backup }) => affected.has(backup)).map(({ source }) => source),
+  );
+  const words = ['holdfast backup', ...sources].join(' ');
+  return `take a backup now, from which recovery can go on: ${words}; if the missing WAL is somewhere else: holdfast wal push FILE`;
 }

@@ -111,6 +111,8 @@ sources:
     await rm(join(folder, sorted.at(-2) ?? ''), { force: true });
     const gap = await run('verify');
     assert.equal(gap.code, 9, gap.stderr);
+    assert.match(gap.stderr, /take a backup now, .*: holdfast backup main;/);
+    assert.doesNotMatch(gap.stderr, /good copies/);
     assert.match(gap.stdout, /^HF-5420 .*segment 00000001[0-9A-F]{16}\)/m);
     assert.notEqual((await listed())[0]?.recoverable.gap, null);
     const { stdout: before } = await ok('info', 'latest');

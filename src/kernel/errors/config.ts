@@ -15,8 +15,9 @@ export const configErrors = defineErrors({
     kind: 'refused',
     retryable: false,
     message: 'cannot read {path}: {reason}',
-    hint: 'make it readable for the user Holdfast runs as: chmod u+r {path}',
-    explain: 'A file that the configuration needs is there but cannot be read. Nothing was done.',
+    hint: '{mend}',
+    explain:
+      'A file that the configuration needs is there but cannot be read. The hint says whose it is: a file of another user, or in a directory that you may not enter, is read by its owner. Nothing was done.',
   },
   config_syntax: {
     code: 'HF-1103',
@@ -193,9 +194,9 @@ export const configErrors = defineErrors({
     kind: 'integrity',
     retryable: false,
     message: 'verification of {location} found {problems}; {affected}',
-    hint: 'what is not named above restores. See docs/operations.md#verify-found-damage: put back good copies of the objects named, or set them aside and run holdfast backup',
+    hint: '{mend}',
     explain:
-      'verify found objects that are damaged, missing or foreign. Nothing was changed: verify only reads.',
+      'verify found objects that are damaged, missing or foreign, or gaps in the WAL of a cluster. Objects: put back good copies, or set them aside and run holdfast backup. Gaps: a new backup, from which recovery can go on. Nothing was changed: verify only reads.',
   },
   doctor_failed: {
     code: 'HF-1124',

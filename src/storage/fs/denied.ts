@@ -69,7 +69,8 @@ async function nearestVisible(path: string): Promise<Visible | undefined> {
   }
 }
 
-async function userNames(): Promise<ReadonlyMap<number, string>> {
+/** Names of users by their numbers, as far as they are listed here. */
+export async function userNames(): Promise<ReadonlyMap<number, string>> {
   let passwd: string;
   try {
     passwd = await readFile('/etc/passwd', 'utf8');
@@ -84,6 +85,6 @@ async function userNames(): Promise<ReadonlyMap<number, string>> {
 }
 
 /** For pasting into a shell. */
-function quote(path: string): string {
+export function quote(path: string): string {
   return /^[\w/.,:@%+-]+$/.test(path) ? path : `'${path.replaceAll("'", String.raw`'\''`)}'`;
 }
