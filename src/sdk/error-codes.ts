@@ -217,6 +217,7 @@ export const errorCodes = {
   wal_gap: 'HF-5436',
   wal_target_unwritable: 'HF-5437',
   wal_archive_missing: 'HF-5438',
+  wal_file_missing: 'HF-5439',
   wal_stream_gap: 'HF-5460',
   wal_slot_lost: 'HF-5461',
   wal_waiting: 'HF-5462',

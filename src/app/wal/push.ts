@@ -1,7 +1,7 @@
 import { readdir } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { failure, isFailure, reasonOf } from '../../kernel/errors/failure.ts';
-import { pushWalFile, readSegmentHeader, type WalFile } from '../../operations/wal/push.ts';
+import { mustBeThere, pushWalFile, readSegmentHeader, type WalFile } from '../../operations/wal/push.ts';
 import type { SegmentHeader } from '../../postgres/wal/header.ts';
 import { parseWalFileName } from '../../postgres/wal/names.ts';
 import type { Repository } from '../../repository/repository.ts';
@@ -15,6 +15,7 @@ import {
   type Outcome,
 } from '../compose.ts';
 import { archiveOf, configuredCluster, identityAround, idOfRepository, walFileName } from './cluster.ts';
+import { HistoriesBeside } from './push-history.ts';
 import { identityOf, PushedFiles } from './pushed.ts';
 
 export interface WalPushOptions extends CommonOptions {
@@ -28,7 +29,7 @@ export interface WalPushResult extends Outcome {
   readonly name: string;
   /** `pushed_before`: by an earlier call, together with the one it was for. */
   readonly state: WalPut | 'pushed_before';
-  /** Names of other files that waited and were stored as well. */
+  /** Names of other files that waited, or that this one needs, and were stored as well. */
   readonly ahead: readonly string[];
 }
 
@@ -52,13 +53,16 @@ export async function walPush(options: WalPushOptions, context: AppContext): Pro
       app.log.debug('wal pushed', { source, name, state, ahead: ahead.length });
       return { schema: 1, ok: true, source, name, state, ahead };
     };
+    await mustBeThere(path);
     const repositoryId = await idOfRepository(app);
     const pushed = new PushedFiles(app, { walDirectory: dirname(path), repository: repositoryId, source });
     if (await pushed.take(path, name)) return done('pushed_before');
     await using repository = await openConfiguredRepository(app);
     const archive = await archiveFor(app, repository, source, file);
+    const histories = new HistoriesBeside(app, archive, pushed);
+    const before = await histories.store(file);
     const state = await pushWalFile(archive, file, app.signal);
-    return done(state, await pushAhead(app, archive, pushed, file));
+    return done(state, [...before, ...(await pushAhead(app, { archive, pushed, histories }, file))]);
   });
 }
 
@@ -104,11 +108,16 @@ async function segmentAt(file: WalFile): Promise<SegmentHeader | undefined> {
   return await readSegmentHeader({ path: join(directory, name), name, parsed });
 }
 
+interface PushPlaces {
+  readonly archive: WalArchive;
+  readonly pushed: PushedFiles;
+  readonly histories: HistoriesBeside;
+}
+
 /** Stores what waits behind a file, in its order: a hole that is about to be filled must not look like a gap. */
 async function pushAhead(
   app: App,
-  archive: WalArchive,
-  pushed: PushedFiles,
+  { archive, pushed, histories }: PushPlaces,
   first: WalFile,
 ): Promise<readonly string[]> {
   const { clock } = app.machine;
@@ -118,6 +127,7 @@ async function pushAhead(
     for (const file of await waitingBehind(first)) {
       if (clock.monotonicNs() > untilNs || app.signal.aborted) break;
       const identity = await identityOf(file.path);
+      stored.push(...(await histories.store(file)));
       await pushWalFile(archive, file, app.signal);
       await pushed.mark(file.path, file.name, identity);
       stored.push(file.name);

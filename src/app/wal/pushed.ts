@@ -27,13 +27,22 @@ export class PushedFiles {
 
   /** Whether the file is stored already; the answer is given once. */
   async take(path: string, name: string): Promise<boolean> {
-    const mark = join(this.#directory, name);
     try {
-      const found = JSON.parse(await readFile(mark, 'utf8')) as {
+      const isStored = await this.has(path, name);
+      await rm(join(this.#directory, name));
+      return isStored;
+    } catch {
+      return false; // There is no mark.
+    }
+  }
+
+  /** The same, and the mark stays. */
+  async has(path: string, name: string): Promise<boolean> {
+    try {
+      const found = JSON.parse(await readFile(join(this.#directory, name), 'utf8')) as {
         readonly file?: string;
         readonly at?: number;
       };
-      await rm(mark);
       const age = this.#now() - (found.at ?? 0);
       return age >= 0 && age < validMs && found.file === (await identityOf(path));
     } catch {

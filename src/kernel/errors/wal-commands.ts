@@ -82,4 +82,13 @@ export const walCommandErrors = defineErrors({
     explain:
       'Every backup of a cluster brings its WAL along, so a recovery that finds no archive at all looks in the wrong place: another repository, or a source of another name. To say that the segment is not there would let the server open as if its WAL ended here.',
   },
+  wal_file_missing: {
+    code: 'HF-5439',
+    kind: 'not_found',
+    retryable: false,
+    message: 'there is no file {path}',
+    hint: 'name a file that is there: ls PGDATA/pg_wal, then holdfast wal push PGDATA/pg_wal/NAME',
+    explain:
+      'The path to archive leads to nothing. PostgreSQL hands over a path in its data directory (%p), relative to it, and runs the command there; typed by hand in another directory it has to be a whole path. Nothing was stored.',
+  },
 });

@@ -1,4 +1,4 @@
-import { open, type FileHandle } from 'node:fs/promises';
+import { open, stat, type FileHandle } from 'node:fs/promises';
 import { failure, isFailure, reasonOf } from '../../kernel/errors/failure.ts';
 import { addToLsn, type Lsn } from '../../postgres/lsn.ts';
 import { longHeaderBytes } from '../../postgres/wal/format.ts';
@@ -15,12 +15,17 @@ export interface WalFile {
   readonly parsed: WalFileName;
 }
 
+/** `wal_file_missing`, `wal_file_unreadable`. */
+export async function mustBeThere(path: string): Promise<void> {
+  await readable({ path }, () => stat(path));
+}
+
 /** Histories, labels and partial segments are read whole; nothing longer than a segment is one of them. */
 const smallFileBytes = 1024 * 1024;
 
 /**
  * Stores a file of `pg_wal`. Resolves when it is durable. `wal_differs` when the archive has other bytes for it,
- * `wal_file_unreadable`, `wal_file_odd`.
+ * `wal_file_missing`, `wal_file_unreadable`, `wal_file_odd`.
  */
 export async function pushWalFile(archive: WalArchive, file: WalFile, signal: AbortSignal): Promise<WalPut> {
   await using handle = await readable(file, () => open(file.path, 'r'));
@@ -89,11 +94,14 @@ async function bytesAt(file: WalFile, handle: FileHandle, at: number, length: nu
   return buffer;
 }
 
-async function readable<T>({ path }: WalFile, read: () => Promise<T>): Promise<T> {
+async function readable<T>({ path }: Pick<WalFile, 'path'>, read: () => Promise<T>): Promise<T> {
   try {
     return await read();
   } catch (error) {
     if (isFailure(error)) throw error;
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'ENOENT' || code === 'ENOTDIR')
+      throw failure('wal_file_missing', { path }, { cause: error });
     throw failure('wal_file_unreadable', { path, reason: reasonOf(error) }, { cause: error });
   }
 }
