@@ -151,7 +151,12 @@ class FileGuard {
       for (const piece of this.#file.pieces) {
         await setImmediate();
         this.#context.signal.throwIfAborted();
-        const judging = this.#judge(await this.#take(piece));
+        const taken = await this.#take(piece);
+        if (taken === 'damaged') {
+          judgements.push({ piece, compared: 0, differs: 0 });
+          break;
+        }
+        const judging = this.#judge(taken);
         judging.catch(() => undefined); // Thrown when it is its turn.
         underWay.push(judging);
         if (underWay.length >= piecesAtOnce) judgements.push(await (underWay.shift() ?? judging));
@@ -174,8 +179,17 @@ class FileGuard {
     return (this.#file.pages?.firstBlock ?? 0) + (piece * guardPieceBytes) / this.#pageBytes + page;
   }
 
-  /** What the parent has of a piece. In ascending order. */
-  async #take(piece: number): Promise<Taken> {
+  /** What the parent has of a piece. In ascending order; nothing any more behind what is damaged. */
+  async #take(piece: number): Promise<Taken | 'damaged'> {
+    try {
+      return await this.#takeNext(piece);
+    } catch (error) {
+      if (isLost(error)) return 'damaged';
+      throw error;
+    }
+  }
+
+  async #takeNext(piece: number): Promise<Taken> {
     const at = piece * guardPieceBytes;
     await this.#extents.take(at - this.#at);
     const extents = await this.#extents.take(guardPieceBytes);
@@ -201,8 +215,7 @@ class FileGuard {
       try {
         before ??= await storedBytes(extents, this.#context.stored);
       } catch (error) {
-        const isLost = isFailure(error) && (error.kind === 'integrity' || error.kind === 'not_found');
-        if (isLost) return { piece, compared: 0, differs: 0 };
+        if (isLost(error)) return { piece, compared: 0, differs: 0 };
         throw error;
       }
       const result = this.#compare(looked, before);
@@ -247,6 +260,11 @@ class FileGuard {
       giveBackPageBuffer(buffer);
     }
   }
+}
+
+/** Whether what the parent has is damaged, or not in the repository any more. */
+export function isLost(error: unknown): boolean {
+  return isFailure(error) && (error.kind === 'integrity' || error.kind === 'not_found');
 }
 
 /** Whether these bytes are, as a whole, the blob that is stored: seen by its id, without fetching it. */

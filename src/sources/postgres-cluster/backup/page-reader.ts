@@ -65,7 +65,7 @@ export class PageReader {
     // A part of a page at the end has stamp zero and counts as changed; the server takes no notice of it.
     const changed = new Uint8Array(pages).fill(1);
     const suspects = this.#judge({ bytes, stamps, changed }, whole, at, before);
-    for (const page of suspects) await this.#again(page, { bytes, stamps, changed }, at, before, signal);
+    if (suspects.length > 0) await this.#again(suspects, { bytes, stamps, changed }, at, before, signal);
     return { bytes, stamps, changed };
   }
 
@@ -95,22 +95,37 @@ export class PageReader {
     return checksum === sum;
   }
 
-  async #again(page: number, window: Window, at: number, before: Buffer, signal: AbortSignal): Promise<void> {
+  /** Looks again at pages whose checksum is wrong; those that stay so are noted. */
+  async #again(
+    suspects: readonly number[],
+    window: Window,
+    at: number,
+    before: Buffer,
+    signal: AbortSignal,
+  ): Promise<void> {
+    let rest = suspects;
+    for (let attempt = 1; this.#file.isLive && attempt <= attempts; attempt += 1) {
+      rest = rest.filter((page) => !this.#isWholeNow(page, window, at, before));
+      // A disk that has lost so many pages is not waited for.
+      if (rest.length === 0 || this.badCount >= mostListed) break;
+      await delay(pauseMs, undefined, { signal });
+    }
+    for (const page of rest)
+      this.#note(page, this.#rules.firstBlock + at / this.#rules.pageBytes + page, window);
+  }
+
+  #isWholeNow(page: number, window: Window, at: number, before: Buffer): boolean {
     const { pageBytes, firstBlock } = this.#rules;
     const block = firstBlock + at / pageBytes + page;
     const bytes = window.bytes.subarray(page * pageBytes, (page + 1) * pageBytes);
-    for (let attempt = 1; this.#file.isLive && attempt <= attempts; attempt += 1) {
-      // Cut off meanwhile: what was read may stay, recovery cuts it off as well.
-      if (this.#file.read(bytes, at + page * pageBytes) < bytes.length) {
-        window.stamps.fill(0, page * stampBytes, (page + 1) * stampBytes);
-        window.changed[page] = 1;
-        return;
-      }
-      const [sum = 0] = this.#buffer.checksums(page, 1, block);
-      if (this.#judgePage(window, page, sum, before)) return;
-      await delay(pauseMs, undefined, { signal });
+    // Cut off meanwhile: what was read may stay, recovery cuts it off as well.
+    if (this.#file.read(bytes, at + page * pageBytes) < bytes.length) {
+      window.stamps.fill(0, page * stampBytes, (page + 1) * stampBytes);
+      window.changed[page] = 1;
+      return true;
     }
-    this.#note(page, block, window);
+    const [sum = 0] = this.#buffer.checksums(page, 1, block);
+    return this.#judgePage(window, page, sum, before);
   }
 
   #note(page: number, block: number, { bytes, stamps, changed }: Window): void {

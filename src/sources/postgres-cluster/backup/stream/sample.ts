@@ -1,9 +1,8 @@
 import type { StreamRef } from '../../../../contract/stream.ts';
-import { isFailure } from '../../../../kernel/errors/failure.ts';
-import { ExtentCursor } from '../../../../pipeline/extent-cursor.ts';
+import { ExtentCursor, type StoredExtent } from '../../../../pipeline/extent-cursor.ts';
 import type { StoredData } from '../../../../pipeline/stored.ts';
 import type { TaskContext } from '../../../../pipeline/task.ts';
-import { guardPieceBytes, isStoredAs, storedBytes } from '../guard-task.ts';
+import { guardPieceBytes, isLost, isStoredAs, storedBytes } from '../guard-task.ts';
 import type { BadBlock } from '../page-reader.ts';
 import type { PieceWatch } from '../store-task.ts';
 
@@ -53,11 +52,13 @@ export class Sample implements PieceWatch {
     this.#piece += 1;
     if (!this.#chosen.has(number) || this.#mismatch !== null || !changed.includes(0)) return;
     const at = number * guardPieceBytes;
-    await this.#extents.take(at - this.#at);
-    const extents = await this.#extents.take(guardPieceBytes);
-    this.#at = at + guardPieceBytes;
     const { pageBytes, firstBlock } = this.#file;
     const first = firstBlock + at / pageBytes;
+    const extents = await this.#take(at);
+    if (extents === 'damaged') {
+      this.#mismatch = first;
+      return;
+    }
     const badOnes = new Set(bad.map(({ block }) => block - first));
     if (isStoredAs(piece, extents, this.#context)) {
       this.#pages += changed.length - badOnes.size;
@@ -83,11 +84,23 @@ export class Sample implements PieceWatch {
     await this.#extents.close();
   }
 
-  async #before(extents: Parameters<typeof storedBytes>[0]): Promise<Buffer | 'damaged'> {
+  /** Nothing any more behind what is damaged. */
+  async #take(at: number): Promise<StoredExtent[] | 'damaged'> {
+    try {
+      await this.#extents.take(at - this.#at);
+      this.#at = at + guardPieceBytes;
+      return await this.#extents.take(guardPieceBytes);
+    } catch (error) {
+      if (isLost(error)) return 'damaged';
+      throw error;
+    }
+  }
+
+  async #before(extents: readonly StoredExtent[]): Promise<Buffer | 'damaged'> {
     try {
       return await storedBytes(extents, this.#stored);
     } catch (error) {
-      if (isFailure(error) && (error.kind === 'integrity' || error.kind === 'not_found')) return 'damaged';
+      if (isLost(error)) return 'damaged';
       throw error;
     }
   }
