@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import {
   existsSync,
   mkdirSync,
@@ -10,10 +11,12 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
 import type { BackupContext } from '../../src/sources/port.ts';
 import { planClusterRestore, runClusterRestore } from '../../src/sources/postgres-cluster/restore/restore.ts';
 import type { ClusterMetadata } from '../../src/sources/postgres-cluster/metadata.ts';
 import { MemoryBackup } from '../../testing/memory-backup.ts';
+import { passesOverRights, withoutSuperRights } from '../../testing/privileges.ts';
 import { tempDirectory } from '../../testing/temp.ts';
 import {
   contentsOf,
@@ -125,6 +128,23 @@ test('tablespaces must go to places of their own', async () => {
   assert.equal(restored.tablespaces[0]?.location, join(base.path, 'a  new "place"'));
   assert.equal(readFileSync(join(target, 'pg_tblspc/16400/PG_15_202209061/5/1'), 'utf8'), 'one');
   assert.equal(readFileSync(join(base.path, 'two/PG_15_202209061/5/1'), 'utf8'), 'two');
+});
+
+test('a place that may not be written is found out by the plan', async (context) => {
+  const words = passesOverRights() ? withoutSuperRights() : [];
+  if (words === undefined) return context.skip('setpriv cannot take rights from root here');
+  await using base = await tempDirectory();
+  const shut = join(base.path, 'shut');
+  mkdirSync(shut, { mode: 0o555 });
+  const script = fileURLToPath(new URL('./plan-process.ts', import.meta.url));
+  const planned = (location: string): string => {
+    const all = [...words, process.execPath, script, join(base.path, 'data'), location];
+    return execFileSync(all[0] ?? '', all.slice(1), { encoding: 'utf8' });
+  };
+  assert.equal(planned(join(base.path, 'space/below')), 'planned\n');
+  for (const location of [shut, join(shut, 'below', 'it')])
+    assert.match(planned(location), /^HF-5505 .*shut cannot be written \(EACCES\)$/m);
+  assert.deepEqual(readdirSync(base.path), ['shut']);
 });
 
 test('a copy of a data directory must not lead --delta to the tablespaces of the original', async () => {

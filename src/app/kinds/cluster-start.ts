@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { failure } from '../../kernel/errors/failure.ts';
 import type { Secret } from '../../kernel/secret.ts';
 import type { FileOwner, RecoverySettings } from '../../sources/postgres-cluster/restore/options.ts';
+import { socketPorts } from '../../sources/postgres-cluster/restore/socket-ports.ts';
 import { startRestoredCluster, type Started } from '../../sources/postgres-cluster/restore/start.ts';
 import type { App } from '../compose.ts';
 import { systemServers, type PostgresBinaries } from '../local-postgres/binaries.ts';
@@ -21,6 +22,7 @@ export interface StartPlan {
 const longestMs = 7 * 86_400_000;
 /** The path of a socket has room for about a hundred bytes, its name included. */
 const longestSocketDirectory = 85;
+const portAttempts = 20;
 
 /** Looks before anything is restored whether it can be started here. `cluster_start_impossible`. */
 export async function planStart(app: App, target: string, major: number): Promise<StartPlan> {
@@ -96,9 +98,18 @@ function environmentFor(app: App, typed: Secret | null): Record<string, string> 
   return environment;
 }
 
-/** That port, or another one when it is taken. */
+/**
+ * That port, or another one when it is taken: for TCP, or by a server that listens on a socket in any directory. Two servers
+ * of one number are told apart by nothing but the directory, and who forgets it comes to the wrong one.
+ */
 export async function portFor(wanted: number): Promise<number> {
-  return (await listening(wanted)) ?? (await listening(0)) ?? wanted;
+  const taken = await socketPorts();
+  if (!taken.has(wanted) && (await listening(wanted)) !== undefined) return wanted;
+  for (let attempt = 0; attempt < portAttempts; attempt += 1) {
+    const port = await listening(0);
+    if (port !== undefined && !taken.has(port)) return port;
+  }
+  return wanted;
 }
 
 async function listening(port: number): Promise<number | undefined> {
@@ -106,7 +117,7 @@ async function listening(port: number): Promise<number | undefined> {
   try {
     return await new Promise((resolve) => {
       server.once('error', () => resolve(undefined));
-      server.listen(port, '127.0.0.1', () => {
+      server.listen(port, () => {
         const address = server.address();
         resolve(typeof address === 'object' && address !== null ? address.port : undefined);
       });

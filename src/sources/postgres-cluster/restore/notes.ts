@@ -5,6 +5,7 @@ import { isAbsolute, join } from 'node:path';
 import type { Effective } from './effective.ts';
 import type { RecoverySettings } from './options.ts';
 import { archives } from './recovery-block.ts';
+import { socketPorts } from './socket-ports.ts';
 
 export interface NotesInput extends Effective {
   readonly target: string;
@@ -18,7 +19,7 @@ export async function configNotes(input: NotesInput): Promise<string[]> {
   const value = (name: string): string => settings.get(name) ?? '';
   const notes = [...archivingNotes(input), ...replicationNotes(input)];
   const port = value('port') === '' ? '5432' : value('port');
-  if (await isTaken(Number(port)))
+  if ((await socketPorts()).has(Number(port)) || (await isTaken(Number(port))))
     notes.push(
       `port ${port} is in use on this machine: set another in postgresql.conf, or start it with -o "-p PORT"`,
     );

@@ -1,10 +1,11 @@
-import { lstat, readdir, readFile, readlink, stat } from 'node:fs/promises';
+import { constants } from 'node:fs';
+import { access, lstat, readdir, readFile, readlink, stat } from 'node:fs/promises';
 import { isAbsolute, join, normalize } from 'node:path';
 import { failure } from '../../../kernel/errors/failure.ts';
 import type { Tablespace } from '../metadata.ts';
 import type { PlacedTablespace } from './layout.ts';
 import type { Mark } from './local-cluster.ts';
-import { resolved } from './target.ts';
+import { nearestDirectory, resolved } from './target.ts';
 
 /** Tablespaces that lie outside of the data directory; others are ordinary directories in `pg_tblspc`. */
 export function outsideTablespaces(all: readonly Tablespace[]): readonly Tablespace[] {
@@ -79,6 +80,8 @@ export async function examineTablespace(
   const info = await stat(location).catch(() => null);
   if (info !== null && !info.isDirectory())
     throw unusable(oid, location, 'it is no directory', elsewhere(oid));
+  if (info !== null) await checkUsable(location, placed);
+  else await checkUsable(await nearestDirectory(location), placed, constants.W_OK | constants.X_OK);
   const occupied: string[] = [];
   for (const version of versions)
     if (await isOccupied(join(location, version), placed)) occupied.push(version);
@@ -88,10 +91,28 @@ export async function examineTablespace(
   return { placed, occupied, ours, before: before === location ? null : before };
 }
 
-async function isOccupied(directory: string, { oid, location }: PlacedTablespace): Promise<boolean> {
+async function checkUsable(
+  path: string,
+  { oid, location }: PlacedTablespace,
+  mode = constants.R_OK | constants.W_OK | constants.X_OK,
+): Promise<void> {
+  if (!(await stat(path)).isDirectory())
+    throw unusable(oid, location, `${path} is no directory`, elsewhere(oid));
+  try {
+    await access(path, mode);
+  } catch (error) {
+    const { code = '' } = error as NodeJS.ErrnoException;
+    const mend = `${elsewhere(oid)}; or restore as a user who may write to ${path}`;
+    throw unusable(oid, location, `${path} cannot be written (${code})`, mend);
+  }
+}
+
+async function isOccupied(directory: string, placed: PlacedTablespace): Promise<boolean> {
+  const { oid, location } = placed;
   const info = await lstat(directory).catch(() => null);
   if (info === null) return false;
   if (!info.isDirectory()) throw unusable(oid, location, `${directory} is no directory`, elsewhere(oid));
+  await checkUsable(directory, placed);
   return (await readdir(directory)).length > 0;
 }
 
