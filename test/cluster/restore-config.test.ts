@@ -182,6 +182,23 @@ test('without any configuration in the backup there is what a server needs at le
   );
 });
 
+test('whoever goes on with a restored server is told how no WAL gets lost, and what its command lacks', async () => {
+  const conf = (command: string): Readonly<Record<string, string>> => ({
+    'postgresql.conf': `archive_mode = on\narchive_command = '${command.replaceAll("'", "''")}'\n`,
+  });
+  const push = "HOLDFAST_PASSPHRASE_FILE=/no/such.key /bin/sh wal push %p --config '/no/such 100%%.yaml'";
+  await using one = await restored(conf(`${push} --repo=/no/r/%f`), {}, {});
+  const notes = one.result.notes.join('\n');
+  assert.match(notes, /run the same command again with --delta --keep-archiving; or take a backup/);
+  assert.doesNotMatch(notes, /ALTER SYSTEM/);
+  assert.match(
+    notes,
+    /not there on this machine: the key file \/no\/such\.key, the configuration \/no\/such 100%\.yaml; holdfast doctor/,
+  );
+  await using two = await restored(conf('/bin/sh -c "cp %p /a/%f"'), {}, { keepArchiving: true });
+  assert.doesNotMatch(two.result.notes.join('\n'), /not there|--delta/);
+});
+
 test('an old data_directory would start the other cluster: it is commented out, and the rest stays', async () => {
   await using one = await restored(
     { 'postgresql.conf': "port = 1\ndata_directory = '/old'\nssl = on\nlisten_addresses = '203.0.113.9'\n" },

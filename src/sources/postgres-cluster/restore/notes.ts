@@ -2,6 +2,7 @@ import { stat } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { networkInterfaces } from 'node:os';
 import { isAbsolute, join } from 'node:path';
+import { filesNamedBy, filesNotThere, fileWords } from '../command-files.ts';
 import type { Effective } from './effective.ts';
 import type { RecoverySettings } from './options.ts';
 import { archives } from './recovery-block.ts';
@@ -17,7 +18,7 @@ export interface NotesInput extends Effective {
 export async function configNotes(input: NotesInput): Promise<string[]> {
   const { settings, notFollowed, target } = input;
   const value = (name: string): string => settings.get(name) ?? '';
-  const notes = [...archivingNotes(input), ...replicationNotes(input)];
+  const notes = [...(await archivingNotes(input)), ...replicationNotes(input)];
   const port = value('port') === '' ? '5432' : value('port');
   if ((await socketPorts()).has(Number(port)) || (await isTaken(Number(port))))
     notes.push(
@@ -47,7 +48,7 @@ export async function configNotes(input: NotesInput): Promise<string[]> {
   return notes;
 }
 
-function archivingNotes({ settings, keepArchiving }: NotesInput): string[] {
+async function archivingNotes({ settings, keepArchiving }: NotesInput): Promise<string[]> {
   const notes: string[] = [];
   for (const name of ['archive_cleanup_command', 'recovery_end_command'])
     if ((settings.get(name) ?? '') !== '')
@@ -59,8 +60,13 @@ function archivingNotes({ settings, keepArchiving }: NotesInput): string[] {
   notes.push(
     keepArchiving
       ? `archive_mode stays ${settings.get('archive_mode') ?? ''}: the restored server archives to where the one that was backed up does (${how})`
-      : `archive_mode was on and is off in postgresql.auto.conf, for a copy would archive to the place of the server that was backed up (${how}). If this is to be that server from now on: ALTER SYSTEM SET archive_mode = '${settings.get('archive_mode') ?? ''}', then restart it`,
+      : `archive_mode was on and is off in postgresql.auto.conf, for a copy would archive to the place of the server that was backed up (${how}). If this is to be that server from now on, none of its WAL may be missing: before anything is written to it, stop it and run the same command again with --delta --keep-archiving; or take a backup as soon as it archives again`,
   );
+  const missing = await filesNotThere(filesNamedBy(settings.get('archive_command') ?? ''));
+  if (missing.length > 0)
+    notes.push(
+      `archive_command names what is not there on this machine: ${fileWords(missing)}; holdfast doctor prints the command for this one`,
+    );
   return notes;
 }
 
