@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { rm, writeFile } from 'node:fs/promises';
+import { rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { startPostgres, withoutPostgres } from '../../testing/postgres-server.ts';
@@ -51,6 +51,10 @@ for (const major of ['system', 18] as const) {
         await server.start();
         const standby = await check(server);
         assert.match(standby.find(({ check: name }) => name === 'role')?.message ?? '', /a standby/);
+        await rename(signal, join(server.dataDirectory, 'recovery.signal'));
+        const role = amiss(await check(server), 'role');
+        assert.match(role.message, /was restored and is not open yet/);
+        await rename(join(server.dataDirectory, 'recovery.signal'), signal);
         const onStandby = amiss(standby, 'full_page_writes');
         assert.equal(onStandby.level, 'error');
         await server.stop();

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { parseStandbyNames } from '../../src/sources/postgres-cluster/check/synchronous.ts';
 import { startPostgres, withoutPostgres, type PostgresServer } from '../../testing/postgres-server.ts';
 import { until } from '../../testing/until.ts';
-import { amiss, check, follow, isFine, push, restart, slot, stream } from './doctor-kit.ts';
+import { amiss, check, follow, isFine, push, restart, slot, statements, stream } from './doctor-kit.ts';
 
 for (const major of ['system', 18] as const) {
   test(
@@ -31,7 +31,20 @@ for (const major of ['system', 18] as const) {
         assert.match(mend, /holdfast wal stream/);
         await follow(server, mend);
         assert.equal(await server.psql('SHOW archive_command'), push);
+        assert.equal(await server.psql('SHOW archive_timeout'), '1min');
         isFine(await check(server), 'archiving');
+        await server.psql("ALTER SYSTEM SET archive_timeout = '0'");
+        await set(server, 'archive_command', 'HOLDFAST_PASSPHRASE_FILE=/no/such.key holdfast wal push %p');
+        const message = (await check(server)).find(({ check: name }) => name === 'archiving')?.message ?? '';
+        assert.match(message, /ALTER SYSTEM SET archive_timeout = '1min'; SELECT pg_reload_conf\(\);$/);
+      });
+
+      await t.test('nowhere, for the command has the files of another machine', async () => {
+        const foreign = amiss(await check(server), 'archiver');
+        assert.match(foreign.message, /not there on this machine: the key file \/no\/such\.key$/);
+        await follow(server, foreign.mend);
+        await until(async () => (await server.psql('SHOW archive_command')) === push);
+        await server.psql('ALTER SYSTEM RESET archive_timeout');
       });
 
       await t.test('nowhere, for a command that fails, is empty or throws it away', async () => {
@@ -40,6 +53,11 @@ for (const major of ['system', 18] as const) {
         await until(async () => (await server.psql('SELECT failed_count > 0 FROM pg_stat_archiver')) === 't');
         const failing = amiss(await check(server), 'archiver');
         assert.equal(failing.level, 'error');
+        // It is not the command of this machine, which a server may still have from another one.
+        assert.deepEqual(statements(failing.mend), [
+          `ALTER SYSTEM SET archive_command = '${push.replaceAll("'", "''")}';`,
+          'SELECT pg_reload_conf();',
+        ]);
         assert.match(failing.mend, /: \/bin\/false holdfast wal push pg_wal\/[0-9A-F]{24}$/);
         const waiting = amiss(await check(server, { walWaitingLimitBytes: 2_000_000 }), 'archiver files');
         assert.match(waiting.message, /[34] files of WAL \([34]\.0 MiB\) wait to be archived/);

@@ -1,7 +1,3 @@
-import { readdir } from 'node:fs/promises';
-import { join } from 'node:path';
-import { byteSize } from '../../../kernel/byte-size.ts';
-import { plural } from '../../../kernel/plural.ts';
 import { quoteLiteral } from '../../../postgres/names.ts';
 import type { Finding } from '../../port.ts';
 import type { ClusterCheckOptions } from './options.ts';
@@ -18,8 +14,9 @@ export function archiving(asked: Asked): Finding[] {
   if (!isOn(asked)) {
     if (streams) return [ok(check, 'WAL comes to the repository by holdfast wal stream')];
     if (settings.text('archive_mode') === 'on' && isOurs(command)) {
-      const message =
-        'archive_command would hand the WAL to Holdfast, which a standby leaves to its primary until it is promoted';
+      const message = asked.restoring
+        ? 'archive_command will hand the WAL to Holdfast as soon as the server is open'
+        : 'archive_command would hand the WAL to Holdfast, which a standby leaves to its primary until it is promoted';
       return [ok(check, message)];
     }
     return [notArchived(asked, 'the WAL of this server is not archived')];
@@ -35,26 +32,34 @@ export function archiving(asked: Asked): Finding[] {
     const off = streams
       ? ` or, as it is streamed: ${alterSystem('archive_mode', "'off'")} ${thenRestart}`
       : '';
-    return [wrong(check, message, `${setCommand(options.commands.push)} ${reload}${needs(options)}${off}`)];
+    const mend = `${[setCommand(options.commands.push), ...timeout(asked), reload].join(' ')}${needs(options)}${off}`;
+    return [wrong(check, message, mend)];
   }
   if (isOurs(command)) {
-    const also = streams ? ', and holdfast wal stream streams it' : '';
-    return [ok(check, `archive_command hands the WAL to Holdfast${also}`)];
+    const message = 'archive_command hands the WAL to Holdfast';
+    if (streams) return [ok(check, `${message}, and holdfast wal stream streams it`)];
+    const lines = timeout(asked);
+    if (lines.length === 0) return [ok(check, message)];
+    const idle = `archive_timeout is 0, so the segment in use stays with the server until it is full: ${[...lines, reload].join(' ')}`;
+    return [ok(check, `${message}; ${idle}`)];
   }
   const message = `archive_command is that of ${programOf(command)}`;
   return [streams ? ok(check, `${message}; Holdfast streams the WAL`) : notArchived(asked, message)];
 }
 
-function notArchived({ settings, session, options }: Asked, why: string): Finding {
-  const unless = session.inRecovery ? ', unless its primary does it' : '';
+function notArchived(asked: Asked, why: string): Finding {
+  const { settings, session, options, restoring } = asked;
+  const unless = session.inRecovery && !restoring ? ', unless its primary does it' : '';
   const message = `${why}${unless}; from this repository only the moments at which backups ended can be recovered`;
-  const mode = session.inRecovery ? "'always'" : "'on'";
+  const mode = session.inRecovery && !restoring ? "'always'" : "'on'";
   const stream = 'to recover to any moment run holdfast wal stream as a service';
   const lines = [];
-  const isOnAlready = archiveModes(session.inRecovery).includes(settings.text('archive_mode') ?? '');
+  const isOnAlready = archiveModes(session.inRecovery && !restoring).includes(
+    settings.text('archive_mode') ?? '',
+  );
   if (!isOnAlready && !settings.waitsForRestart('archive_mode'))
     lines.push(alterSystem('archive_mode', mode));
-  lines.push(setCommand(options.commands.push));
+  lines.push(setCommand(options.commands.push), ...timeout(asked));
   const library =
     (settings.text('archive_library') ?? '') === '' ? [] : ["ALTER SYSTEM SET archive_library = '';"];
   const last = isOnAlready ? reload : thenRestart;
@@ -62,11 +67,16 @@ function notArchived({ settings, session, options }: Asked, why: string): Findin
   return warning('archiving', message, mend);
 }
 
-function needs({ commands }: ClusterCheckOptions): string {
+/** A server that has little to write would keep its last segment for hours. */
+function timeout({ settings }: Asked): string[] {
+  return settings.number('archive_timeout') === 0 ? [alterSystem('archive_timeout', "'1min'")] : [];
+}
+
+export function needs({ commands }: ClusterCheckOptions): string {
   return commands.needs === null ? '' : ` (${commands.needs})`;
 }
 
-function setCommand(push: string): string {
+export function setCommand(push: string): string {
   return alterSystem('archive_command', quoteLiteral(push));
 }
 
@@ -74,11 +84,11 @@ function archiveModes(inRecovery: boolean): readonly string[] {
   return inRecovery ? ['always'] : ['on', 'always'];
 }
 
-function isOn({ settings, session }: Asked): boolean {
+export function isOn({ settings, session }: Asked): boolean {
   return archiveModes(session.inRecovery).includes(settings.text('archive_mode') ?? 'off');
 }
 
-function isOurs(command: string): boolean {
+export function isOurs(command: string): boolean {
   return /holdfast/.test(command) && /\bwal\s+push\s+["']?%p/.test(command);
 }
 
@@ -90,68 +100,4 @@ function programOf(command: string): string {
   if (/^\s*(?:\/?(?:usr\/)?(?:bin\/)?true|:|exit 0)\s*$/.test(command))
     return 'nothing: it throws the WAL away';
   return knownPrograms.exec(command)?.[1] ?? 'another program';
-}
-
-interface ArchiverRow {
-  readonly [column: string]: unknown;
-  readonly failed: string | null;
-  readonly fails: boolean | null;
-  readonly since_reload: boolean | null;
-}
-
-/** Whether the server gets rid of its WAL. */
-export async function archiver(asked: Asked): Promise<Finding[]> {
-  if (!isOn(asked)) return [];
-  const check = 'archiver';
-  const [row] = await asked.session.query<ArchiverRow>(
-    `SELECT last_failed_wal AS failed, last_failed_time > coalesce(last_archived_time, '-infinity') AS fails,
-            last_failed_time > pg_catalog.pg_conf_load_time() AS since_reload
-       FROM pg_catalog.pg_stat_archiver`,
-  );
-  const findings = await waitingFiles(asked);
-  if (row?.fails !== true) return findings;
-  const name = row.failed ?? '?';
-  const command = asked.settings.text('archive_command') ?? '';
-  const message = `the server could not archive ${name}, and keeps it and all WAL after it`;
-  if (row.since_reload !== true) {
-    const mend = `look again in a minute, when it has tried again`;
-    return [warning(check, `${message}; its settings were read anew since`, mend), ...findings];
-  }
-  const byHand = isOurs(command)
-    ? `; or run as its user, in its data directory: ${command.replaceAll('%p', `pg_wal/${name}`).replaceAll('%f', name).replaceAll('%%', '%')}`
-    : '';
-  return [wrong(check, message, `see the log of the server for why${byHand}`), ...findings];
-}
-
-async function waitingFiles(asked: Asked): Promise<Finding[]> {
-  const check = 'archiver files';
-  const count = await countWaiting(asked);
-  if (count === undefined) return [];
-  const bytes = count * (asked.settings.bytes('wal_segment_size') ?? 0);
-  const most = asked.options.walWaitingLimitBytes;
-  const waits = `${plural(count, 'file')} of WAL (${byteSize(bytes)}) ${count === 1 ? 'waits' : 'wait'} to be archived`;
-  if (bytes <= most) return [ok(check, waits)];
-  const message = `${waits}, more than wal_waiting_limit (${byteSize(most)})`;
-  return [
-    warning(check, message, 'look into the log of the server whether archive_command fails or is slow'),
-  ];
-}
-
-/** Undefined when neither the server nor the file system tells. */
-async function countWaiting({ session, options, signal }: Asked): Promise<number | undefined> {
-  try {
-    const [row] = await session.query<{ count: string }>(
-      "SELECT count(*)::text AS count FROM pg_catalog.pg_ls_archive_statusdir() WHERE name LIKE '%.ready'",
-    );
-    return Number(row?.count);
-  } catch {
-    signal.throwIfAborted();
-  }
-  if (options.dataDirectory === undefined) return undefined;
-  try {
-    const names = await readdir(join(options.dataDirectory, 'pg_wal', 'archive_status'));
-    return names.filter((name) => name.endsWith('.ready')).length;
-  } catch {
-    return undefined; // that the directory cannot be read is told where it is looked at
-  }
 }

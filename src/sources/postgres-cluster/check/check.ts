@@ -1,11 +1,13 @@
 import { openSession, type Session } from '../../../postgres/connection/session.ts';
 import type { Finding } from '../../port.ts';
-import { archiver, archiving } from './archiving.ts';
+import { archiver } from './archiver.ts';
+import { archiving } from './archiving.ts';
 import { directory } from './directory.ts';
 import type { ClusterCheckOptions } from './options.ts';
 import { privileges } from './privileges.ts';
 import { brokenBy, ok, type Asked, type Question } from './question.ts';
 import { replication } from './replication.ts';
+import { isRestoring } from './restoring.ts';
 import { room } from './room.ts';
 import { checksums, clock, fullPages, role, version, walCompression, walLevel } from './server.ts';
 import { readSettings } from './settings.ts';
@@ -53,7 +55,8 @@ export async function checkCluster(options: ClusterCheckOptions, signal: AbortSi
   try {
     const major = Math.floor(open.serverVersionNumber / 10_000);
     const [settings, slots] = [await readSettings(open), await readSlots(open)];
-    asked = { options, session: open, signal, major, settings, slots };
+    const restoring = await isRestoring(open, options.dataDirectory, signal);
+    asked = { options, session: open, signal, major, settings, slots, restoring };
   } catch (error) {
     return [...findings, brokenBy('settings', error, signal)];
   }

@@ -14,6 +14,8 @@ export interface Asked {
   readonly settings: Settings;
   /** Of the server; empty when they could not be listed. */
   readonly slots: readonly SlotRow[];
+  /** It is in recovery, and no standby: it opens when it has come to the target of its restore. */
+  readonly restoring: boolean;
 }
 
 /** One part of the check. What it throws becomes a finding. */

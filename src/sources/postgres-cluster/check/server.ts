@@ -20,14 +20,29 @@ export function version({ session, major }: Asked): Finding[] {
   return [warning(check, old, 'upgrade it to 15 or newer with pg_upgrade; a full backup follows by itself')];
 }
 
-export function role({ session, settings, options }: Asked): Finding[] {
+export async function role(asked: Asked): Promise<Finding[]> {
+  const { session, settings, options } = asked;
   const check = 'role';
   if (!session.inRecovery) return [ok(check, 'the server is a primary')];
+  if (asked.restoring) return [await restoring(asked)];
   const message =
     'the server is a standby: backups spare the primary, and hold only what has been replayed here';
   if ((settings.text('restore_command') ?? '') !== '') return [ok(check, message)];
   const hint = `to catch up from the repository when it has fallen behind it can have restore_command = '${options.commands.get.replaceAll("'", "''")}'`;
   return [ok(check, `${message}; ${hint}`)];
+}
+
+/** What may look like a standby, and is on its way. */
+async function restoring({ session }: Asked): Promise<Finding> {
+  const message =
+    'the server was restored and is not open yet: it replays WAL up to the target of its restore';
+  const [row] = await session.query<{ paused: boolean }>(
+    'SELECT pg_catalog.pg_is_wal_replay_paused() AS paused',
+  );
+  if (row?.paused !== true) return warning('role', message, 'wait for it; its log shows how far it is');
+  const paused =
+    'the server was restored and is not open yet: it is paused, for reading, at the target of its restore';
+  return warning('role', paused, 'to open it here: SELECT pg_wal_replay_resume();');
 }
 
 export function walLevel({ session, settings }: Asked): Finding[] {
