@@ -96,7 +96,7 @@ Passphrase of this repository (write it down by hand, or say where it is kept):
 The first lists the backups, the second reads and checks all of them. Then${configured ? ', for each source that was configured when this page was made' : ', for each kind of backup (`list` names the sources)'}:
 
 ${restoreLines(facts).join('\n')}
-
+${clusterWords(facts)}
 What is to be restored to is made when it does not exist; what is there already is not touched without \`--force\`.
 
 ## Restore without this machine
@@ -126,6 +126,7 @@ function restoreLines({ sources, location }: RecoveryFacts): string[] {
           'latest:DATABASE_SOURCE --to postgres://USER@HOST/NEW_DATABASE',
           'latest:SQLITE_SOURCE --to ./sqlite-restored/',
           'latest:FILES_SOURCE --to ./files-restored',
+          'latest:CLUSTER_SOURCE --to ./cluster-restored --at-end',
         ]
       : named.flatMap(([name, config]) => wordsFor(name, config));
   return lines.map((words) => `    holdfast restore ${words} --repo '${location}'`);
@@ -136,8 +137,9 @@ function wordsFor(name: string, config: SourceConfig): string[] {
     case 'sqlite':
       return [`latest:${name} --to ./${name}-restored/`];
     case 'files':
-    case 'postgres-cluster':
       return [`latest:${name} --to ./${name}-restored`];
+    case 'postgres-cluster':
+      return [`latest:${name} --to ./${name}-restored --at-end`];
     case 'postgres': {
       const to = '--to postgres://USER@HOST/NEW_DATABASE';
       // A backup of several databases restores one of them at a time.
@@ -146,6 +148,17 @@ function wordsFor(name: string, config: SourceConfig): string[] {
       return databases.map((database) => `latest:${name} --only 'database=${database}' ${to}`);
     }
   }
+}
+
+/** A whole cluster recovers along its WAL; the end of a backup is hardly ever what is wanted. */
+function clusterWords({ sources, location }: RecoveryFacts): string {
+  const named = Object.entries(sources);
+  const [first] = named.find(([, { type }]) => type === 'postgres-cluster') ?? [];
+  if (first === undefined && named.length > 0) return '';
+  const name = first ?? 'CLUSTER_SOURCE';
+  return `
+\`--at-end\` recovers a PostgreSQL cluster by all the WAL that is stored. In its place \`--at 'TIME'\` recovers it as it was at a moment, such as \`--at '2026-11-21 20:15:30+00'\`; without either all WAL behind the backup is left out. A cluster with tablespaces needs a place for each where the old one is not free: \`--tablespace OID=DIRECTORY\`; \`holdfast info latest:${name} --repo '${location}'\` names them. Run it as the user that the server is to run as, on a machine with the same major version of PostgreSQL.
+`;
 }
 
 function needsTools({ sources }: RecoveryFacts): boolean {

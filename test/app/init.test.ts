@@ -87,6 +87,7 @@ describe('init of a repository that is there', () => {
       'restore latest:DATABASE_SOURCE --to postgres://USER@HOST/NEW_DATABASE',
       'restore latest:SQLITE_SOURCE --to ./sqlite-restored/',
       'restore latest:FILES_SOURCE --to ./files-restored',
+      'restore latest:CLUSTER_SOURCE --to ./cluster-restored --at-end',
     ]);
     await writeFile(
       test.at('holdfast.yaml'),
@@ -120,6 +121,15 @@ describe('init of a repository that is there', () => {
       `restore latest:every --only 'database=DATABASE' ${to}`,
     ]);
     assert.match(withTools, /postgresql-client/);
+    assert.doesNotMatch(withTools, /--at/);
+    await writeFile(
+      test.at('holdfast.yaml'),
+      'sources: { main: { type: postgres-cluster, url: postgres://u@h/postgres } }\n',
+    );
+    const ofCluster = await kitOf('four.md');
+    // Without it all WAL behind the backup would be given away.
+    assert.equal(linesOf(ofCluster).at(-1), 'restore latest:main --to ./main-restored --at-end');
+    assert.match(ofCluster, /`--at 'TIME'`.*`--tablespace OID=DIRECTORY`; `holdfast info latest:main /);
   });
 });
 
