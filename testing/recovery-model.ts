@@ -129,11 +129,13 @@ export async function archiveTimeline(
     readonly torn?: ReadonlySet<bigint>;
     readonly end?: Lsn;
     readonly unscanned?: boolean;
+    readonly withoutHistory?: boolean;
   } = {},
 ): Promise<void> {
   const { bytes } = model.write(of);
   const forks = model.forks(of);
-  if (forks.length > 0) await archive.putFile(historyName(of.timeline), Buffer.from(model.history(of)));
+  if (forks.length > 0 && options.withoutHistory !== true)
+    await archive.putFile(historyName(of.timeline), Buffer.from(model.history(of)));
   const from = floorLsn(forks.at(-1)?.at ?? modelStart, segmentBytes);
   const all = addToLsn(modelStart, bytes.length);
   const end = options.end !== undefined && options.end < all ? options.end : all;

@@ -208,6 +208,7 @@ export const errorCodes = {
   wal_interrupted: 'HF-5420',
   wal_segment_damaged: 'HF-5421',
   wal_records_broken: 'HF-5422',
+  wal_history_lost: 'HF-5423',
   wal_source_unclear: 'HF-5430',
   wal_file_name: 'HF-5431',
   wal_file_unreadable: 'HF-5432',
@@ -226,6 +227,8 @@ export const errorCodes = {
   wal_timeline_foreign: 'HF-5465',
   wal_stream_behind: 'HF-5466',
   wal_unrecoverable: 'HF-5467',
+  wal_history_unknown: 'HF-5468',
+  wal_not_stored: 'HF-5469',
   cluster_target_not_empty: 'HF-5501',
   cluster_target_running: 'HF-5502',
   cluster_target_other: 'HF-5503',
@@ -246,6 +249,7 @@ export const errorCodes = {
   recovery_target_in_future: 'HF-5535',
   recovery_target_not_in_timeline: 'HF-5536',
   recovery_target_unknown: 'HF-5537',
+  recovery_history_missing: 'HF-5538',
 } as const;
 
 /** The name of an error. */

@@ -153,7 +153,15 @@ test('histories that are missing or damaged are named, and no guess is made', as
     ],
   );
   const only = backup(archive, 'a', modelStart + 40n, modelStart + 80n);
-  const plan = await planFor(view, [only], {});
+  const refused = await failureOf(planFor(view, [only], {}));
+  assert.equal(refused.errorName, 'recovery_history_missing');
+  assert.match(refused.hint, /holdfast wal push PGDATA\/pg_wal\/00000004\.history; or .*: --timeline 2;/);
+  // A target that is found is one that recovery does not go beyond.
+  const [fork] = model.forks(second);
+  const found = { kind: 'lsn', value: fork?.at ?? modelStart, inclusive: true } as const;
+  assert.equal((await planFor(view, [only], { target: found })).timeline, 2);
+  assert.equal((await planFor(view, [only], { timeline: 'current' })).timeline, 1);
+  const plan = await planFor(view, [only], { timeline: 2 });
   assert.equal(plan.timelineSetting, '2');
   assert.match(plan.notes.join('\n'), /00000003\.history is damaged[^]*00000004\.history is missing/);
   assert.match(
@@ -209,4 +217,112 @@ test('a position inside a long record that is not whole is not promised', async 
   // Behind the last whole record there is nothing to stop at.
   assert.deepEqual((await to(ends[1] ?? 0n)).target, { kind: 'lsn', value: ends[0], inclusive: true });
   assert.equal((await failureOf(to(modelStart + 2_000_000n))).errorName, 'recovery_target_in_future');
+});
+
+/** Timeline 1 with 8 segments, left behind the third for timeline 2, which has as many in all, and no history stored. */
+async function withoutHistory(without?: ReadonlySet<bigint>) {
+  const { archive } = await makeWalArchive();
+  const model = makeModel(8);
+  const [own] = model.timelines;
+  assert.ok(own);
+  await archiveTimeline(archive, model, own);
+  const second = model.branch(own, 6);
+  second.own.push(...segments(5, 800));
+  await archiveTimeline(archive, model, second, {
+    withoutHistory: true,
+    ...(without === undefined ? {} : { without }),
+  });
+  const storeHistory = async (): Promise<void> => {
+    await archive.putFile('00000002.history', Buffer.from(model.history(second)));
+  };
+  return { archive, storeHistory };
+}
+const position = (segment: number): bigint => modelStart + BigInt(segment * segmentBytes);
+
+test('WAL that nothing tells the way to is lost for the newest backup, unless it began before that had ended', async () => {
+  const { archive, storeHistory } = await withoutHistory();
+  const view = await ArchiveView.of(archive);
+  const early = backup(archive, 'a', position(1) + 40n, position(2) + 40n);
+  const late = backup(archive, 'b', position(5) + 40n, position(6) + 40n, { stoppedAtUs: at + 2 });
+  const lostOf = async (...backups: ClusterBackup[]): Promise<unknown> =>
+    (await walStatus(view, backups)).lost_timelines;
+  const range = { from: formatLsn(lsnOf(position(3))), to: formatLsn(lsnOf(position(8))) };
+  const lost = { timeline: 2, file: '00000002.history', ...range };
+  assert.deepEqual(await lostOf(early), [{ ...lost, backups: [early.id] }]);
+  assert.deepEqual(await lostOf(late, early), [{ ...lost, backups: [early.id] }]);
+  const own = backup(archive, 'c', position(5) + 40n, position(6) + 40n, { timeline: 2 });
+  assert.deepEqual(await lostOf(own), []);
+
+  assert.equal((await failureOf(planFor(view, [early], {}))).errorName, 'recovery_history_missing');
+  assert.equal((await planFor(view, [late, early], {})).timeline, 1);
+  assert.equal((await planFor(view, [own, early], {})).timeline, 2);
+  assert.equal((await planFor(view, [early], { target: { kind: 'immediate' } })).timeline, 1);
+  const point = { kind: 'name', value: 'nowhere' } as const;
+  const unknown = await failureOf(planFor(view, [early], { target: point }));
+  assert.equal(unknown.errorName, 'recovery_target_unknown');
+  assert.match(
+    unknown.hint,
+    /^on the server that has it: holdfast wal push PGDATA\/pg_wal\/00000002\.history;/,
+  );
+
+  await storeHistory();
+  const whole = await ArchiveView.of(archive);
+  assert.deepEqual((await walStatus(whole, [early])).lost_timelines, []);
+  assert.equal((await planFor(whole, [early], {})).timeline, 2);
+});
+
+test('the history of a timeline that came from it tells where a timeline comes from', async () => {
+  const { archive } = await withoutHistory();
+  const fork = formatLsn(lsnOf(position(3)));
+  await archive.putFile(
+    '00000003.history',
+    Buffer.from(`1\t${fork}\tx\n2\t${formatLsn(lsnOf(position(5)))}\tx\n`),
+  );
+  const view = await ArchiveView.of(archive);
+  const early = backup(archive, 'a', position(1) + 40n, position(2) + 40n);
+  assert.deepEqual((await walStatus(view, [early])).lost_timelines, []);
+});
+
+test('what is missing at the beginning of a timeline is a gap, and what no backup needs is none', async () => {
+  const { archive, storeHistory } = await withoutHistory(new Set([first + 3n, first + 4n]));
+  await storeHistory();
+  const view = await ArchiveView.of(archive);
+  const gapsOf = async (...backups: ClusterBackup[]): Promise<unknown> =>
+    (await walStatus(view, backups)).timelines[1]?.gaps;
+  const early = backup(archive, 'a', position(1) + 40n, position(2) + 40n);
+  const gap = { from: formatLsn(lsnOf(position(3))), to: formatLsn(lsnOf(position(5))) };
+  assert.deepEqual(await gapsOf(early), [gap]);
+  const own = backup(archive, 'c', position(5) + 40n, position(6) + 40n, { timeline: 2 });
+  assert.deepEqual(await gapsOf(own), []);
+  assert.deepEqual(await gapsOf(own, early), [gap]);
+});
+
+test('a target that another timeline has is refused with the way to it', async () => {
+  const { archive, storeHistory } = await withoutHistory();
+  await storeHistory();
+  const view = await ArchiveView.of(archive);
+  const early = backup(archive, 'a', position(1) + 40n, position(2) + 40n);
+  const next = async (wish: Partial<RecoveryWish>): Promise<[string, string | undefined]> => {
+    const { errorName, hint } = await failureOf(planFor(view, [early], wish));
+    return [errorName, /^add (--timeline \d+), which leads to it; what can/.exec(hint)?.[1]];
+  };
+  const on1 = { kind: 'xid', value: 705n, inclusive: true } as const;
+  const on2 = { kind: 'xid', value: 803n, inclusive: true } as const;
+  assert.deepEqual(await next({ target: on1 }), ['recovery_target_unknown', '--timeline 1']);
+  assert.deepEqual(await next({ target: on2, timeline: 1 }), ['recovery_target_unknown', '--timeline 2']);
+  const late = { kind: 'time', value: at + 802_500_000, inclusive: true } as const;
+  assert.deepEqual(await next({ target: late, timeline: 1 }), ['recovery_target_in_future', '--timeline 2']);
+  assert.deepEqual(await next({ target: { ...late, value: at + 999_000_000 } }), [
+    'recovery_target_in_future',
+    undefined,
+  ]);
+  for (const [wish, timeline] of [
+    [on1, 1],
+    [on2, 2],
+    [late, 2],
+  ] as const)
+    assert.equal((await planFor(view, [early], { target: wish, timeline })).timeline, timeline);
+  const elsewhere = await failureOf(planFor(view, [early], { target: on1, timeline: 7 }));
+  assert.equal(elsewhere.errorName, 'recovery_target_not_in_timeline');
+  assert.match(elsewhere.hint, /^add --timeline 1,/);
 });

@@ -128,6 +128,26 @@ test('WAL that was lost where a timeline was left breaks the way to the new one'
   assert.equal(report.recovery[0]?.to?.timeline, 2);
 });
 
+test('WAL of a timeline whose history is missing is missing WAL, until a backup is taken on it', async () => {
+  const { world, backup } = await oneBackup();
+  const second = world.model.branch(world.first, world.first.own.length);
+  world.write(second, 3_000_000);
+  second.own.push({ do: 'switch' });
+  await archiveTimeline(world.archive, world.model, second, { withoutHistory: true });
+  const report = await verify(world);
+  assert.deepEqual(
+    report.problems.map(({ code, object, backups }) => [code, object, backups]),
+    [['HF-5423', `wal/${world.archive.id}/files/00000002.history`, [backup.id]]],
+  );
+  const start = world.position(second);
+  world.write(second, 500_000);
+  await world.backUp(2, start, world.position(second));
+  await archiveTimeline(world.archive, world.model, second, { withoutHistory: true });
+  const later = await verify(world);
+  assert.deepEqual(later.problems, []);
+  assert.match(later.notes.join('\n'), /00000002\.history of main is missing/);
+});
+
 test('a history that is damaged is named', async () => {
   const { world } = await oneBackup();
   const second = world.model.branch(world.first, world.first.own.length);

@@ -1,5 +1,4 @@
 import { failure, isFailure, type HoldfastError } from '../../kernel/errors/failure.ts';
-import { plural } from '../../kernel/plural.ts';
 import { ArchiveView } from '../../operations/recovery/archive-view.ts';
 import { clusterBackups, clusterKind } from '../../operations/recovery/backups.ts';
 import type { WalStatus as ArchiveStatus } from '../../operations/recovery/status-model.ts';
@@ -20,6 +19,7 @@ import { unknownSource } from '../list.ts';
 import { manifestsOf } from '../recovery.ts';
 import { askServerWal, type ServerWal } from './server-status.ts';
 import { slotOf } from './slot.ts';
+import { whatIsWrong } from './status-verdict.ts';
 
 export interface WalStatusOptions extends CommonOptions {
   /** Only of this one. */
@@ -52,7 +52,8 @@ export interface WalStatusResult extends Outcome {
 
 /**
  * How far the WAL of clusters is stored, what can be recovered with it, and how the server stands to it. Not ok
- * (`wal_unrecoverable`) when WAL is missing that a backup cannot do without, or that lies between the newest backup and now.
+ * when WAL is missing that a backup cannot do without, or that lies between the newest backup and now (`wal_unrecoverable`),
+ * when it cannot be told where it belongs (`wal_history_unknown`), and when what the server writes is not stored (`wal_not_stored`).
  */
 export async function walStatus(options: WalStatusOptions, context: AppContext): Promise<WalStatusResult> {
   return await withApp(options, context, null, async (app) => {
@@ -61,7 +62,7 @@ export async function walStatus(options: WalStatusOptions, context: AppContext):
     const sources: SourceWalStatus[] = [];
     for (const source of sourcesWanted(app, archives, options.source))
       sources.push(await sourceStatus(app, repository, source, archives));
-    const error = sources.map(unrecoverable).find((found) => found !== undefined);
+    const error = sources.map(whatIsWrong).find((found) => found !== undefined);
     return {
       schema: 1,
       ok: error === undefined,
@@ -156,13 +157,4 @@ function lagOf(server: ServerWal, { timelines }: ArchiveStatus): number | null {
   const stored = parseLsn(end ?? '');
   if (at === undefined || stored === undefined) return null;
   return at > stored ? Number(at - stored) : 0;
-}
-
-/** An old gap behind which there is a newer backup is a loss of the past: it is shown, and no longer to be mended. */
-function unrecoverable({ source, archives }: SourceWalStatus): HoldfastError | undefined {
-  const backups = archives.flatMap((archive) =>
-    archive.backups.filter(({ missing, gap }, index) => missing !== null || (index === 0 && gap !== null)),
-  );
-  if (backups.length === 0) return undefined;
-  return failure('wal_unrecoverable', { source, count: plural(backups.length, 'backup') });
 }

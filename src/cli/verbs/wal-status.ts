@@ -27,7 +27,7 @@ function renderArchive(face: Face, archive: ArchiveStatus, isOneOfMany: boolean)
   if (isOneOfMany) face.product(`\ncluster ${archive.system_identifier}\n`);
   const rows = archive.timelines.map((one) => [
     String(one.timeline),
-    one.parent === null ? '' : `${one.parent} at ${one.branched_off_at}`,
+    one.parent === null ? noParent(archive, one.timeline) : `${one.parent} at ${one.branched_off_at}`,
     one.from ?? '-',
     one.to ?? '-',
     one.stored_at === null ? '-' : instant(one.stored_at),
@@ -44,6 +44,13 @@ function renderArchive(face: Face, archive: ArchiveStatus, isOneOfMany: boolean)
   if (windows.length > 0)
     face.product(`\n${table(['TIMELINE', 'RECOVERABLE FROM', 'TO', 'BACKUPS'], windows)}`);
   else face.say('no moment can be recovered to: there is no backup of this cluster with its WAL\n');
+}
+
+/** Of the first timeline nothing; of another one why it is not known. */
+function noParent({ damaged_histories: damaged }: ArchiveStatus, timeline: number): string {
+  const problem = damaged.find(({ file }) => Number.parseInt(file, 16) === timeline);
+  if (problem === undefined) return '';
+  return `${problem.file} ${problem.damage === null ? 'is missing' : 'is damaged'}`;
 }
 
 function serverLines({ server, server_error: failed }: SourceWalStatus): [string, string][] {

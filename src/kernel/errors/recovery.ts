@@ -139,7 +139,7 @@ export const recoveryErrors = defineErrors({
     kind: 'refused',
     retryable: false,
     message: '{target} comes before the end of backup {backup}: {reason}',
-    hint: 'the nearest that can be had is {next}; {reach}',
+    hint: '{next}; {reach}',
     explain:
       'Recovery goes forward from the end of a backup, and none that may be used ended before what was asked for. PostgreSQL itself would stop later than asked, without a word. Nothing was changed.',
   },
@@ -148,7 +148,7 @@ export const recoveryErrors = defineErrors({
     kind: 'refused',
     retryable: false,
     message: '{target} cannot be reached from backup {backup}: {reason}',
-    hint: 'the nearest before it is {next}; {reach}',
+    hint: '{next}; {reach}',
     explain:
       'Recovery needs all WAL from the backup to the target, and some of it was never stored or was removed. Behind a gap only a later backup helps. Nothing was changed.',
   },
@@ -157,7 +157,7 @@ export const recoveryErrors = defineErrors({
     kind: 'refused',
     retryable: false,
     message: '{target} is behind the last that backup {backup} can be recovered to: {reason}',
-    hint: 'use {next}; {reach}',
+    hint: '{next}; {reach}',
     explain:
       'PostgreSQL refuses to open a cluster that did not come to its target. The archive may still lack what the server wrote last: holdfast wal status shows how far it goes. Nothing was changed.',
   },
@@ -166,16 +166,25 @@ export const recoveryErrors = defineErrors({
     kind: 'refused',
     retryable: false,
     message: 'backup {backup} does not lead to {target} on the timeline asked for: {reason}',
-    hint: 'choose another timeline or backup, or use {next}; {reach}',
+    hint: '{next}; {reach}',
     explain:
       'Each promotion begins a new timeline, and a backup leads only to those that branched off behind its end. Nothing was changed.',
+  },
+  recovery_history_missing: {
+    code: 'HF-5538',
+    kind: 'refused',
+    retryable: false,
+    message: 'where the WAL behind backup {backup} ends cannot be told: {reason}',
+    hint: '{next}; {reach}',
+    explain:
+      'The history of a timeline tells which one it comes from, and where it left that. Without it the newest WAL there is may belong to this backup or not, and a recovery to the end of an older timeline would leave it out without a word. A server that began to archive only after it was promoted never hands its history over by itself. Nothing was changed.',
   },
   recovery_target_unknown: {
     code: 'HF-5537',
     kind: 'refused',
     retryable: false,
     message: '{target} was not found in the WAL that backup {backup} can be recovered with: {reason}',
-    hint: 'check it, or use {next}; {reach}',
+    hint: '{next}; {reach}',
     explain:
       'All WAL that recovery would replay was looked through. A transaction that only read has no number; the number of a subtransaction, or of one that was prepared and not finished, is no target. Nothing was changed.',
   },

@@ -77,4 +77,23 @@ export const walStreamErrors = defineErrors({
     explain:
       'WAL is missing that a backup cannot do without, or that lies between the newest backup and now. What can be recovered, and the positions that are missing, are in what holdfast wal status shows. A gap between an older backup and a newer one is shown, too, and is no error: there is nothing to be done about it.',
   },
+  wal_history_unknown: {
+    code: 'HF-5468',
+    kind: 'partial',
+    retryable: false,
+    message:
+      'WAL of timeline {timeline} of {source} is stored, and no recovery finds the way to it: {file} is missing',
+    hint: 'on the server that has it: holdfast wal push PGDATA/pg_wal/{file}; or take a full backup: holdfast backup {source}',
+    explain:
+      'The history of a timeline tells which one it comes from, and where it left that. A server that began to archive only after it was promoted never hands it over by itself. Until it is stored, the newest backup can be recovered up to the end of the timelines that are known, and nobody can tell whether WAL is missing in between.',
+  },
+  wal_not_stored: {
+    code: 'HF-5469',
+    kind: 'partial',
+    retryable: false,
+    message: 'the WAL that the server of {source} writes is not stored: {reason}',
+    hint: '{next}',
+    explain:
+      'Backups can be recovered up to what is stored, and the server is beyond that, without anything under way that would change it. A server that was restored or promoted archives only when archive_mode and archive_command are set in its own settings, and is streamed from only when holdfast wal stream runs against it.',
+  },
 });

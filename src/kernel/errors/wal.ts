@@ -199,4 +199,14 @@ export const walErrors = defineErrors({
     explain:
       'What was archived is stored as it came, and it is no WAL that PostgreSQL can replay: a record has a wrong checksum, or does not follow the one before. Recovery from the backups named ends there, although there is WAL behind it.',
   },
+  wal_history_lost: {
+    code: 'HF-5423',
+    kind: 'integrity',
+    retryable: false,
+    message:
+      '{file} of {source} is missing: WAL of timeline {timeline} is stored ({range}), and no recovery finds the way to it',
+    hint: 'on the server that has it: holdfast wal push PGDATA/pg_wal/{file}; or take a backup, from which recovery can go on: holdfast backup {source}',
+    explain:
+      'The history of a timeline tells which one it comes from, and where it left that. A server that began to archive only after it was promoted never hands it over by itself. The backups named still restore, up to the end of the timelines that are known; what was written later cannot be recovered to from them. WAL between the end of those and the beginning of this one may be missing as well: that can be told only with the history.',
+  },
 });

@@ -32,12 +32,14 @@ export interface TimelineTree {
 
 /** Reads where the timelines of an archive come from. Damaged histories are told of, not thrown. */
 export async function readTimelines(archive: WalArchive, context: CallContext = {}): Promise<TimelineTree> {
+  // First, for a history is stored before the WAL of its timeline.
+  const withWal = await archive.timelines(context);
   const withFile = new Set<number>();
   for await (const name of archive.files(context)) {
     const parsed = parseWalFileName(name);
     if (parsed?.kind === 'history') withFile.add(parsed.timeline);
   }
-  const all = new Set([...withFile, ...(await archive.timelines(context))]);
+  const all = new Set([...withFile, ...withWal]);
   const paths = new Map<number, TimelinePath>();
   const problems: HistoryProblem[] = [];
   for (const timeline of [...all].toSorted((a, b) => a - b)) {

@@ -3,8 +3,11 @@ import { formatLsn } from '../../postgres/lsn.ts';
 import type { ArchiveView } from './archive-view.ts';
 import type { ClusterBackup } from './backups.ts';
 import type { FindArchive } from './candidates.ts';
+import { timelineWithTarget } from './elsewhere.ts';
+import { findHistory, lostTimelines, lostWords, type LostTimeline } from './lost-timelines.ts';
+import { chooseTimeline } from './reach.ts';
 import type { CallContext } from '../../repository/model.ts';
-import type { Miss, MissedBackup, RecoveryWish } from './target-model.ts';
+import type { Miss, MissedBackup, RecoveryWish, Search } from './target-model.ts';
 import { recoveryWindows, type RecoveryWindow } from './windows.ts';
 import { formatMicroseconds, instantWords, isoMicroseconds, shortId, targetWords } from './words.ts';
 
@@ -27,20 +30,86 @@ export async function refusal(
   backups: readonly ClusterBackup[],
   missed: readonly MissedBackup[],
   findArchive: FindArchive,
-  context: CallContext,
+  search: Search,
 ): Promise<HoldfastError> {
   const told = mostTelling(missed);
-  const windows = await reachable(wish, backups, findArchive, context);
-  const details = { target: targetWords(wish.target), reachable: windows.map(windowDetails) };
+  const windows = await reachable(wish, backups, findArchive, search.context);
+  const elsewhere = await timelineWithTarget(wish, backups, missed, findArchive, search);
+  const onIt = elsewhere === undefined ? await onLost(wish, told, findArchive) : undefined;
+  const details = {
+    target: targetWords(wish.target),
+    reachable: windows.map(windowDetails),
+    ...(elsewhere === undefined ? {} : { timeline: elsewhere }),
+  };
   const params = {
     target: targetWords(wish.target),
     backup: told === undefined ? 'none' : shortId(told.backup.id),
-    reason: told?.reason ?? 'no backup fits',
+    reason: reasonWords(told, onIt?.lost),
     reach: reachWords(windows),
-    next: nextWords(wish, windows),
+    next: nextOf(wish, windows, told, { elsewhere, onIt }),
   };
   return failure(errorOf(told), params, { details });
 }
+
+function reasonWords(told: MissedBackup | undefined, lost: LostTimeline | undefined): string {
+  if (told === undefined) return 'no backup fits';
+  if (lost === undefined || told.miss === 'history') return told.reason;
+  return `${told.reason}; ${lostWords(lost)}, where it may be`;
+}
+
+/** What to type: that which leads to the target, else to know of it, else to the nearest that can be had. */
+function nextOf(
+  wish: RecoveryWish,
+  windows: readonly RecoveryWindow[],
+  told: MissedBackup | undefined,
+  { elsewhere, onIt }: Ways,
+): string {
+  if (elsewhere !== undefined) return `add --timeline ${elsewhere}, which leads to it`;
+  if (onIt === undefined) return `${leads[told?.miss ?? 'wal_missing']}${nextWords(wish, windows)}`;
+  const find = findHistory(onIt.lost);
+  return told?.miss === 'history'
+    ? `${find}; or say which timeline is meant: --timeline ${onIt.known}`
+    : `${find}; then try again`;
+}
+
+/** Said before the nearest that can be had, if there is any. */
+const leads: Readonly<Record<Miss['miss'], string>> = {
+  before_backup: 'the nearest that can be had is ',
+  in_gap: 'the nearest before it is ',
+  in_future: 'use ',
+  timeline: 'choose another timeline or backup, or use ',
+  unknown: 'check it, or use ',
+  name_in_backup: 'check it, or use ',
+  wal_missing: '',
+  history: '',
+};
+
+interface Ways {
+  /** A timeline that has the target. */
+  readonly elsewhere: number | undefined;
+  /** One that may have it. */
+  readonly onIt: { readonly lost: LostTimeline; readonly known: number } | undefined;
+}
+
+/** What is known of a timeline that the target may be on, could its way be found. */
+async function onLost(
+  { timeline }: RecoveryWish,
+  told: MissedBackup | undefined,
+  findArchive: FindArchive,
+): Promise<Ways['onIt']> {
+  if (timeline !== 'latest' || told === undefined || !mayBeOnLost.has(told.miss)) return undefined;
+  const view = await findArchive(told.backup.metadata.wal_archive);
+  const [lost] = view === undefined ? [] : await lostTimelines(view, told.backup);
+  if (view === undefined || lost === undefined) return undefined;
+  return { lost, known: chooseTimeline(view.tree, told.backup, 'latest') ?? told.backup.timeline };
+}
+
+const mayBeOnLost: ReadonlySet<Miss['miss']> = new Set<Miss['miss']>([
+  'history',
+  'in_future',
+  'in_gap',
+  'unknown',
+]);
 
 /** Of those that missed for what matters most: the oldest when the target came before all, else the newest. */
 function mostTelling(missed: readonly MissedBackup[]): MissedBackup | undefined {
@@ -61,6 +130,8 @@ function errorOf(told: MissedBackup | undefined) {
       return 'recovery_target_in_gap';
     case 'in_future':
       return 'recovery_target_in_future';
+    case 'history':
+      return 'recovery_history_missing';
     case 'timeline':
       return 'recovery_target_not_in_timeline';
     case 'unknown':

@@ -50,6 +50,15 @@ export interface BackupReach {
   readonly gap: { readonly timeline: number; readonly from: string; readonly to: string | null } | null;
 }
 
+/** WAL is there of a timeline, and nothing tells where it comes from: no recovery finds the way to it. */
+export interface LostTimelineStatus extends PositionRange {
+  readonly timeline: number;
+  /** That would tell: `00000002.history`. */
+  readonly file: string;
+  /** Backups that might lead to it as the newest timeline; not those of which it is certain that they do not. */
+  readonly backups: readonly string[];
+}
+
 /** The WAL of a cluster in a repository, plain for JSON. */
 export interface WalStatus {
   readonly source: string;
@@ -62,6 +71,7 @@ export interface WalStatus {
   readonly backups: readonly BackupReach[];
   /** Where the newest timeline ends; `at` is the time of its last transaction. Null when there is no WAL. */
   readonly newest: (ReachedPosition & { readonly stored_at: string }) | null;
+  readonly lost_timelines: readonly LostTimelineStatus[];
   /** Of a missing file `damage` is null. */
   readonly damaged_histories: readonly { readonly file: string; readonly damage: string | null }[];
 }

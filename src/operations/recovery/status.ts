@@ -4,9 +4,11 @@ import type { WalRun } from '../../repository/wal/model.ts';
 import type { ArchiveView } from './archive-view.ts';
 import type { ClusterBackup } from './backups.ts';
 import { forkOf } from './history.ts';
+import { lostTimelines } from './lost-timelines.ts';
 import { chooseTimeline, missingOfBackup, pathFrom } from './reach.ts';
 import type {
   BackupReach,
+  LostTimelineStatus,
   PositionRange,
   ReachedPosition,
   TimelineStatus,
@@ -41,8 +43,23 @@ export async function walStatus(
     windows: windows.map(windowStatus),
     backups: reaches,
     newest: newestOf(timelines, windows),
+    lost_timelines: await lostStatus(view, own),
     damaged_histories: tree.problems.map(({ file, damage }) => ({ file, damage })),
   };
+}
+
+async function lostStatus(
+  view: ArchiveView,
+  backups: readonly ClusterBackup[],
+): Promise<LostTimelineStatus[]> {
+  const found = new Map<number, LostTimelineStatus & { readonly backups: string[] }>();
+  for (const backup of backups)
+    for (const { timeline, file, from, to } of await lostTimelines(view, backup)) {
+      const known = found.get(timeline) ?? { timeline, file, ...range(from, to), backups: [] };
+      known.backups.push(backup.id);
+      found.set(timeline, known);
+    }
+  return [...found.values()].toSorted((a, b) => a.timeline - b.timeline);
 }
 
 function timelinesOf({ tree }: ArchiveView): number[] {
@@ -59,6 +76,7 @@ async function timelineStatus(
   const fork = path === undefined ? undefined : forkOf(path);
   const runs = await view.runs(timeline, zeroLsn);
   const starts = backups.filter((backup) => pathFrom(view.tree, backup, timeline)).map(({ start }) => start);
+  const begin = path?.at(-1)?.from;
   const needed = starts.length === 0 ? null : view.segmentOf(smallest(starts));
   const last = runs.at(-1);
   return {
@@ -69,7 +87,7 @@ async function timelineStatus(
     to: last === undefined ? null : formatLsn(lsnOf(last.end)),
     stored_bytes: runs.reduce((sum, { storedBytes }) => sum + storedBytes, 0),
     stored_at: last === undefined ? null : newestTime(runs),
-    gaps: gapsBetween(runs),
+    gaps: [...gapBefore(runs, starts, begin), ...gapsBetween(runs)],
     useless: uselessBefore(runs, needed),
   };
 }
@@ -80,6 +98,15 @@ function newestTime(runs: readonly WalRun[]): string {
 
 function smallest(positions: readonly Lsn[]): Lsn {
   return positions.reduce((a, b) => (b < a ? b : a));
+}
+
+/** What is missing where a timeline begins, or where the first backup needs it; what was removed before that is no gap. */
+function gapBefore(runs: readonly WalRun[], starts: readonly Lsn[], begin: Lsn | undefined): PositionRange[] {
+  const [first] = runs;
+  if (first === undefined || starts.length === 0 || begin === undefined) return [];
+  const needed = smallest(starts);
+  const from = needed < begin ? begin : needed;
+  return first.start > from ? [range(from, first.start)] : [];
 }
 
 function gapsBetween(runs: readonly WalRun[]): PositionRange[] {

@@ -56,7 +56,9 @@ export interface Miss {
     | 'in_future'
     | 'unknown'
     /** PostgreSQL would stop at an earlier point of that name, before the backup is consistent. */
-    | 'name_in_backup';
+    | 'name_in_backup'
+    /** It cannot be told which timeline is the newest. */
+    | 'history';
   /** For people. */
   readonly reason: string;
   /** No other backup helps. */

@@ -1,22 +1,20 @@
 import { failure } from '../../kernel/errors/failure.ts';
 import { formatLsn } from '../../postgres/lsn.ts';
+import { tryTarget } from './attempt.ts';
 import type { ClusterBackup } from './backups.ts';
 import { candidateOf, type FindArchive } from './candidates.ts';
+import { lostTimelines, lostWords } from './lost-timelines.ts';
 import { refusal } from './refuse.ts';
 import type { ScanContext } from './scan-range.ts';
-import { attemptLsn, attemptTime } from './target-position.ts';
-import { attemptName, attemptXid } from './target-search.ts';
 import {
   isMiss,
   type MissedBackup,
   type Attempt,
   type Candidate,
   type Hit,
-  type RecoveryTarget,
   type RecoveryWish,
   type Search,
 } from './target-model.ts';
-import { toTheEnd } from './to-the-end.ts';
 import { notesOnBackups, notesOnBranches, notesOnHistories } from './notes.ts';
 import type { WantedTimeline } from './reach.ts';
 
@@ -41,7 +39,8 @@ export interface RecoveryPlan extends Hit {
  *
  * `backups` are those of one source, the newest first; archives are looked up by the ids that backups name. Throws
  * `recovery_no_backup`, `recovery_backup_unusable`, `recovery_before_first_backup`, `recovery_target_in_gap`,
- * `recovery_target_in_future`, `recovery_target_not_in_timeline` and `recovery_target_unknown`, and what reading WAL does.
+ * `recovery_target_in_future`, `recovery_target_not_in_timeline`, `recovery_target_unknown` and `recovery_history_missing`,
+ * and what reading WAL does.
  */
 export async function resolveTarget(
   wish: RecoveryWish,
@@ -63,12 +62,12 @@ export async function resolveTarget(
   for (const backup of asked) {
     context.signal?.throwIfAborted();
     const candidate = await candidateOf(backup, timelineFor(wish), findArchive);
-    const attempt = isCandidate(candidate) ? await tryTarget(candidate, wish.target, search) : candidate;
+    const attempt = isCandidate(candidate) ? await tryWish(candidate, wish, search) : candidate;
     if (isCandidate(candidate) && !isMiss(attempt)) return await planOf(candidate, attempt, missed);
     if (isMiss(attempt)) missed.push({ backup, ...attempt });
     if (isMiss(attempt) && attempt.isCertain === true) break;
   }
-  throw await refusal(wish, asked, missed, findArchive, context);
+  throw await refusal(wish, asked, missed, findArchive, search);
 }
 
 /** The end of the backup lies on its own timeline, whatever came later. */
@@ -80,30 +79,17 @@ function isCandidate(candidate: Candidate | Attempt): candidate is Candidate {
   return 'reach' in candidate;
 }
 
-async function tryTarget(candidate: Candidate, target: RecoveryTarget, search: Search): Promise<Attempt> {
-  const { backup, reach } = candidate;
-  switch (target.kind) {
-    case 'immediate':
-      return { target, lsn: backup.stop, atUs: null, notes: [] };
-    case 'end':
-      return reach.gap === null || reach.gap.to === null
-        ? await toTheEnd(candidate, search.context)
-        : { miss: 'in_gap', reason: gapWords(candidate) };
-    case 'time':
-      return await attemptTime(candidate, target, search.context);
-    case 'lsn':
-      return await attemptLsn(candidate, target, search.context);
-    case 'xid':
-      return await attemptXid(candidate, target, search);
-    case 'name':
-      return await attemptName(candidate, target, search);
+/**
+ * The end of the newest timeline is not to be told while there is WAL that may be of a newer one. Any other target is:
+ * recovery does not go beyond it.
+ */
+async function tryWish(candidate: Candidate, wish: RecoveryWish, search: Search): Promise<Attempt> {
+  const { target, timeline } = wish;
+  if (target.kind === 'end' && timeline === 'latest') {
+    const [lost] = await lostTimelines(candidate.view, candidate.backup);
+    if (lost !== undefined) return { miss: 'history', reason: lostWords(lost), isCertain: true };
   }
-}
-
-function gapWords({ reach: { gap } }: Candidate): string {
-  if (gap === null) return 'WAL is missing';
-  const to = gap.to === null ? '' : ` to ${formatLsn(gap.to)}`;
-  return `the WAL of timeline ${gap.timeline} from ${formatLsn(gap.from)}${to} is missing, and there is more behind it`;
+  return await tryTarget(candidate, target, search);
 }
 
 async function planOf(

@@ -7,6 +7,7 @@ import type { Repository } from '../../repository/repository.ts';
 import type { WalArchive, WalRun } from '../../repository/wal/model.ts';
 import { ArchiveView } from '../recovery/archive-view.ts';
 import type { ClusterBackup } from '../recovery/backups.ts';
+import { lostTimelines, type LostTimeline } from '../recovery/lost-timelines.ts';
 import { shortId } from '../recovery/words.ts';
 import type { Findings } from '../verify-findings.ts';
 import { tellDamage } from '../verify-objects.ts';
@@ -73,7 +74,7 @@ async function verifyArchive(
   }
   const { view } = coverage;
   const check: ArchiveCheck = { repository, archive, coverage, findings, signal, told: new Set() };
-  tellHistories(check, backups);
+  await tellHistories(check, backups);
   const missing = await tellBackups(backups, async () => view, findings, signal);
   for (const gap of coverage.gaps.values()) tellGap(check, gap, backups);
   const timelines = await archive.timelines({ signal });
@@ -167,17 +168,25 @@ function isPast({ to, path }: WalGap, backups: readonly ClusterBackup[]): boolea
   );
 }
 
-/** Damaged histories are damage; missing ones are told where a backup might lead to that timeline. */
-function tellHistories(
+/** Damaged histories are damage; missing ones are missing WAL where the newest backup might lead to that timeline. */
+async function tellHistories(
   { archive, coverage, findings, told }: ArchiveCheck,
   backups: readonly ClusterBackup[],
-): void {
+): Promise<void> {
+  const lost = await lostFor(coverage.view, backups);
   for (const { timeline, file, damage } of coverage.view.tree.problems) {
     const name = `${walFilesPrefix(archive.id)}${file.toLowerCase()}`;
     const needing = backups.filter((backup) => backup.timeline === timeline).map(({ id }) => id);
     if (damage !== null) {
       told.add(file);
       findings.add(name, failure('object_damaged', { name: file, reason: damage }), needing);
+      continue;
+    }
+    const way = lost.get(timeline);
+    if (way !== undefined) {
+      const { source } = archive.info;
+      const range = `${formatLsn(way.from)} to ${formatLsn(way.to)}`;
+      findings.add(name, failure('wal_history_lost', { source, file, timeline, range }), way.backups);
     } else if (backups.some((backup) => backup.timeline < timeline)) {
       const { source } = archive.info;
       findings.note(
@@ -185,6 +194,24 @@ function tellHistories(
       );
     }
   }
+}
+
+/** Timelines that the newest backup might lead to, with all backups that might. */
+async function lostFor(
+  view: ArchiveView,
+  backups: readonly ClusterBackup[],
+): Promise<ReadonlyMap<number, LostTimeline & { readonly backups: string[] }>> {
+  const [newest, ...older] = backups.toSorted(
+    (a, b) => b.stoppedAtUs - a.stoppedAtUs || b.sequence - a.sequence,
+  );
+  const found = new Map<number, LostTimeline & { readonly backups: string[] }>();
+  if (newest === undefined) return found;
+  for (const one of await lostTimelines(view, newest))
+    found.set(one.timeline, { ...one, backups: [newest.id] });
+  for (const backup of older)
+    for (const { timeline } of await lostTimelines(view, backup))
+      found.get(timeline)?.backups.push(backup.id);
+  return found;
 }
 
 /** Gaps that no backup comes to hurt nobody; they are told all the same. */
