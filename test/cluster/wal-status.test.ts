@@ -38,17 +38,20 @@ sources: { main: { type: postgres-cluster, url: "${server.url()}", wal_interval:
     await box[Symbol.asyncDispose]();
   });
 
-  const status = async (): Promise<WalStatusResult['sources'][number]> => {
+  const status = async (error: RegExp | null = null): Promise<WalStatusResult['sources'][number]> => {
     const ran = await box.run(['wal', 'status', '--json']);
-    assert.equal(ran.code, 0, ran.stderr);
-    const { sources } = ran.json() as WalStatusResult;
+    assert.equal(ran.code, error === null ? 0 : 3, ran.stderr);
+    const { sources, error: told } = ran.json() as WalStatusResult;
+    if (error !== null) assert.match(`${String(told?.['code'])} ${String(told?.['message'])}`, error);
     assert.ok(sources[0] !== undefined && sources.length === 1);
     return sources[0];
   };
 
   it('says so when nothing is stored yet', async () => {
-    const { archives, server: asked } = await status();
+    const nothing = /^HF-5469 .*: it is on timeline 1, of which nothing is stored/;
+    const { archives, server: asked } = await status(nothing);
     assert.deepEqual([archives, asked?.slot, asked?.lag_bytes], [[], null, null]);
+    assert.equal((await box.run(['wal', 'status', '--quiet'])).code, 3);
     const shown = await box.run(['wal', 'status']);
     assert.match(
       shown.stdout,
@@ -85,7 +88,7 @@ sources: { main: { type: postgres-cluster, url: "${server.url()}", wal_interval:
     await server.psql('INSERT INTO t SELECT generate_series(1, 20000)');
     await server.psql('SELECT pg_switch_wal()');
     await until(async () => (await server.psql('SELECT failed_count > 0 FROM pg_stat_archiver')) === 't');
-    const behind = await status();
+    const behind = await status(/^HF-5469 .*: its archiver fails at 0000/);
     assert.ok((behind.server?.lag_bytes ?? 0) > 1_000_000);
     assert.deepEqual([behind.server?.slot?.active, behind.server?.archiver?.failing], [false, true]);
     assert.ok((behind.server?.archiver?.waiting_files ?? 0) > 0);

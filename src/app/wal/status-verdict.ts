@@ -41,7 +41,9 @@ function notStored({ source, archives, server }: JudgedSource): HoldfastError | 
   if (server === null) return undefined;
   const archive = archives.find(({ system_identifier: id }) => id === server.system_identifier);
   const { archiver, timeline } = server;
-  const fails = archiver?.failing === true && !isStored(archiver.last_failed ?? '', archive, server);
+  const fails =
+    archiver?.failing === true &&
+    (isFallingBehind(archive, server) || !isStored(archiver.last_failed ?? '', archive, server));
   const isNew = server.lag_bytes === null;
   if (!isNew && !fails) return undefined;
   const reasons = [
@@ -52,6 +54,14 @@ function notStored({ source, archives, server }: JudgedSource): HoldfastError | 
     ? `look into the log of the server for what archive_command says; then run: holdfast doctor`
     : `see what is set there, and what to set: holdfast doctor; or stream from it: holdfast wal stream --source ${source}`;
   return failure('wal_not_stored', { source, reason: reasons.join(', and '), next });
+}
+
+/** Nobody streams, and there is WAL that the archiver should have stored: it fails at the oldest that it was given. */
+function isFallingBehind(
+  archive: ArchiveStatus | undefined,
+  { slot, lag_bytes: lag }: NonNullable<JudgedSource['server']>,
+): boolean {
+  return slot?.active !== true && archive !== undefined && lag !== null && lag >= archive.segment_bytes;
 }
 
 /** Whether a file that the archiver cannot store is stored all the same: by a stream, or by hand. */
