@@ -186,14 +186,14 @@ test('whoever goes on with a restored server is told how no WAL gets lost, and w
   const conf = (command: string): Readonly<Record<string, string>> => ({
     'postgresql.conf': `archive_mode = on\narchive_command = '${command.replaceAll("'", "''")}'\n`,
   });
-  const push = "HOLDFAST_PASSPHRASE_FILE=/no/such.key /bin/sh wal push %p --config '/no/such 100%%.yaml'";
+  const push = "HOLDFAST_PASSPHRASE_FILE=/no/such.key /bin/sh wal push %p --config '/no/such 100%%a.yaml'";
   await using one = await restored(conf(`${push} --repo=/no/r/%f`), {}, {});
   const notes = one.result.notes.join('\n');
   assert.match(notes, /run the same command again with --delta --keep-archiving; or take a backup/);
   assert.doesNotMatch(notes, /ALTER SYSTEM/);
   assert.match(
     notes,
-    /not there on this machine: the key file \/no\/such\.key, the configuration \/no\/such 100%\.yaml; holdfast doctor/,
+    /not there on this machine: the key file \/no\/such\.key, the configuration \/no\/such 100%a\.yaml; holdfast doctor/,
   );
   await using two = await restored(conf('/bin/sh -c "cp %p /a/%f"'), {}, { keepArchiving: true });
   assert.doesNotMatch(two.result.notes.join('\n'), /not there|--delta/);

@@ -102,6 +102,18 @@ sources:
     assert.match(verified.stdout, /^backup [0-9a-f]{8} of main recovers to 20/m);
   });
 
+  it('a restore to the end of the backup tells what it leaves out', async () => {
+    const dry = async (...flags: string[]): Promise<string> => {
+      const ran = await ok('restore', 'latest:main', '--to', join(place.path, 'x'), '--dry-run', ...flags);
+      return ran.stdout + ran.stderr;
+    };
+    assert.match(
+      await dry(),
+      /the stored WAL goes on behind the end of the backup \(20.* UTC\), to 20.* UTC \(0\/[0-9A-F]+, timeline 1\), and is left out: --at-end has all of it/,
+    );
+    assert.doesNotMatch(await dry('--at-end'), /left out/);
+  });
+
   it('a gap behind it and WAL that it lacks are told by all of them', async () => {
     const folder = join(place.path, 'r', 'wal');
     const units = (await readdir(folder, { recursive: true })).filter((path) =>

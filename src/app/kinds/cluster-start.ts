@@ -1,6 +1,5 @@
 import { stat } from 'node:fs/promises';
 import { createServer } from 'node:net';
-import { join } from 'node:path';
 import { failure } from '../../kernel/errors/failure.ts';
 import type { Secret } from '../../kernel/secret.ts';
 import type { FileOwner, RecoverySettings } from '../../sources/postgres-cluster/restore/options.ts';
@@ -9,7 +8,7 @@ import { startRestoredCluster, type Started } from '../../sources/postgres-clust
 import type { App } from '../compose.ts';
 import { systemServers, type PostgresBinaries } from '../local-postgres/binaries.ts';
 import { embeddedMajors, embeddedServer } from '../local-postgres/embedded.ts';
-import { canRead, reachableTemp, serverUser } from '../local-postgres/server-user.ts';
+import { reachableTemp, serverUser } from '../local-postgres/server-user.ts';
 
 /** What is needed to start what will be restored. */
 export interface StartPlan {
@@ -43,16 +42,6 @@ async function ownerFor(target: string): Promise<FileOwner | null> {
   const there = await stat(target).catch(() => undefined);
   if (there !== undefined && there.uid !== 0) return { uid: there.uid, gid: there.gid };
   return serverUser() ?? null;
-}
-
-/** Why a server of that user could not run the command that fetches its WAL; null when nothing is known against it. */
-export function whyNoWal(app: App, owner: FileOwner, location: string): string | null {
-  if (!location.startsWith('/')) return null;
-  const files = [join(location, 'holdfast.json'), ...(app.settings.file === null ? [] : [app.settings.file])];
-  const closed = files.find((file) => !canRead(file, owner));
-  return closed === undefined
-    ? null
-    : `the server will run as the user ${owner.uid}, who cannot read ${closed}, and would not get its WAL: let that user read there, or run holdfast as that user`;
 }
 
 /** Starts the server and waits until it has come to its target. */

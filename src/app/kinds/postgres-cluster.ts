@@ -3,11 +3,9 @@ import { backupCluster } from '../../sources/postgres-cluster/backup/backup.ts';
 import { backupClusterByStream } from '../../sources/postgres-cluster/backup/stream/backup.ts';
 import { planClusterRestore, runClusterRestore } from '../../sources/postgres-cluster/restore/restore.ts';
 import { checkClusterSource } from './cluster-check.ts';
-import type { FileOwner } from '../../sources/postgres-cluster/restore/options.ts';
-import type { App } from '../compose.ts';
-import type { ClusterRecovery } from '../recovery.ts';
 import { clusterRestoreOptions } from './cluster-restore.ts';
-import { planStart, startServer, whyNoWal } from './cluster-start.ts';
+import { walAccess, walLeftOut } from './cluster-notes.ts';
+import { planStart, startServer } from './cluster-start.ts';
 import type { SourceKind } from './kind.ts';
 import { connectionOf } from './postgres-source.ts';
 
@@ -43,8 +41,12 @@ export const clusterKind: SourceKind<'postgres-cluster'> = {
       : null;
     const owner = start?.owner ?? options.owner;
     const plan = await planClusterRestore({ ...options, owner }, context);
-    const warnings = [...recovery.plan.notes, ...plan.summary.warnings, ...walWarnings(app, owner, recovery)];
-    const summary = { ...plan.summary, warnings };
+    const access = walAccess(app, plan.work.owner, start !== null, recovery);
+    const summary = {
+      ...plan.summary,
+      warnings: [...recovery.plan.notes, ...plan.summary.warnings, ...access.warnings],
+      notes: [...plan.summary.notes, ...access.notes, ...(await walLeftOut(recovery, app.signal))],
+    };
     return {
       summary,
       needs: plan.needs,
@@ -63,9 +65,3 @@ export const clusterKind: SourceKind<'postgres-cluster'> = {
     };
   },
 };
-
-function walWarnings(app: App, owner: FileOwner | null, { commands }: ClusterRecovery): string[] {
-  const reason = owner === null ? null : whyNoWal(app, owner, commands.location);
-  if (reason !== null) return [reason];
-  return commands.needs === null ? [] : [`to fetch its WAL: ${commands.needs}`];
-}

@@ -32,10 +32,9 @@ export function sayCluster(face: Face, result: ResultOf<ClusterRestoreSummary, C
     face.say(`  tablespace ${oid}, which was ${original}: ${location}\n`);
   if (restored?.started) sayStarted(face, restored.started);
   else face.say(`  its server will recover ${pointOf(plan)}${then(plan)}\n`);
-  if (restored === null) return;
-  for (const [name, value] of Object.entries(restored.settings))
+  for (const [name, value] of Object.entries(restored?.settings ?? {}))
     face.say(`  set in postgresql.auto.conf: ${name} = '${value}'\n`);
-  for (const message of restored.notes) face.notice({ level: 'info', message });
+  for (const message of (restored ?? plan).notes) face.notice({ level: 'info', message });
 }
 
 const states = {

@@ -22,7 +22,13 @@ export function filesNamedBy(command: string): NamedFile[] {
   const found: NamedFile[] = [];
   const add = (what: NamedFile['what'] | undefined, path: string | undefined): void => {
     // A path with a placeholder in it is another one each time.
-    if (what === undefined || path === undefined || !isAbsolute(path) || /%[a-z]/.test(path)) return;
+    if (
+      what === undefined ||
+      path === undefined ||
+      !isAbsolute(path) ||
+      /%[a-z]/.test(path.replaceAll('%%', ''))
+    )
+      return;
     found.push({ what, path: path.replaceAll('%%', '%') });
   };
   const words = shellWords(command);

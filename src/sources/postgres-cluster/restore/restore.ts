@@ -26,6 +26,8 @@ export interface ClusterRestoreSummary {
   readonly tablespaces: readonly TablespaceSummary[];
   readonly recovery: RecoverySettings;
   readonly warnings: readonly string[];
+  /** What is worth knowing, for people. */
+  readonly notes: readonly string[];
 }
 
 export interface ClusterRestorePlan {
@@ -78,6 +80,7 @@ export async function planClusterRestore(
       tablespaces: tablespaces.map(({ placed }) => placed),
       recovery: options.recovery,
       warnings,
+      notes: [],
     },
     // Where nothing was there before, nothing is lost by coming upon damage in the middle.
     needs: ({ kind, stream }) => mode !== 'create' && stream !== null && kind !== entryKinds.stamps,
@@ -97,7 +100,7 @@ export async function runClusterRestore(
   const startedMs = work.options.now();
   context.progress.total(summary.bytes);
   const result = await runWork(work, context);
-  const { mode, target, files, bytes, tablespaces, warnings } = summary;
+  const { mode, target, files, bytes, tablespaces, warnings, notes } = summary;
   return {
     kind: 'postgres-cluster',
     target,
@@ -107,6 +110,7 @@ export async function runClusterRestore(
     tablespaces,
     warnings,
     ...result,
+    notes: [...result.notes, ...notes],
     started: null,
     duration_ms: work.options.now() - startedMs,
   };
