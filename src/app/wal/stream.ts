@@ -2,7 +2,7 @@ import { byteSize } from '../../kernel/byte-size.ts';
 import type { HoldfastError } from '../../kernel/errors/failure.ts';
 import { streamWal, type StreamOutcome } from '../../operations/wal/stream.ts';
 import type { StreamObserver, StreamPosition, StreamTold } from '../../operations/wal/stream-told.ts';
-import { formatLsn, type Lsn } from '../../postgres/lsn.ts';
+import { formatLsn } from '../../postgres/lsn.ts';
 import type { Repository } from '../../repository/repository.ts';
 import {
   openConfiguredRepository,
@@ -15,6 +15,7 @@ import {
 import { connectionOf } from '../kinds/postgres-source.ts';
 import { configuredCluster } from './cluster.ts';
 import { askSlot } from './ask-slot.ts';
+import { patientHint } from './patient-hint.ts';
 import { slotOf } from './slot.ts';
 
 export interface WalStreamOptions extends CommonOptions {
@@ -113,7 +114,7 @@ class Teller implements StreamObserver, Disposable {
   readonly #over = new AbortController();
   #isResting = false;
   #latest: StreamPosition | undefined;
-  #stored: Lsn | undefined;
+  #writtenBytes = 0;
 
   constructor(app: App, source: string) {
     this.#app = app;
@@ -136,19 +137,18 @@ class Teller implements StreamObserver, Disposable {
     if (state === 'gap') this.gap = error;
     if (error === undefined)
       observer.notice({ level: 'info', message: sayState(this.#source, state, timeline, at) });
-    else
-      observer.notice({
-        level: 'warning',
-        message: `${error.message} (${error.code})${next[state] ?? ''}`,
-        hint: error.hint,
-      });
+    else {
+      const again = next[state];
+      const hint = again === undefined ? error.hint : patientHint(error.hint);
+      const message = `${error.message} (${error.code})${again ?? ''}`;
+      observer.notice({ level: 'warning', message, ...(hint === undefined ? {} : { hint }) });
+    }
   }
 
   position(position: StreamPosition): void {
-    const { stored } = position;
-    if (this.#stored !== undefined && stored > this.#stored)
-      this.#progress.advance(Number(stored - this.#stored));
-    this.#stored = stored;
+    const { writtenBytes } = position;
+    this.#progress.advance(writtenBytes - this.#writtenBytes);
+    this.#writtenBytes = writtenBytes;
     this.#latest = position;
     if (!this.#isResting) this.#tell(position);
   }

@@ -17,7 +17,7 @@ export const walStreamErrors = defineErrors({
     kind: 'failed',
     retryable: false,
     message: 'the replication slot {slot} at {server} was lost: {reason}',
-    hint: 'see why it went: somebody dropped it, or max_slot_wal_keep_size is less than was waiting; and look at holdfast wal status',
+    hint: 'if the server was restored from a backup or another one was promoted, that is why, for neither has the slots of before; else somebody dropped it, or max_slot_wal_keep_size is less than was waiting. What is stored now: holdfast wal status',
     explain:
       'The slot is what makes the server keep WAL until it is stored. It has been made anew; whether WAL was lost meanwhile is told apart, as a gap.',
   },

@@ -116,6 +116,7 @@ class RunningLeg {
       await this.#writer.accept(message.bytes);
       // What was stored before has come again, and is the same.
       if (before < this.#comparedTo) this.#report();
+      else this.#positions.came(message.bytes);
     } else {
       this.#tellPosition();
     }

@@ -1,5 +1,8 @@
 import { zeroLsn, type Lsn } from '../../postgres/lsn.ts';
+import { walPageBytes } from '../../postgres/wal/format.ts';
 import type { StreamContext, StreamPosition } from './stream-told.ts';
+
+const zeros = new Uint8Array(walPageBytes);
 
 /** How far a stream is, over all its connections. */
 export class StreamPositions {
@@ -8,6 +11,7 @@ export class StreamPositions {
   #received = zeroLsn;
   #stored = zeroLsn;
   #serverEnd = zeroLsn;
+  #writtenBytes = 0;
   #heardAtNs: bigint | undefined;
   /** When everything was stored last. */
   #caughtUpAtNs: bigint | undefined;
@@ -17,9 +21,19 @@ export class StreamPositions {
   }
 
   begin(timeline: number, start: Lsn): void {
+    // A server that was restored, or another one in its place, may be far behind where the old timeline was.
+    if (timeline !== this.#timeline) this.#serverEnd = start;
     this.#timeline = timeline;
     this.#received = start;
     this.#stored = start;
+  }
+
+  /** Bytes that were not stored before. A switch leaves its segment full of zeros, which nobody wrote. */
+  came(bytes: Uint8Array): void {
+    for (let at = 0; at < bytes.length; at += walPageBytes) {
+      const page = bytes.subarray(at, at + walPageBytes);
+      if (Buffer.compare(page, zeros.subarray(0, page.length)) !== 0) this.#writtenBytes += page.length;
+    }
   }
 
   heard(serverEnd: Lsn): void {
@@ -58,6 +72,7 @@ export class StreamPositions {
       received: this.#received,
       stored: this.#stored,
       serverEnd: this.#serverEnd,
+      writtenBytes: this.#writtenBytes,
       lagBytes: waiting > 0n ? Number(waiting) : 0,
       lagSeconds: waiting > 0n ? Number(now - (this.#caughtUpAtNs ?? now)) / 1e9 : 0,
     };

@@ -33,6 +33,8 @@ export interface StreamPosition {
   readonly stored: Lsn;
   /** The end of the server's WAL, as last heard. */
   readonly serverEnd: Lsn;
+  /** What came in this run and was not stored before, without what is left empty behind a switch of segments. */
+  readonly writtenBytes: number;
   readonly lagBytes: number;
   /** For how long there has been something that was not stored. */
   readonly lagSeconds: number;
