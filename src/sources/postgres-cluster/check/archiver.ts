@@ -31,6 +31,8 @@ export async function archiver(asked: Asked): Promise<Finding[]> {
   const command = asked.settings.text('archive_command') ?? '';
   const message = `the server could not archive ${name}, and keeps it and all WAL after it`;
   if (row.since_reload !== true) {
+    const still = await foreign(asked);
+    if (still.length > 0) return [...still, ...findings];
     const mend = `look again in a minute, when it has tried again`;
     return [warning(check, `${message}; its settings were read anew since`, mend), ...findings];
   }
@@ -46,7 +48,7 @@ export async function archiver(asked: Asked): Promise<Finding[]> {
   return [wrong(check, message, `${other}see the log of the server for why${byHand}`), ...findings];
 }
 
-/** Before anything was archived: that it cannot be, for the command needs what this machine does not have. */
+/** Before it was tried: that nothing can be archived, for the command needs what this machine does not have. */
 async function foreign({ settings, options }: Asked): Promise<Finding[]> {
   const command = settings.text('archive_command') ?? '';
   const { push } = options.commands;
