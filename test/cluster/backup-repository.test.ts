@@ -105,7 +105,7 @@ async function backsUpWithoutEachPack(storage: MemoryStorage, server: PostgresSe
       if (name !== lost) await rest.put(name, await storage.get(name));
     await using repository = await openTestRepository(rest);
     const manifest = await backUp(repository, source(server), { jobs: 2 });
-    const { entries, read } = await contentOf(repository, manifest);
-    for (const { stream } of entries) if (stream !== null) await read(stream);
+    const content = await contentOf(repository, manifest);
+    for (const { stream } of content.entries) if (stream !== null) await content.read(stream);
   }
 }
