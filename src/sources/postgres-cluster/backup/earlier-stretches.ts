@@ -1,7 +1,10 @@
 import { ExtentCursor } from '../../../pipeline/extent-cursor.ts';
-import { extentRow, readExtents } from '../../../pipeline/map.ts';
+import { extentRow, mapRecordBytes, readExtents } from '../../../pipeline/map.ts';
 import { stampBytes } from './stamps.ts';
 import { standIn, type EarlierStretch } from './store-pages.ts';
+
+/** Rows that are taken apart at once: as objects they take ten times as much memory. */
+const batchBytes = 4096 * mapRecordBytes;
 
 /** What the parent has of a large relation, handed out from its beginning to its end. */
 export class EarlierStretches {
@@ -17,7 +20,8 @@ export class EarlierStretches {
         // Each stretch asks for its own.
         present: async (ids) => ids.map(() => true),
         extents: async function* () {
-          if (extents.length > 0) yield readExtents(extents);
+          for (let at = 0; at < extents.length; at += batchBytes)
+            yield readExtents(extents.subarray(at, at + batchBytes));
         },
         bytes: async function* () {},
       },

@@ -60,7 +60,9 @@ async function storeParts(file: PartedFile, parts: PartsContext): Promise<readon
   const underWay: Promise<StoredPart | null>[] = [];
   for (let from = 0; from < size; from += partBytes) {
     const before = (await earlier?.take(partBytes)) ?? null;
-    underWay.push(storePart(file, { from, to: Math.min(size, from + partBytes), before }, parts));
+    const part = storePart(file, { from, to: Math.min(size, from + partBytes), before }, parts);
+    part.catch(() => undefined); // Thrown when it is its turn.
+    underWay.push(part);
   }
   const stored: StoredPart[] = [];
   for (const [index, result] of (await Promise.allSettled(underWay)).entries()) {
