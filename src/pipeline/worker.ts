@@ -90,7 +90,8 @@ async function run(request: RunRequest): Promise<unknown> {
     if (typeof task !== 'function') throw new Error(`${request.url} exports no ${request.exportName}`);
     return await (task as Task<unknown, unknown>)(request.input, context);
   } finally {
-    if (!controller.signal.aborted) await writers.keepPromises();
+    // Also when it was aborted: the session may go on without it.
+    await writers.keepPromises();
     report();
     running.delete(runId);
   }

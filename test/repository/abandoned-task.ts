@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import type { StreamRef } from '../../src/contract/stream.ts';
 import type { StreamWriter, TaskContext, TaskModule } from '../../src/pipeline/task.ts';
 import { patternedBytes } from '../../testing/bytes.ts';
@@ -5,8 +6,8 @@ import { patternedBytes } from '../../testing/bytes.ts';
 export interface AbandonedInput {
   /** How the content is stored that is given up half-way. */
   readonly by: 'stream' | 'map';
-  /** The task itself fails, or goes on with something else. */
-  readonly fails: boolean;
+  /** What becomes of the task: it begins the stream again, fails, or is told to end. */
+  readonly then: 'again' | 'fails' | 'aborted';
 }
 
 export const contentBytes = 6 * 1024 * 1024;
@@ -15,7 +16,13 @@ const pieceBytes = 128 * 1024;
 /** For a worker: gives a stream up after it has asked about its chunks, then stores the same content. */
 export async function abandon(input: AbandonedInput, context: TaskContext): Promise<StreamRef> {
   await storeUpTo(contentBytes / 2, input.by, context);
-  if (input.fails) throw new Error('given up');
+  if (input.then === 'fails') throw new Error('given up');
+  if (input.then === 'aborted') {
+    const told = once(context.signal, 'abort');
+    context.emit('half-way');
+    await told;
+    context.signal.throwIfAborted();
+  }
   return await storeAgain(null, context);
 }
 

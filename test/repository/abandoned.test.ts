@@ -13,7 +13,9 @@ function source(input: AbandonedInput): BackupSource {
     name: 'main',
     kind: 'test',
     backup: async (context) => {
-      const stored = context.run(abandonTask, input);
+      const stop = new AbortController();
+      const onMessage = (): void => stop.abort(new Error('begun anew'));
+      const stored = context.run(abandonTask, input, { signal: stop.signal, onMessage });
       const stream: StreamRef = await stored.catch(async () => await context.run(againTask, null));
       await context.addEntry({ path: 'content', kind: 'test.bytes', stream, meta: {} });
       return { metadata: {}, warnings: [] };
@@ -22,11 +24,16 @@ function source(input: AbandonedInput): BackupSource {
 }
 
 for (const by of ['stream', 'map'] as const) {
-  for (const fails of [false, true]) {
-    const what = `${by === 'stream' ? 'a stream' : 'a map'} ${fails ? 'by a task that fails' : 'and begun again'}`;
+  for (const then of ['again', 'fails', 'aborted'] as const) {
+    const ends = {
+      again: 'and begun again',
+      fails: 'by a task that fails',
+      aborted: 'by a task that is aborted',
+    };
+    const what = `${by === 'stream' ? 'a stream' : 'a map'} ${ends[then]}`;
     test(`chunks that were promised for ${what} are stored though it was given up`, async () => {
       await using repository = await makeRepository(new MemoryStorage(systemClock));
-      const manifest = await backUp(repository, source({ by, fails }));
+      const manifest = await backUp(repository, source({ by, then }));
       const content = await readBack(repository, manifest);
       assert.ok(content['content']?.equals(patternedBytes(contentBytes, 5)));
     });
