@@ -7,7 +7,7 @@ export interface AbandonedInput {
   /** How the content is stored that is given up half-way. */
   readonly by: 'stream' | 'map';
   /** What becomes of the task: it begins the stream again, fails, or is told to end. */
-  readonly then: 'again' | 'fails' | 'aborted';
+  readonly ending: 'again' | 'fails' | 'aborted';
 }
 
 export const contentBytes = 6 * 1024 * 1024;
@@ -16,8 +16,8 @@ const pieceBytes = 128 * 1024;
 /** For a worker: gives a stream up after it has asked about its chunks, then stores the same content. */
 export async function abandon(input: AbandonedInput, context: TaskContext): Promise<StreamRef> {
   await storeUpTo(contentBytes / 2, input.by, context);
-  if (input.then === 'fails') throw new Error('given up');
-  if (input.then === 'aborted') {
+  if (input.ending === 'fails') throw new Error('given up');
+  if (input.ending === 'aborted') {
     const told = once(context.signal, 'abort');
     context.emit('half-way');
     await told;

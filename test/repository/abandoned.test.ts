@@ -24,16 +24,16 @@ function source(input: AbandonedInput): BackupSource {
 }
 
 for (const by of ['stream', 'map'] as const) {
-  for (const then of ['again', 'fails', 'aborted'] as const) {
+  for (const ending of ['again', 'fails', 'aborted'] as const) {
     const ends = {
       again: 'and begun again',
       fails: 'by a task that fails',
       aborted: 'by a task that is aborted',
     };
-    const what = `${by === 'stream' ? 'a stream' : 'a map'} ${ends[then]}`;
+    const what = `${by === 'stream' ? 'a stream' : 'a map'} ${ends[ending]}`;
     test(`chunks that were promised for ${what} are stored though it was given up`, async () => {
       await using repository = await makeRepository(new MemoryStorage(systemClock));
-      const manifest = await backUp(repository, source({ by, then }));
+      const manifest = await backUp(repository, source({ by, ending }));
       const content = await readBack(repository, manifest);
       assert.ok(content['content']?.equals(patternedBytes(contentBytes, 5)));
     });

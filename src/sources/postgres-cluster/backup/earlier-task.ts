@@ -1,8 +1,8 @@
 import type { StreamRef } from '../../../contract/stream.ts';
-import { isFailure } from '../../../kernel/errors/failure.ts';
 import { siblingModule } from '../../../kernel/module-url.ts';
 import { extentRow, mapRecordBytes } from '../../../pipeline/map.ts';
 import type { TaskContext, TaskModule } from '../../../pipeline/task.ts';
+import { isLost } from './lost.ts';
 import type { EarlierStretch } from './store-pages.ts';
 
 export interface EarlierInput {
@@ -32,7 +32,7 @@ export async function readEarlier(
       stamps: Buffer.concat(await Array.fromAsync(stored.bytes(stamps))),
     };
   } catch (error) {
-    if (isFailure(error) && (error.kind === 'integrity' || error.kind === 'not_found')) return null;
+    if (isLost(error)) return null;
     throw error;
   }
 }

@@ -1,13 +1,13 @@
 import { closeSync, fstatSync } from 'node:fs';
 import { setImmediate } from 'node:timers/promises';
 import type { StreamRef } from '../../../contract/stream.ts';
-import { isFailure } from '../../../kernel/errors/failure.ts';
 import { siblingModule } from '../../../kernel/module-url.ts';
 import { ExtentCursor, keyOf, type StoredExtent } from '../../../pipeline/extent-cursor.ts';
 import type { StoredData } from '../../../pipeline/stored.ts';
 import type { TaskContext, TaskModule } from '../../../pipeline/task.ts';
 import { giveBackPageBuffer, takePageBuffer } from './page-buffers.ts';
 import { bytesOfFile, readFully } from './bytes.ts';
+import { isLost } from './lost.ts';
 import { PageReader, type PageRules } from './page-reader.ts';
 import { stampBytes } from './stamps.ts';
 import { StoredReader } from '../../../pipeline/stored-reader.ts';
@@ -46,7 +46,7 @@ export const guardModule: TaskModule<GuardInput, GuardOutput> = {
   exportName: 'guardFiles',
 };
 
-/** Compares pages that look unchanged, byte for byte, with what the parent has. */
+/** Compares pages that look unchanged with what the parent has: by the hash of a whole piece, else byte for byte. */
 export async function guardFiles(input: GuardInput, context: TaskContext): Promise<GuardOutput> {
   const budget = new FetchBudget();
   let pages = 0;
@@ -260,11 +260,6 @@ class FileGuard {
       giveBackPageBuffer(buffer);
     }
   }
-}
-
-/** Whether what the parent has is damaged, or not in the repository any more. */
-export function isLost(error: unknown): boolean {
-  return isFailure(error) && (error.kind === 'integrity' || error.kind === 'not_found');
 }
 
 /** Whether these bytes are, as a whole, the blob that is stored: seen by its id, without fetching it. */

@@ -1,8 +1,8 @@
 import type { StreamRef } from '../../../contract/stream.ts';
-import { isFailure } from '../../../kernel/errors/failure.ts';
 import { siblingModule } from '../../../kernel/module-url.ts';
 import { readExtents } from '../../../pipeline/map.ts';
 import type { TaskContext, TaskModule } from '../../../pipeline/task.ts';
+import { isLost } from './lost.ts';
 import { StampsWriter } from './stamps.ts';
 import { StoredReader } from '../../../pipeline/stored-reader.ts';
 
@@ -37,8 +37,7 @@ export async function joinStretches(input: JoinInput, context: TaskContext): Pro
     return { stream, stamps: await storeStamps(input.stamps, input.previousStamps, context) };
   } catch (error) {
     // The earlier version is damaged or gone: then everything is stored anew.
-    const isLost = isFailure(error) && (error.kind === 'integrity' || error.kind === 'not_found');
-    if (!isLost || input.previousStamps === null) throw error;
+    if (!isLost(error) || input.previousStamps === null) throw error;
     return { stream, stamps: await storeStamps(input.stamps, null, context) };
   }
 }

@@ -1,7 +1,6 @@
 import { closeSync, constants, fstatSync, openSync } from 'node:fs';
 import { setImmediate } from 'node:timers/promises';
 import type { StreamRef } from '../../../contract/stream.ts';
-import { isFailure } from '../../../kernel/errors/failure.ts';
 import { siblingModule } from '../../../kernel/module-url.ts';
 import { PageMapWriter } from '../../../pipeline/page-map.ts';
 import type { TaskContext, TaskModule } from '../../../pipeline/task.ts';
@@ -9,6 +8,7 @@ import { unreadable } from './directory.ts';
 import { giveBackPageBuffer, takePageBuffer, windowBytes } from './page-buffers.ts';
 import { bytesOfFile, type FileBytes } from './bytes.ts';
 import { PageReader, type BadBlock, type PageRules, type Window } from './page-reader.ts';
+import { isLost } from './lost.ts';
 import { stampBytes, StampsWriter } from './stamps.ts';
 import { StoredReader } from '../../../pipeline/stored-reader.ts';
 import { StoreGroup } from './store-group.ts';
@@ -173,8 +173,7 @@ export class FileStore {
         await store(previous);
       } catch (error) {
         // The earlier version is damaged or gone: then everything is stored anew.
-        const isLost = isFailure(error) && (error.kind === 'integrity' || error.kind === 'not_found');
-        if (!isLost || previous === null) throw error;
+        if (!isLost(error) || previous === null) throw error;
         await store(null);
       }
     } finally {

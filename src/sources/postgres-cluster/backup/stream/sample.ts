@@ -2,7 +2,8 @@ import type { StreamRef } from '../../../../contract/stream.ts';
 import { ExtentCursor, type StoredExtent } from '../../../../pipeline/extent-cursor.ts';
 import type { StoredData } from '../../../../pipeline/stored.ts';
 import type { TaskContext } from '../../../../pipeline/task.ts';
-import { guardPieceBytes, isLost, isStoredAs, storedBytes } from '../guard-task.ts';
+import { guardPieceBytes, isStoredAs, storedBytes } from '../guard-task.ts';
+import { isLost } from '../lost.ts';
 import type { BadBlock } from '../page-reader.ts';
 import type { PieceWatch } from '../store-task.ts';
 
@@ -22,7 +23,7 @@ export interface SampledFile {
   readonly stream: StreamRef;
 }
 
-/** Compares a sample of the pages that look unchanged, byte for byte, with what the parent has. */
+/** Compares a sample of the pages that look unchanged with what the parent has: by hash, else byte for byte. */
 export class Sample implements PieceWatch {
   readonly #file: SampledFile;
   readonly #stored: StoredData;
