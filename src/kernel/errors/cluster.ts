@@ -101,7 +101,7 @@ export const clusterErrors = defineErrors({
       'block {block} of {path} is not what the backup before has, although it looks unchanged: this backup reads everything anew',
     hint: 'nothing has to be done for this backup; verify the earlier ones (holdfast verify), and find out who writes to the data directory beside the server',
     explain:
-      'Increments take over pages that have not changed since the backup before, which they tell by position in the WAL and checksum. A sample of such pages is compared byte for byte each time, and here one differed: the files were written by something else than the server, the disk returned other bytes, or there is a fault in Holdfast. So nothing was taken over.',
+      'Increments take over pages that have not changed since the backup before, which they tell by position in the WAL and checksum. A sample of such pages is compared with what is stored each time, and here one differed: the files were written by something else than the server, the disk returned other bytes, or there is a fault in Holdfast. So nothing was taken over.',
   },
   cluster_left_out: {
     code: 'HF-5312',
