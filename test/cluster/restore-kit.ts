@@ -1,4 +1,6 @@
 import { execFile, spawn } from 'node:child_process';
+import { randomInt } from 'node:crypto';
+import { once } from 'node:events';
 import { chmodSync, chownSync, mkdirSync, mkdtempSync } from 'node:fs';
 import { readdir, readFile, readlink, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -231,25 +233,32 @@ export async function startRestored(
     encoding: 'utf8' as const,
   };
   const log = `${directory}.log`;
-  const port = server.port + 1 + Math.floor(Math.random() * 30_000) - 15_000;
-  const usable = port > 1024 && port < 32_000 && port !== server.port ? port : 14_000 + (server.port % 1000);
-  const words = ['-c', 'fsync=off', ...settings.flatMap((one) => ['-c', one])];
-  const serverOptions = `-p ${usable} ${words.map((word) => `'${word}'`).join(' ')}`;
-  // Its output goes to the log: a server would keep a pipe of ours open.
-  const child = spawn(pgCtl, ['-D', directory, '-l', log, '-w', '-t', '40', '-o', serverOptions, 'start'], {
-    ...options,
-    stdio: 'ignore',
-  });
-  const code = await new Promise<number | null>((resolve) => child.once('exit', resolve));
   const readLog = (): Promise<string> => readFile(log, 'utf8').catch(() => '');
-  if (code !== 0) throw new Error(await readLog());
+  const words = ['-c', 'fsync=off', ...settings.flatMap((one) => ['-c', one])];
+  const start = async (port: number): Promise<number | null> => {
+    const serverOptions = `-p ${port} ${words.map((word) => `'${word}'`).join(' ')}`;
+    // Its output goes to the log: a server would keep a pipe of ours open.
+    const args = ['-D', directory, '-l', log, '-w', '-t', '40', '-o', serverOptions, 'start'];
+    const child = spawn(pgCtl, args, { ...options, stdio: 'ignore' });
+    const [code] = (await once(child, 'exit')) as [number | null];
+    return code;
+  };
+  let port: number;
+  for (let attempt = 1; ; attempt += 1) {
+    await rm(log, { force: true });
+    // Below the range the kernel takes for outgoing connections; other tests look for theirs there, too.
+    port = randomInt(15_000, 32_000);
+    if ((await start(port)) === 0) break;
+    const said = await readLog();
+    if (!said.includes('Address already in use') || attempt === 20) throw new Error(said);
+  }
   return {
-    port: usable,
+    port,
     log: readLog,
     psql: async (sql, database = 'postgres') => {
       const client = new Client({
         host: '127.0.0.1',
-        port: usable,
+        port,
         user: server.superuser,
         password: server.password,
         database,

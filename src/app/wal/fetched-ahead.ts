@@ -30,6 +30,8 @@ export interface AheadOptions {
 export class FetchedAhead {
   readonly #app: App;
   readonly #options: AheadOptions;
+  /** Of all recoveries. */
+  readonly #shelf: string;
   readonly #directory: string;
 
   constructor(app: App, options: AheadOptions) {
@@ -37,7 +39,8 @@ export class FetchedAhead {
     this.#options = options;
     const parts = [options.repository, options.source, options.systemIdentifier ?? '', options.walDirectory];
     const key = createHash('sha256').update(parts.join('\0')).digest('hex').slice(0, 32);
-    this.#directory = join(app.directories.cache, 'wal-ahead', key);
+    this.#shelf = join(app.directories.cache, 'wal-ahead');
+    this.#directory = join(this.#shelf, key);
   }
 
   /** Moves a segment to where it is wanted, when it is here. */
@@ -78,6 +81,7 @@ export class FetchedAhead {
   /** The work of that other process: fetches what comes behind `name` until there is enough, or no more. */
   async fetchBehind(archive: WalArchive, name: string): Promise<number> {
     await mkdir(this.#directory, { recursive: true, mode: 0o700 });
+    await this.#sweepShelf();
     const lock = join(this.#directory, 'fetching');
     if (await this.#isBusy()) return 0;
     await writeFile(lock, String(process.pid), { mode: 0o600 });
@@ -95,6 +99,19 @@ export class FetchedAhead {
     } catch (error) {
       // A server that root started may have a cache directory that it may not look into: it fetched nothing ahead.
       this.#app.log.debug('what was fetched ahead stays', { reason: reasonOf(error) });
+    }
+  }
+
+  /** A recovery that stops at its target does not say so: what was fetched for it goes when the next one fetches. */
+  async #sweepShelf(): Promise<void> {
+    const now = this.#app.machine.clock.now();
+    for (const name of await readdir(this.#shelf)) {
+      const path = join(this.#shelf, name);
+      if (path === this.#directory) continue;
+      // Each file that comes or goes changes the directory.
+      const stats = await stat(path).catch(() => undefined);
+      if (stats !== undefined && now - stats.mtimeMs > staleMs)
+        await rm(path, { recursive: true, force: true });
     }
   }
 

@@ -72,8 +72,8 @@ export async function walGet(options: WalGetOptions, context: AppContext): Promi
     const context = { signal: app.signal };
     const found = await writing(path, (sink) => getWalFile(archive, name, parsed, sink, context));
     if (isSegment && found === 'whole') await ahead.fillBehind(name);
-    // A recovery ends where the WAL does.
-    else if (isSegment) await ahead.clear();
+    // A recovery ends where the WAL does, and a server that is about to be promoted looks for a timeline that is free.
+    else if (found !== 'whole') await ahead.clear();
     return done(found);
   });
 }
