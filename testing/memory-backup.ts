@@ -41,12 +41,7 @@ export class MemoryBackup {
     unitBytes: 16 * 1024 * 1024,
     covers: async (timeline, from, to) => {
       let reached = from;
-      const pieces = [...this.walPieces]
-        .map(([key, bytes]) => ({ at: key.split('/').map(BigInt), bytes }))
-        .filter(({ at }) => at[0] === BigInt(timeline))
-        .toSorted((a, b) => Number((a.at[1] ?? 0n) - (b.at[1] ?? 0n)));
-      for (const { at, bytes } of pieces) {
-        const start = at[1] ?? 0n;
+      for (const { start, bytes } of this.#walOf(timeline)) {
         const end = start + BigInt(bytes.length);
         if (start <= reached && end > reached) reached = end;
       }
@@ -58,7 +53,26 @@ export class MemoryBackup {
     putFile: async (name, bytes) => {
       this.walFiles.set(name, Buffer.from(bytes));
     },
+    read: (timeline, from, to) => this.#readWal(timeline, from, to),
   };
+  #walOf(timeline: number): readonly { readonly start: bigint; readonly bytes: Buffer }[] {
+    return [...this.walPieces]
+      .map(([key, bytes]) => ({ at: key.split('/').map(BigInt), bytes }))
+      .filter(({ at }) => at[0] === BigInt(timeline))
+      .map(({ at, bytes }) => ({ start: at[1] ?? 0n, bytes }))
+      .toSorted((a, b) => Number(a.start - b.start));
+  }
+
+  async *#readWal(timeline: number, from: bigint, to: bigint): AsyncGenerator<Buffer, void, void> {
+    let at = from;
+    for (const { start, bytes } of this.#walOf(timeline)) {
+      if (start > at || start + BigInt(bytes.length) <= at || at >= to) continue;
+      const part = bytes.subarray(Number(at - start), Number(to - start));
+      at += BigInt(part.length);
+      yield part;
+    }
+  }
+
   readonly phases: string[] = [];
   bytesRead = 0;
   /** As progress was told; and whether it was ever less than what had been read. */

@@ -48,7 +48,7 @@ const notASize = { error: 'must be a size such as 10MB or 512KiB' };
 
 /** `10MB`, `1.5 GiB` or a number of bytes; parsed to bytes. */
 export const sizeSchema = z
-  .union([z.number().int().positive(), z.string().regex(sizePattern, notASize)], notASize)
+  .union([z.number().int().nonnegative(), z.string().regex(sizePattern, notASize)], notASize)
   .transform((value) => {
     if (typeof value === 'number') return value;
     const [, digits, unit] = sizePattern.exec(value) ?? [];

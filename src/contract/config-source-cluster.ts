@@ -54,7 +54,8 @@ export const clusterSourceSchema = z
         'holdfast wal stream and wal status warn when the server keeps more WAL than this for the repository',
     }),
     wal_prefetch: setting(sizeSchema.prefault('256MiB'), {
-      description: 'During a recovery, how much WAL wal get fetches before the server asks for it',
+      description:
+        'During a recovery, how much WAL wal get fetches before the server asks for it; 0 for none',
     }),
     jobs: setting(jobsSchema(), {
       description: 'How many files of this source are read at once; auto takes the global jobs',

@@ -1,5 +1,6 @@
 import type { Manifest } from '../contract/manifest.ts';
 import type { Clock } from '../kernel/clock.ts';
+import { isFailure, reasonOf } from '../kernel/errors/failure.ts';
 import { newBackupId } from '../kernel/ids.ts';
 import type { Semaphore } from '../kernel/queue.ts';
 import type { Compression } from '../pipeline/codec.ts';
@@ -20,12 +21,30 @@ export interface BackupOptions extends OperationContext {
   readonly origin: Manifest['origin'];
 }
 
+/** What happens to a source now and then, and hardly twice in a row. */
+const passing = ['cluster_database_moved'] as const;
+const mostAttempts = 3;
+
 /**
  * Backs one source up. Resolves with the manifest once the backup is durable; when it rejects, nothing of it is
  * visible, and what was stored is found again by the next backup. A repository takes one backup at a time;
  * its `sibling()` takes another.
  */
 export async function backupSource(
+  repository: Repository,
+  source: BackupSource,
+  options: BackupOptions,
+): Promise<Manifest> {
+  for (let attempt = 1; ; attempt += 1)
+    try {
+      return await backUpOnce(repository, source, options);
+    } catch (error) {
+      if (attempt === mostAttempts || !passing.some((name) => isFailure(error, name))) throw error;
+      options.log.warn('beginning anew', { source: source.name, attempt, reason: reasonOf(error) });
+    }
+}
+
+async function backUpOnce(
   repository: Repository,
   source: BackupSource,
   options: BackupOptions,

@@ -186,6 +186,7 @@ export const errorCodes = {
   cluster_sql_refused: 'HF-5314',
   cluster_config_outside: 'HF-5315',
   cluster_control_torn: 'HF-5316',
+  cluster_database_moved: 'HF-5317',
   wal_differs: 'HF-5401',
   wal_file_differs: 'HF-5402',
   wal_archive_differs: 'HF-5403',

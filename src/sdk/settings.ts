@@ -198,7 +198,10 @@ export interface PostgresClusterSource {
    * Default: 8GiB.
    */
   readonly wal_waiting_limit?: number | string | undefined;
-  /** During a recovery, how much WAL wal get fetches before the server asks for it. Default: 256MiB. */
+  /**
+   * During a recovery, how much WAL wal get fetches before the server asks for it; 0 for none. Default:
+   * 256MiB.
+   */
   readonly wal_prefetch?: number | string | undefined;
   /** How many files of this source are read at once; auto takes the global jobs. Default: auto. */
   readonly jobs?: 'auto' | number | undefined;

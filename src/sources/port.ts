@@ -67,6 +67,8 @@ export interface WalStore {
   }): Promise<void>;
   /** A small file of `pg_wal` under its own name, such as `00000002.history`; as `put`. */
   putFile(name: string, bytes: Uint8Array): Promise<void>;
+  /** What was put from `from` up to `to`, in order; less where not all is there. */
+  read(timeline: number, from: bigint, to: bigint): AsyncIterable<Uint8Array>;
 }
 
 /** What a source may do while it is restored. */

@@ -63,12 +63,12 @@ export class FetchedAhead {
     }
   }
 
-  /** Sees to it that the segments behind that one will be here; another process fetches them. */
-  async fillBehind(name: string): Promise<void> {
+  /** Sees to it that the segments behind that one, which lies at `path`, will be here; another process fetches them. */
+  async fillBehind(name: string, path: string): Promise<void> {
     try {
+      const { size: segmentBytes } = await stat(path);
       const fetched = await this.#fetched();
       const bytes = fetched.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
-      const segmentBytes = fetched[0]?.sizeBytes ?? 0;
       if (this.#options.limitBytes < 2 * segmentBytes || bytes * 2 > this.#options.limitBytes) return;
       if (await this.#isBusy()) return;
       const last = fetched.at(-1)?.name ?? name;

@@ -57,7 +57,7 @@ export async function walGet(options: WalGetOptions, context: AppContext): Promi
     };
     const isSegment = parsed.kind === 'segment';
     if (isSegment && options.behind === undefined && (await ahead.take(name, path))) {
-      await ahead.fillBehind(name);
+      await ahead.fillBehind(name, path);
       return done('whole', true);
     }
     await using repository = await openConfiguredRepository(app);
@@ -71,7 +71,7 @@ export async function walGet(options: WalGetOptions, context: AppContext): Promi
     }
     const context = { signal: app.signal };
     const found = await writing(path, (sink) => getWalFile(archive, name, parsed, sink, context));
-    if (isSegment && found === 'whole') await ahead.fillBehind(name);
+    if (isSegment && found === 'whole') await ahead.fillBehind(name, path);
     // A recovery ends where the WAL does, and a server that is about to be promoted looks for a timeline that is free.
     else if (found !== 'whole') await ahead.clear();
     return done(found);

@@ -148,4 +148,14 @@ export const clusterErrors = defineErrors({
     explain:
       'The server read the file while it wrote it, or the file is damaged. It says where recovery begins, and a cluster does not start without a good one. Nothing of this backup is kept.',
   },
+  cluster_database_moved: {
+    code: 'HF-5317',
+    kind: 'conflict',
+    retryable: true,
+    message:
+      'while {server} was backed up the files of a database were moved: a recovery would make it empty ({databases})',
+    hint: 'run the backup again, at a time when no database is moved to another tablespace',
+    explain:
+      'ALTER DATABASE … SET TABLESPACE copies the files of a database and removes the old ones, and so does CREATE DATABASE … STRATEGY file_copy with a template that is dropped afterwards. Recovery repeats the copy, and when the old files were gone before the backup came to them PostgreSQL makes an empty database of it, without a word; that is so for every base backup. Holdfast looks for it in the WAL of the backup, begins anew twice by itself, and then gives up. Nothing of this backup is kept.',
+  },
 });

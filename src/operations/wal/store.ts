@@ -1,6 +1,7 @@
 import { lsnOf } from '../../postgres/lsn.ts';
 import type { Repository } from '../../repository/repository.ts';
 import type { WalCluster, WalStore } from '../../sources/port.ts';
+import { walBytes } from '../recovery/scan-range.ts';
 import { putUnit } from './push.ts';
 
 /** The archive of a cluster's WAL as its source sees it. */
@@ -31,6 +32,10 @@ export async function openWalStore(
     },
     putFile: async (name, bytes) => {
       await archive.putFile(name, bytes, { signal });
+    },
+    read: async function* (timeline, from, to) {
+      const piece = { timeline, from: lsnOf(from), to: lsnOf(to) };
+      for await (const { bytes } of walBytes(archive, [piece], piece, { signal })) yield bytes;
     },
   };
 }

@@ -33,7 +33,7 @@ export const pageFlags = {
 } as const;
 
 /** Resource managers whose records are looked into. */
-export const managers = { xlog: 0, transaction: 1 } as const;
+export const managers = { xlog: 0, transaction: 1, database: 4 } as const;
 
 /** Kinds of records of `xlog`, in the high half of the info byte. */
 export const xlogInfo = {

@@ -30,6 +30,7 @@ import { foundTablespaces } from './tablespaces.ts';
 import { partModule } from './part-task.ts';
 import { ReadTotals } from './totals.ts';
 import { UnitReader, unitsOf, type ReadSetting, type Slot } from './units.ts';
+import { checkNoneMoved, readDatabasePlaces, type DatabasePlace } from './moved.ts';
 import { ClusterWalk, type Found } from './walk.ts';
 import { storeWal } from './wal.ts';
 
@@ -54,6 +55,7 @@ export async function backupCluster(
   const facts = await readServerFacts(session);
   const { server } = session.setting;
   await checkDirectory(options.dataDirectory, facts, server, signal);
+  const places = await readDatabasePlaces(session);
   progress.phase('waiting for the checkpoint that a backup begins with');
   const { label, fastCheckpoint: fast } = options;
   const start = await startOnline(session, facts, { label, fast, log });
@@ -74,13 +76,15 @@ export async function backupCluster(
     dataDirectory,
   });
   const tablespaces = await readTablespaces(session);
-  const known = { facts, start, databases, tablespaces, timeline };
+  const known = { facts, start, places, databases, tablespaces, timeline };
   return await new ClusterBackup(options, context, session, known, plan).run();
 }
 
 interface Known {
   readonly facts: ServerFacts;
   readonly start: OnlineStart;
+  /** Before it started. */
+  readonly places: readonly DatabasePlace[];
   readonly databases: readonly DatabaseFact[];
   readonly tablespaces: readonly TablespaceFact[];
   readonly timeline: number;
@@ -125,12 +129,13 @@ class ClusterBackup {
     this.#warnings.push(...config.warnings);
     const atStart = this.#known.tablespaces;
     const tablespaces = await foundTablespaces(this.#session, found, atStart, dataDirectory);
+    const places = await readDatabasePlaces(this.#session);
     // Last of all files: on a standby it says how far recovery must come for all that was read before.
     const { bytes: controlBytes } = await readControlFile(dataDirectory, signal);
     const end = await this.#stop();
     const sizes = await addLastEntries(end, controlBytes, this.#context);
     for (const bytes of [...config.sizes, ...sizes]) this.#emitter.count(bytes);
-    const archive = await this.#storeWal(end.stopLsn);
+    const archive = await this.#storeWal(end.stopLsn, places);
     return await this.#outcome(end, tablespaces, archive);
   }
 
@@ -237,8 +242,8 @@ class ClusterBackup {
     return Number(row?.timeline);
   }
 
-  async #storeWal(stopLsn: Lsn): Promise<string> {
-    const { facts, start, timeline } = this.#known;
+  async #storeWal(stopLsn: Lsn, after: readonly DatabasePlace[]): Promise<string> {
+    const { facts, start, timeline, places: before } = this.#known;
     this.#context.progress.phase('storing the WAL of the backup');
     const wal = await this.#context.openWal({
       systemIdentifier: facts.systemIdentifier,
@@ -248,6 +253,8 @@ class ClusterBackup {
     const { startLsn } = start;
     const { dataDirectory } = this.#options;
     await storeWal({ dataDirectory, facts, timeline, startLsn, stopLsn }, wal, this.#context);
+    const { server } = this.#session.setting;
+    await checkNoneMoved({ before, after }, wal, { timeline, startLsn, stopLsn }, { server, facts });
     return wal.id;
   }
 

@@ -2,9 +2,10 @@ import { failure, reasonOf } from '../../../../kernel/errors/failure.ts';
 import { removeLeftBehind } from '../../../../kernel/left-behind.ts';
 import { describeServer } from '../../../../postgres/connection/connection.ts';
 import type { BaseBackupStream, WalPoint } from '../../../../postgres/replication/base-backup.ts';
-import type { BackupContext, BackupOutcome, PreviousBackup } from '../../../port.ts';
+import type { BackupContext, BackupOutcome, PreviousBackup, WalStore } from '../../../port.ts';
 import { addSmallEntry, type SmallEntry } from '../config-files.ts';
 import { LeftOut } from '../left-out.ts';
+import { checkNoneMoved } from '../moved.ts';
 import { guardRate } from '../survey.ts';
 import { ReadTotals } from '../totals.ts';
 import { Arrivals } from './arrivals.ts';
@@ -16,7 +17,7 @@ import type { ClusterStreamOptions } from './options.ts';
 import { outcomeOf } from './outcome.ts';
 import { readPlaces, warnOfOutside } from './outside.ts';
 import { loadParent, type Plan } from './parent.ts';
-import { SqlSide } from './sql-side.ts';
+import { placesNow, SqlSide } from './sql-side.ts';
 import { WalReceiver } from './wal-receiver.ts';
 
 const defaultGuardOneIn = 64;
@@ -95,23 +96,27 @@ class StreamBackup {
     await using sql = await SqlSide.open(links, { signal, log });
     progress.phase('waiting for the checkpoint that a backup begins with');
     const startedAt = (await sql.time()) ?? new Date(now()).toISOString();
+    const before = await sql.places();
     const backup = await this.#start(links);
-    const { receiver, received, archive } = await this.#receiveWal(links, backup.start);
+    const { receiver, received, wal } = await this.#receiveWal(links, backup.start);
     const { databases, configPaths, plan } = await sql.look(links, backup.start, this.#previous());
     await sql[Symbol.asyncDispose]();
     using entries = new EntryTable(this.#options.tempDirectory);
     const arrivals = await this.#storeFiles(links, backup, plan, entries);
+    const after = before === undefined ? undefined : await placesNow(links, signal);
     const { end, warnings } = await endOf(backup, links.server);
     progress.phase('waiting for the WAL of the backup');
     receiver.endAt(end.lsn);
     const stoppedAtMs = await received;
+    const { lsn: startLsn, timeline } = backup.start;
+    await checkNoneMoved({ before, after }, wal, { timeline, startLsn, stopLsn: end.lsn }, links);
     await this.#addEntries(entries, arrivals, checkLast(arrivals.apart, backup.start, links));
     noteNotSent(backup.warnings, this.#leftOut, log);
     // Which pages are damaged our own look says; of some forks only the server looks at the checksums.
     const ofPages = arrivals.counts.bad_page_count > 0 ? [] : warnings;
     const outside = warnOfOutside(places, configPaths, arrivals.topFiles);
     return await outcomeOf(
-      { links, backup, places, databases, plan, arrivals, end, archive, startedAt, stoppedAtMs },
+      { links, backup, places, databases, plan, arrivals, end, archive: wal.id, startedAt, stoppedAtMs },
       [...sql.warnings, ...outside, ...ofPages],
       this.#leftOut,
       this.#context,
@@ -136,7 +141,7 @@ class StreamBackup {
   ): Promise<{
     readonly receiver: WalReceiver;
     readonly received: Promise<number>;
-    readonly archive: string;
+    readonly wal: WalStore;
   }> {
     const { server, slot, facts } = links;
     const wal = await this.#context.openWal({
@@ -152,7 +157,7 @@ class StreamBackup {
     const receiver = await WalReceiver.start(links.wal, start, options);
     const received = receiver.run();
     received.catch((error: unknown) => this.#stop.abort(error));
-    return { receiver, received, archive: wal.id };
+    return { receiver, received, wal };
   }
 
   async #storeFiles(

@@ -4,6 +4,7 @@ import { openSession, type Session } from '../../../../postgres/connection/sessi
 import type { WalPoint } from '../../../../postgres/replication/base-backup.ts';
 import type { BackupContext, PreviousBackup } from '../../../port.ts';
 import { readConfigPaths, readDatabases, readPosition, serverTime, type DatabaseFact } from '../facts.ts';
+import { readDatabasePlaces, type DatabasePlace } from '../moved.ts';
 import { planParent } from '../rule.ts';
 import type { BackupLinks } from './connections.ts';
 import type { Plan } from './parent.ts';
@@ -48,6 +49,11 @@ export class SqlSide implements AsyncDisposable {
     return this.#session === undefined ? undefined : await serverTime(this.#session);
   }
 
+  /** Undefined when it cannot be asked. */
+  async places(): Promise<readonly DatabasePlace[] | undefined> {
+    return this.#session === undefined ? undefined : await readDatabasePlaces(this.#session);
+  }
+
   /** What a backup that has begun builds on. */
   async look(
     { facts }: BackupLinks,
@@ -74,6 +80,15 @@ export class SqlSide implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#session?.close();
   }
+}
+
+/** Where the databases are by now; undefined when it cannot be asked. */
+export async function placesNow(
+  { here }: BackupLinks,
+  signal: AbortSignal,
+): Promise<readonly DatabasePlace[] | undefined> {
+  await using session = await openSqlIfAllowed(here, signal);
+  return session === undefined ? undefined : await readDatabasePlaces(session);
 }
 
 /** A session, or undefined where the server lets this role have none. */
