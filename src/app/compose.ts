@@ -8,7 +8,7 @@ import type { Logger } from '../kernel/log.ts';
 import type { Secret } from '../kernel/secret.ts';
 import type { Compression } from '../pipeline/codec.ts';
 import { keysPrefix } from '../repository/layout.ts';
-import { openRepository, readRepositoryInfo } from '../repository/open.ts';
+import { readRepositoryInfo } from '../repository/info.ts';
 import type { RepositoryInfo } from '../repository/model.ts';
 import type { Repository } from '../repository/repository.ts';
 import { chooseDefaultDirectory } from '../storage/fs/default-directory.ts';
@@ -260,6 +260,8 @@ async function openThere(app: App): Promise<OpenedRepository> {
     const found = await passphraseFor(app, info, storage.location);
     if (found !== undefined) app.secrets.push(found.secret);
     const passphrase = found?.secret ?? null;
+    // By then: most of the program hangs on it, and some commands, called a thousand times, do without.
+    const { openRepository } = await import('../repository/open.ts');
     return { repository: await openRepository(storage, { ...openOptions(app), passphrase }), found };
   } catch (error) {
     await storage.close();

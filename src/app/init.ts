@@ -3,7 +3,8 @@ import { dirname } from 'node:path';
 import { failure } from '../kernel/errors/failure.ts';
 import { newRepositoryId, type RepositoryId } from '../kernel/ids.ts';
 import { createRepository } from '../repository/create.ts';
-import { openRepository, readRepositoryInfo } from '../repository/open.ts';
+import { readRepositoryInfo } from '../repository/info.ts';
+import { openRepository } from '../repository/open.ts';
 import type { RepositoryInfo } from '../repository/model.ts';
 import type { Storage } from '../storage/port.ts';
 import {

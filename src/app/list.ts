@@ -1,6 +1,5 @@
 import type { Manifest } from '../contract/manifest.ts';
 import { failure, isFailure } from '../kernel/errors/failure.ts';
-import { nearest } from '../kernel/nearest.ts';
 import { clusterKind } from '../operations/recovery/backups.ts';
 import type { Recoverable } from '../operations/wal/recoverable.ts';
 import type { BackupName } from '../repository/model.ts';
@@ -15,6 +14,7 @@ import {
   type Outcome,
 } from './compose.ts';
 import { recoverableOf } from './recoverable.ts';
+import { unknownSource } from './unknown-source.ts';
 
 export interface ListOptions extends CommonOptions {
   readonly source?: string | undefined;
@@ -110,14 +110,4 @@ async function readable(
 function matches(view: BackupView, { source, tags }: ListOptions): boolean {
   if (source !== undefined && view.source !== source) return false;
   return Object.entries(tags ?? {}).every(([key, value]) => view.tags[key] === value);
-}
-
-export function unknownSource(name: string, known: Iterable<string>): Error {
-  const names = [...known];
-  const near = nearest(name, names);
-  const all = names.length === 0 ? 'there are none' : `there are: ${names.join(', ')}`;
-  return failure('source_unknown', {
-    name,
-    suggestion: near === undefined ? all : `did you mean ${near}? ${all}`,
-  });
 }

@@ -10,7 +10,8 @@ import {
   type CommonOptions,
   type Outcome,
 } from './compose.ts';
-import { unknownSource, type UnreadableBackup } from './list.ts';
+import type { UnreadableBackup } from './list.ts';
+import { unknownSource } from './unknown-source.ts';
 
 export interface SizeOptions extends CommonOptions {
   /** Show this source and its backups only; shares are still those among all. */

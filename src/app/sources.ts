@@ -4,7 +4,7 @@ import type { BackupSource } from '../operations/contract.ts';
 import { adHocSource, notPostgres } from './ad-hoc-source.ts';
 import type { App } from './compose.ts';
 import { kindOf } from './kinds/find.ts';
-import { unknownSource } from './list.ts';
+import { unknownSource } from './unknown-source.ts';
 
 /** A source to back up, with its settings. */
 export interface ChosenSource {

@@ -1,23 +1,10 @@
 import { failure } from '../kernel/errors/failure.ts';
 import type { RepositoryId } from '../kernel/ids.ts';
 import type { Storage } from '../storage/port.ts';
-import {
-  authenticateConfig,
-  infoOf,
-  readConfig,
-  requireFeatures,
-  type RepositoryConfig,
-} from './config-object.ts';
+import { authenticateConfig, readConfig, requireFeatures, type RepositoryConfig } from './config-object.ts';
 import { publicMaster } from './create.ts';
 import { unlock, type Unlocked } from './keyring.ts';
-import type { RepositoryInfo } from './model.ts';
 import { type OpenOptions, Repository } from './repository.ts';
-
-/** What `holdfast.json` says, without any key; null when there is no repository. */
-export async function readRepositoryInfo(storage: Storage): Promise<RepositoryInfo | null> {
-  const config = await readConfig(storage);
-  return config === undefined ? null : infoOf(config);
-}
 
 /**
  * Opens a repository for reading and writing. Closing it closes the storage.

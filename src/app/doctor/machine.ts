@@ -3,7 +3,7 @@ import { dirname, join } from 'node:path';
 import { byteSize } from '../../kernel/byte-size.ts';
 import { reasonOf } from '../../kernel/errors/failure.ts';
 import { plural } from '../../kernel/plural.ts';
-import { readRepositoryInfo } from '../../repository/open.ts';
+import { readRepositoryInfo } from '../../repository/info.ts';
 import type { Finding } from '../../sources/port.ts';
 import { listTools } from '../../postgres/tools.ts';
 import { openPlace, type App } from '../compose.ts';

@@ -1,4 +1,4 @@
-import { readRepositoryInfo } from '../../repository/open.ts';
+import { readRepositoryInfo } from '../../repository/info.ts';
 import { checkCluster } from '../../sources/postgres-cluster/check/check.ts';
 import type { Finding } from '../../sources/port.ts';
 import { openPlace, passphraseContext, type App } from '../compose.ts';

@@ -3,11 +3,11 @@ import { dirname, join } from 'node:path';
 import type { ClusterSourceConfig } from '../../contract/config-source-cluster.ts';
 import { failure, type HoldfastError, isFailure, reasonOf } from '../../kernel/errors/failure.ts';
 import { parseWalFileName, type WalFileName } from '../../postgres/wal/names.ts';
-import { readRepositoryInfo } from '../../repository/open.ts';
+import { readRepositoryInfo } from '../../repository/info.ts';
 import type { Repository } from '../../repository/repository.ts';
 import type { WalArchive } from '../../repository/wal/model.ts';
 import { openPlace, type App } from '../compose.ts';
-import { unknownSource } from '../list.ts';
+import { unknownSource } from '../unknown-source.ts';
 
 /** A configured cluster whose WAL is meant. */
 export interface ClusterSource {

@@ -15,7 +15,7 @@ import {
   type Outcome,
 } from '../compose.ts';
 import { connectionOf } from '../kinds/postgres-source.ts';
-import { unknownSource } from '../list.ts';
+import { unknownSource } from '../unknown-source.ts';
 import { manifestsOf } from '../recovery.ts';
 import { askServerWal, type ServerWal } from './server-status.ts';
 import { slotOf } from './slot.ts';

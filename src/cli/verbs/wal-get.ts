@@ -1,24 +1,8 @@
 import { walGet } from '../../app/wal/get.ts';
-import { walPush } from '../../app/wal/push.ts';
 import { failure } from '../../kernel/errors/failure.ts';
 import { errorText, shownError } from '../error-text.ts';
 import { commonOptions, text } from './common.ts';
 import type { Handler } from './handler.ts';
-
-export const runWalPush: Handler = (face, [path = ''], options) =>
-  face.run(
-    (context) => walPush({ ...commonOptions(options), path, source: text(options, 'source') }, context),
-    ({ name, state, ahead }) => {
-      const more = ahead.length === 0 ? '' : `, and ${ahead.length} more that waited`;
-      face.say(`${name} ${states[state]}${more}\n`);
-    },
-  );
-
-const states = {
-  stored: 'is stored',
-  already_there: 'is stored already',
-  pushed_before: 'is stored already',
-} as const;
 
 /** What PostgreSQL makes of the exit code of `restore_command`: 1 is the end of the WAL, more than 125 stops the recovery. */
 const notThere = 1;
