@@ -78,7 +78,8 @@ export class Face implements Observer {
   /** Shows an error and answers its exit code. */
   fail(error: unknown): number {
     const { signal } = this.#controller;
-    const tellsMore = isFailure(error, 'restore_not_undone');
+    // Of the interruption itself, what the work says that was interrupted.
+    const tellsMore = isFailure(error, 'restore_not_undone') || isFailure(error, 'interrupted');
     const shown = asFailure(signal.aborted && !tellsMore ? signal.reason : error);
     this.#output.transient('');
     if (this.options.json) {

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { failure, isFailure } from '../../src/kernel/errors/failure.ts';
 import { test } from 'node:test';
 import { MemoryBackup } from '../../testing/memory-backup.ts';
 import { tempDirectory } from '../../testing/temp.ts';
@@ -105,12 +106,16 @@ test('an abort ends it with its reason', async () => {
   const memory = await madeUp();
   await using base = await tempDirectory();
   const controller = new AbortController();
-  memory.interrupt = () => controller.abort(new Error('Ctrl-C'));
+  // What a face says of restores that take back what they did.
+  const next = 'the target is as it was; run the same command again';
+  memory.interrupt = () => controller.abort(failure('interrupted', { what: 'Ctrl-C', next }));
   const context = memory.restoreContext(madeUpMetadata, { signal: controller.signal });
-  await assert.rejects(
-    restoreCluster({ target: join(base.path, 'x'), owner: null }, context),
-    /Ctrl-C.*not finished/,
-  );
+  await assert.rejects(restoreCluster({ target: join(base.path, 'x'), owner: null }, context), (error) => {
+    assert.ok(isFailure(error, 'interrupted'));
+    assert.match(error.message, /Ctrl-C.*not finished/);
+    assert.match(error.hint, /^run the same command with --delta/);
+    return true;
+  });
   assert.equal(existsSync(join(base.path, 'x/global/pg_control')), false);
 });
 

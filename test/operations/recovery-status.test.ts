@@ -166,7 +166,7 @@ test('histories that are missing or damaged are named, and no guess is made', as
   assert.match(plan.notes.join('\n'), /00000003\.history is damaged[^]*00000004\.history is missing/);
   assert.match(
     plan.notes.join('\n'),
-    /timeline 1 went on to 0\/1300000 after it had been left at 0\/1200000/,
+    /timeline 1 went on after it had been left at 0\/1200000: .* from 2025-10-09 09:05:02 UTC on/,
   );
   const onDamaged = await failureOf(planFor(view, [only], { timeline: 3 }));
   assert.equal(onDamaged.errorName, 'recovery_target_not_in_timeline');
@@ -176,6 +176,36 @@ test('histories that are missing or damaged are named, and no guess is made', as
   const current = await planFor(view, [lone], { target: { kind: 'immediate' } });
   assert.equal(current.timelineSetting, 'current');
   assert.equal((await walStatus(view, [only])).damaged_histories.length, 2);
+});
+
+test('what was committed on a timeline after it was left is told to whoever wants a moment behind it', async () => {
+  const { archive } = await makeWalArchive();
+  const model = makeModel(0);
+  const [own] = model.timelines;
+  assert.ok(own);
+  const commitAt = (xid: number, seconds: number) =>
+    ({ do: 'commit', xid, atUs: at + seconds * 1e6 }) as const;
+  own.own.push(commitAt(900, 10));
+  const second = model.branch(own, 1);
+  // All in one segment, of which nobody has seen the end.
+  own.own.push(commitAt(901, 20), commitAt(902, 30));
+  second.own.push(commitAt(910, 100), ...segments(2, 911));
+  await archiveTimeline(archive, model, own);
+  await archiveTimeline(archive, model, second);
+  const view = await ArchiveView.of(archive);
+  const only = backup(archive, 'a', modelStart + 40n, modelStart + 80n);
+  const notesAt = async (seconds: number): Promise<string> => {
+    const target = { kind: 'time', value: at + seconds * 1e6, inclusive: true } as const;
+    const plan = await planFor(view, [only], { target });
+    assert.equal(plan.timeline, 2);
+    return plan.notes.join('\n');
+  };
+  const warning = /timeline 1 went on [^\n]* from 2025-10-09 08:53:40 UTC on is not part of timeline 2/;
+  assert.equal(await notesAt(15), '');
+  assert.match(await notesAt(50), warning);
+  assert.match(await notesAt(100), warning);
+  assert.match((await planFor(view, [only], {})).notes.join('\n'), warning);
+  assert.deepEqual((await planFor(view, [only], { timeline: 1 })).notes, []);
 });
 
 test('a new timeline without WAL of its own does not lead astray onto the one it left', async () => {

@@ -34,7 +34,8 @@ export const coreErrors = defineErrors({
     retryable: true,
     message: 'interrupted: {what}',
     hint: '{next}',
-    explain: 'Ctrl-C or a termination signal. What was half done is not visible to anyone.',
+    explain:
+      'Ctrl-C or a termination signal. What was half done is not visible to anyone; but for the restore of a whole PostgreSQL cluster, which stays as it is, cannot be started, and goes on with --delta: the hint says so then.',
   },
   declined: {
     code: 'HF-1004',

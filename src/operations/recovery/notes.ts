@@ -1,8 +1,10 @@
-import { addToLsn, formatLsn, type Lsn } from '../../postgres/lsn.ts';
+import { isFailure } from '../../kernel/errors/failure.ts';
+import { formatLsn, type Lsn } from '../../postgres/lsn.ts';
 import type { ArchiveView } from './archive-view.ts';
 import type { ClusterBackup } from './backups.ts';
 import type { Candidate, Hit, MissedBackup } from './target-model.ts';
-import { shortId } from './words.ts';
+import { scanRecords, type ScanContext, type SeenRecord } from './scan-range.ts';
+import { instantWords, shortId } from './words.ts';
 
 /** Newer backups that would have served but for something that is wrong, and what is wrong with the one that is used. */
 export function notesOnBackups(backup: ClusterBackup, missed: readonly MissedBackup[]): string[] {
@@ -24,25 +26,45 @@ export function notesOnBackups(backup: ClusterBackup, missed: readonly MissedBac
 export async function notesOnBranches(
   { backup, view, reach }: Candidate,
   { target, lsn }: Hit,
+  context: ScanContext,
 ): Promise<string[]> {
   if (target?.kind === 'immediate') return [];
   const notes: string[] = [];
   for (const { timeline, to } of reach.path) {
     if (to === null || to < backup.stop || (lsn !== null && lsn <= to && lsn < reach.end.lsn)) continue;
-    const end = await goesOnTo(view, timeline, to);
-    if (end === undefined) continue;
-    notes.push(
-      `timeline ${timeline} went on to ${formatLsn(end)} after it had been left at ${formatLsn(to)}; ` +
-        `what was written to it there is not part of timeline ${reach.timeline} (--timeline ${timeline} recovers to it)`,
-    );
+    const left = `timeline ${timeline} went on after it had been left at ${formatLsn(to)}`;
+    const instead = `is not part of timeline ${reach.timeline} (--timeline ${timeline} recovers to it)`;
+    try {
+      const atUs = await firstAbandoned(view, timeline, to, context);
+      // What was committed later than the moment is not missed.
+      if (atUs === undefined || (target?.kind === 'time' && atUs > target.value)) continue;
+      notes.push(`${left}: what was committed there from ${instantWords(atUs)} on ${instead}`);
+    } catch (error) {
+      // Nothing of it is needed here.
+      if (!isFailure(error) || context.signal?.aborted === true) throw error;
+      notes.push(`${left}: what was committed there ${instead}; it cannot be read: ${error.message}`);
+    }
   }
   return notes;
 }
 
-/** Behind the segment it was left in, which may just have been filled up. */
-async function goesOnTo(view: ArchiveView, timeline: number, left: Lsn): Promise<Lsn | undefined> {
-  const segment = view.segmentOf(left);
-  return await view.coveredTo(timeline, segment === left ? left : addToLsn(segment, view.segmentBytes));
+/** When the first transaction was committed on a timeline behind the position at which another one left it; microseconds. */
+async function firstAbandoned(
+  view: ArchiveView,
+  timeline: number,
+  left: Lsn,
+  context: ScanContext,
+): Promise<number | undefined> {
+  const end = await view.coveredTo(timeline, left);
+  if (end === undefined) return undefined;
+  let atUs: number | undefined;
+  const visit = ({ event }: SeenRecord): boolean => {
+    if (event?.kind === 'commit') atUs = Number(event.atUs);
+    return atUs !== undefined;
+  };
+  const piece = { timeline, from: left, to: end };
+  await scanRecords(view.archive, [piece], piece, visit, context);
+  return atUs;
 }
 
 /** Newer timelines whose histories cannot be read may come from the backup, and are not thought of. */

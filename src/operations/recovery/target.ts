@@ -63,7 +63,7 @@ export async function resolveTarget(
     context.signal?.throwIfAborted();
     const candidate = await candidateOf(backup, timelineFor(wish), findArchive);
     const attempt = isCandidate(candidate) ? await tryWish(candidate, wish, search) : candidate;
-    if (isCandidate(candidate) && !isMiss(attempt)) return await planOf(candidate, attempt, missed);
+    if (isCandidate(candidate) && !isMiss(attempt)) return await planOf(candidate, attempt, missed, context);
     if (isMiss(attempt)) missed.push({ backup, ...attempt });
     if (isMiss(attempt) && attempt.isCertain === true) break;
   }
@@ -96,12 +96,13 @@ async function planOf(
   candidate: Candidate,
   hit: Hit,
   missed: readonly MissedBackup[],
+  context: ScanContext,
 ): Promise<RecoveryPlan> {
   const { backup, reach } = candidate;
   const notes = [
     ...hit.notes,
     ...notesOnBackups(backup, missed),
-    ...(await notesOnBranches(candidate, hit)),
+    ...(await notesOnBranches(candidate, hit, context)),
     ...notesOnHistories(candidate),
   ];
   if (reach.gap?.to === null && hit.target === null) {

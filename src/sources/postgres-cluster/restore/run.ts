@@ -77,7 +77,9 @@ function unfinished(error: unknown, target: string, begun: boolean, replaced: re
   const told = failed.errorName === 'cluster_restore_unfinished';
   const how = replaced.length === 0 ? '--delta' : '--delta in place of --force';
   const goOn = `run the same command with ${how}, and it goes on where this one stopped`;
-  const first = [runAgain, ''].includes(failed.hint) ? '' : `${failed.hint}; then `;
+  // What a face says of an interruption is true of restores that take back what they did.
+  const isOver = failed.errorName === 'interrupted' || [runAgain, ''].includes(failed.hint);
+  const first = isOver ? '' : `${failed.hint}; then `;
   const hint = told ? failed.hint : `${first}${goOn}`;
   const message = told ? failed.message : `${failed.message}; the restore to ${target} is not finished`;
   const { details } = failed;
