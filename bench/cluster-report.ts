@@ -79,7 +79,10 @@ function targets(report: ClusterReport): string[] {
     const own = of(report, 'increment', name);
     return own.length === 0 ? Number.NaN : spreadOf(own.map(({ storedBytes }) => storedBytes)).median;
   };
-  const least = (...values: number[]): number => Math.min(...values.filter((value) => !Number.isNaN(value)));
+  const least = (...values: number[]): number => {
+    const known = values.filter((value) => !Number.isNaN(value));
+    return known.length === 0 ? Number.NaN : Math.min(...known);
+  };
   const times = (value: number): string => `${value.toFixed(2)} ×`;
   const peers = ['pgBackRest', 'restic'];
   const rows: readonly (readonly [string, number, number])[] = [

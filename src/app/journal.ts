@@ -34,7 +34,7 @@ export async function openJournal(options: JournalOptions): Promise<Journal> {
   const write = (text: string): void => {
     if (!muted) observer.logLine(text);
   };
-  const log = await createLogger({
+  const log = createLogger({
     clock: machine.clock,
     level: shownLevel,
     stream: { write, format: config.log.format, colour: observer.colour },

@@ -1,3 +1,5 @@
+import { createRequire } from 'node:module';
+import type { Level, Logger as PinoLogger, pino as Pino } from 'pino';
 import type { Clock } from './clock.ts';
 import { LogFile } from './log-file.ts';
 import { prettyLine } from './log-pretty.ts';
@@ -34,47 +36,52 @@ type Writer = (level: 'debug' | 'info' | 'warn' | 'error', fields: LogFields, me
  * A logger that writes at once, in this thread: an entry is out before the next statement runs, and nothing is lost
  * when the process ends. Secrets are masked in messages, fields and the causes of errors.
  */
-export async function createLogger(options: LogOptions): Promise<OwnedLogger> {
-  // Loaded only by those who log: most commands are done before it would be needed.
-  const { pino } = await import('pino');
-  const { clock, stream } = options;
+export function createLogger(options: LogOptions): OwnedLogger {
+  const { stream } = options;
   const secrets = options.secrets ?? ((): readonly Secret[] => []);
   const file = options.file === undefined ? undefined : openFile(options.file, stream?.write);
-  const streams = [
-    ...(stream === undefined
-      ? []
-      : [{ level: pinoLevel(options.level), stream: { write: writerOf(stream) } }]),
-    ...(file === undefined
-      ? []
-      : [
-          {
-            level: pinoLevel(options.file?.level ?? options.level),
-            stream: { write: (line: string) => file.write(line) },
-          },
-        ]),
-  ];
-  const least = Math.min(...streams.map(({ level }) => pino.levels.values[level] ?? Infinity));
-  const root = pino(
-    {
-      level: pino.levels.labels[least] ?? 'silent',
-      base: null,
-      timestamp: () => `,"time":"${new Date(clock.now()).toISOString()}"`,
-      formatters: { level: (label) => ({ level: label }) },
-      // Everything is plain and masked before pino sees it.
-      serializers: {},
-    },
-    pino.multistream(streams),
-  );
+  const outputs: Output[] = [];
+  if (stream !== undefined) outputs.push({ level: options.level, write: writerOf(stream) });
+  if (file !== undefined)
+    outputs.push({ level: options.file?.level ?? options.level, write: (line) => file.write(line) });
+  const least = Math.min(...outputs.map(({ level }) => ranks[level]));
+  let root: PinoLogger | undefined;
   const write: Writer = (level, fields, message) => {
-    if (!root.isLevelEnabled(level)) return;
+    if (ranks[level] < least) return;
+    root ??= openPino(outputs, options.clock);
     root[level](toPlain(fields, secrets()), redact(message, secrets()));
   };
   const logger = boundLogger(write, {});
   return Object.assign(logger, { [Symbol.dispose]: () => file?.close() });
 }
 
+/** pino's own numbers; `silent` lets nothing pass. */
+const ranks: Readonly<Record<LogLevel, number>> = { debug: 20, info: 30, warn: 40, error: 50, silent: 60 };
+
+interface Output {
+  readonly level: LogLevel;
+  readonly write: (line: string) => void;
+}
+
+/** Loaded with the first entry: most commands have none, and PostgreSQL waits for some of them a thousand times. */
+function openPino(outputs: readonly Output[], clock: Clock): PinoLogger {
+  const { pino } = createRequire(import.meta.url)('pino') as { readonly pino: typeof Pino };
+  const levels = outputs.map(({ level }) => level).toSorted((a, b) => ranks[a] - ranks[b]);
+  return pino(
+    {
+      level: pinoLevel(levels[0] ?? 'silent'),
+      base: null,
+      timestamp: () => `,"time":"${new Date(clock.now()).toISOString()}"`,
+      formatters: { level: (label) => ({ level: label }) },
+      // Everything is plain and masked before pino sees it.
+      serializers: {},
+    },
+    pino.multistream(outputs.map(({ level, write }) => ({ level: pinoLevel(level), stream: { write } }))),
+  );
+}
+
 /** pino has no `silent` for a single stream: above `fatal` nothing passes. */
-const pinoLevel = (level: LogLevel): string => (level === 'silent' ? 'fatal' : level);
+const pinoLevel = (level: LogLevel): Level => (level === 'silent' ? 'fatal' : level);
 
 function boundLogger(write: Writer, bound: LogFields): Logger {
   const at =

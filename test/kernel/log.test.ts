@@ -15,7 +15,7 @@ const clock = new ManualClock(Date.UTC(2026, 0, 2, 3, 4, 5));
 async function collecting(options: Partial<LogOptions> = {}, format: 'json' | 'pretty' = 'json') {
   const lines: string[] = [];
   const stream = { write: (text: string) => lines.push(text), format, colour: false };
-  const logger = await createLogger({ clock, level: 'info', stream, ...options });
+  const logger = createLogger({ clock, level: 'info', stream, ...options });
   return { logger, lines, records: () => lines.map((line) => JSON.parse(line) as Record<string, unknown>) };
 }
 

@@ -149,7 +149,7 @@ export const postgresErrors = defineErrors({
     kind: 'usage',
     retryable: false,
     message: 'not a PostgreSQL connection: {reason}',
-    hint: 'give postgres://user:password@host:5432/database, with special characters percent-encoded',
+    hint: 'give postgres://user:password@host:5432/database, with special characters percent-encoded; or the settings host, port, user and database of the source',
     explain:
       'The URL, the PG* variables or the separate settings do not parse or contradict each other. Nothing was done.',
   },

@@ -130,7 +130,8 @@ export function withDatabase(parameters: ConnectionParameters, database: string)
 function fromKeywords(given: Readonly<Record<string, string>>, env: Environment): ConnectionParameters {
   const keywords = withDefaults(given, env);
   const user = keywords['user'] ?? env['USER'] ?? env['LOGNAME'];
-  if (user === undefined || user === '') throw refuse('it names no user');
+  if (user === undefined || user === '')
+    throw refuse('it names no user, and the environment has no USER either');
   const password = keywords['password'];
   const extra: Record<string, string> = {};
   for (const name of Object.keys(extraVariables)) {
