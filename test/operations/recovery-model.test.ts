@@ -310,6 +310,22 @@ const scenario = fc.record({
   seed: fc.integer(),
 });
 
+/** The last record is a switch, and what follows it in its segment is not there. */
+const switchAtTheEnd: Scenario = {
+  commands: [
+    { do: 'commit' },
+    { do: 'backup' },
+    { do: 'commit' },
+    { do: 'fill', bytes: 1_045_276 },
+    { do: 'commit' },
+    { do: 'switch' },
+  ],
+  missing: [{ timeline: 1, segment: 1, torn: true }],
+  cuts: [],
+  unscanned: false,
+  seed: 0,
+};
+
 /** Of the last record of timeline 2 one byte is missing, which is zero. */
 const lastByteMissing: Scenario = {
   commands: [
@@ -395,7 +411,7 @@ test('every wish is planned as PostgreSQL would carry it out, or refused because
   const runs = Number(process.env['HOLDFAST_FUZZ_RUNS'] ?? '40');
   const details = await fc.check(property, {
     numRuns: runs,
-    examples: [[lastByteMissing]],
+    examples: [[lastByteMissing], [switchAtTheEnd]],
     interruptAfterTimeLimit: 60_000,
   });
   console.log(

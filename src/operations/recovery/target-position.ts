@@ -66,14 +66,17 @@ export async function attemptLsn(
   const { backup, view, reach } = candidate;
   const { value, inclusive } = target;
   if (value < backup.stop) return { miss: 'before_backup', reason: `it ended at ${formatLsn(backup.stop)}` };
-  if (value > reach.end.lsn) return missBehindEnd(candidate);
+  const hasMoreBehind = reach.gap !== null && reach.gap.to !== null;
+  if (value > reach.end.lsn && hasMoreBehind) return missBehindEnd(candidate);
   let next: { readonly start: Lsn; readonly end: Lsn } | undefined;
   const visit = ({ start, end }: SeenRecord): boolean => {
     next = { start, end };
     return true;
   };
-  await scanRecords(view.archive, reach.pieces, { from: value, to: reach.end.lsn }, visit, context);
+  if (value < reach.end.lsn)
+    await scanRecords(view.archive, reach.pieces, { from: value, to: reach.end.lsn }, visit, context);
   if (next !== undefined) return { target, lsn: inclusive ? next.end : next.start, atUs: null, notes: [] };
+  // A switch goes to the end of its segment, of which the rest need not be in the archive.
   const range = { from: backup.start, to: reach.end.lsn };
   const last = await lastRecord(view.archive, reach.pieces, range, context);
   if (value > (last?.end ?? backup.start)) return missBehindEnd(candidate);
