@@ -162,8 +162,12 @@ export async function openPlace(app: App, options: { readonly create: boolean })
   if (options.create) await refuseForeignPlace(app);
   const location = await placeOf(app, options);
   const { machine, log } = app;
-  const { cwd, home, clock } = machine;
-  const storage = await openStorage(location, { cwd, home, create: options.create, clock, logger: log });
+  const { clock } = machine;
+  const storage = await openStorage(location, {
+    ...storageOptions(app),
+    create: options.create,
+    logger: log,
+  });
   return guarded(storage, { log, clock, random: Math.random });
 }
 
@@ -199,10 +203,9 @@ async function placeOf(app: App, { create }: { readonly create: boolean }): Prom
 
 /** Before a place is proved writable by writing to it: a directory of other files must stay as it is. */
 async function refuseForeignPlace(app: App): Promise<void> {
-  const { cwd, home, clock } = app.machine;
   let storage: Storage;
   try {
-    storage = await openStorage(app.config.repository, { cwd, home, clock, create: false });
+    storage = await openStorage(app.config.repository, { ...storageOptions(app), create: false });
   } catch (error) {
     // Not there yet, or in a trouble that making it will meet and name as well.
     if (isFailure(error)) return;
@@ -221,10 +224,14 @@ async function refuseForeignPlace(app: App): Promise<void> {
   }
 }
 
+/** What every storage is opened with. */
+function storageOptions({ machine: { cwd, home, clock }, config, env }: App) {
+  return { cwd, home, clock, env, settings: config };
+}
+
 async function hasRepository(app: App, location: string): Promise<boolean> {
   try {
-    const { cwd, home, clock } = app.machine;
-    const storage = await openStorage(location, { cwd, home, clock, create: false });
+    const storage = await openStorage(location, { ...storageOptions(app), create: false });
     const info = await readRepositoryInfo(storage);
     await storage.close();
     return info !== null;

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { jobsSchema, secretSchema, setting, sizeSchema, textSchema } from './config-setting.ts';
 import { sourceSchema } from './config-source.ts';
+import { storageSections } from './config-storage.ts';
 
 const yesNo = z.boolean({ error: 'must be true or false' });
 
@@ -121,6 +122,7 @@ export const configSchema = z.strictObject({
     example: './backups',
     path: true,
   }),
+  ...storageSections,
   encryption: encryptionSchema.prefault({}),
   sources: z.record(sourceName, sourceSchema).default({}),
   compression: compressionSchema.prefault({}),

@@ -7,6 +7,32 @@
 export interface Settings {
   /** Where the repository is: a path or file:///path. Default: ./backups. */
   readonly repository?: string | undefined;
+  readonly s3?: {
+    /**
+     * Where the service answers, when it is not AWS: MinIO, Ceph, R2, B2 and others. Default:
+     * AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL, else that of AWS in the region.
+     */
+    readonly endpoint?: string | undefined;
+  } | undefined;
+  readonly sftp?: {
+    /** How long connecting to a server may take. Default: 30s. */
+    readonly connect_timeout?: string | undefined;
+  } | undefined;
+  readonly azure?: {
+    /** The storage account. Default: AZURE_STORAGE_ACCOUNT. */
+    readonly account?: string | undefined;
+  } | undefined;
+  readonly gs?: {
+    /**
+     * The JSON file of a service account. Default: GOOGLE_APPLICATION_CREDENTIALS, else what the machine or
+     * gcloud has.
+     */
+    readonly credentials_file?: string | undefined;
+  } | undefined;
+  readonly gdrive?: {
+    /** The JSON file of a service account. */
+    readonly credentials_file?: string | undefined;
+  } | undefined;
   readonly encryption?: {
     /**
      * Whether init creates an encrypted repository. Without encryption damage is still detected, but anyone

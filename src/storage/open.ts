@@ -1,5 +1,6 @@
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import type { StorageSettings } from '../contract/config-storage.ts';
 import type { Clock } from '../kernel/clock.ts';
 import { failure, reasonOf } from '../kernel/errors/failure.ts';
 import type { Logger } from '../kernel/log.ts';
@@ -16,6 +17,10 @@ export interface OpenStorageOptions {
   readonly create: boolean;
   readonly clock: Clock;
   readonly logger?: Logger;
+  /** The sections of the configuration for each kind of storage. */
+  readonly settings: StorageSettings;
+  /** The environment: where credentials are looked for that the settings do not name. */
+  readonly env: Readonly<Record<string, string | undefined>>;
 }
 
 /** Where a location points, without looking whether anything is there. */

@@ -13,6 +13,7 @@ import { systemClock } from '../../src/kernel/clock.ts';
 import { openStorage } from '../../src/storage/open.ts';
 import { startPostgres, withoutPostgres, type PostgresServer } from '../../testing/postgres-server.ts';
 import { openTestRepository } from '../../testing/repository.ts';
+import { defaultStorageSettings } from '../../testing/storage-settings.ts';
 import { tempDirectory } from '../../testing/temp.ts';
 import { until } from '../../testing/until.ts';
 import { sandbox, type Running, type Sandbox } from '../cli/program-runner.ts';
@@ -183,7 +184,8 @@ sources: { main: { type: postgres-cluster, url: "${server.url()}", wal_interval:
 
 /** The transactions whose commits are stored in a repository. */
 async function commitsIn(path: string): ReturnType<typeof storedCommits> {
-  const storage = await openStorage(path, { cwd: path, home: path, create: false, clock: systemClock });
+  const where = { cwd: path, home: path, create: false, clock: systemClock };
+  const storage = await openStorage(path, { ...where, env: {}, settings: defaultStorageSettings });
   await using repository = await openTestRepository(storage, { passphrase: null });
   return await storedCommits(await theArchive(repository));
 }

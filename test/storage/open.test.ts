@@ -4,6 +4,7 @@ import { test } from 'node:test';
 import { isFailure, type HoldfastError } from '../../src/kernel/errors/failure.ts';
 import { openStorage, parseLocation } from '../../src/storage/open.ts';
 import { namesOf, pattern, rejectsWith } from '../../testing/storage-conformance.ts';
+import { defaultStorageSettings as settings } from '../../testing/storage-settings.ts';
 import { temporaryDirectory, TestClock } from './support.ts';
 
 const at = { cwd: '/work/place', home: '/home/ada' };
@@ -98,7 +99,7 @@ test('credentials in a location are not repeated', () => {
 
 test('opens files and memory', async () => {
   await using place = await temporaryDirectory();
-  const options = { cwd: place.path, create: true, clock: new TestClock() };
+  const options = { cwd: place.path, create: true, clock: new TestClock(), env: {}, settings };
   const relative = await openStorage('r', options);
   await relative.put('one', pattern(1, 1));
   assert.equal(relative.location, join(place.path, 'r'));
