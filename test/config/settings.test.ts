@@ -51,7 +51,7 @@ describe('every setting', () => {
     // Of sources, one for each type.
     for (const [env, settings] of owners)
       assert.equal(new Set(settings.map(({ sourceType }) => sourceType)).size, settings.length, env);
-    for (const { env } of allSettings) assert.match(env, /^HOLDFAST_[A-Z_<>]+$/);
+    for (const { env } of allSettings) assert.match(env, /^HOLDFAST_[A-Z0-9_<>]+$/);
   });
 
   for (const setting of allSettings) {
