@@ -12,7 +12,7 @@ import {
 import type { PipelineKeys, SealMode } from './keys.ts';
 
 /** What an object is; bound into its key, so that no object passes for one of another type. */
-export const objectTypes = { pack: 1, index: 2, manifest: 3, wal: 4 } as const;
+export const objectTypes = { pack: 1, index: 2, manifest: 3, wal: 4, record: 5 } as const;
 export type ObjectType = keyof typeof objectTypes;
 
 export const headerBytes = 64;
