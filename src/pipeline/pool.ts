@@ -91,6 +91,11 @@ export class WorkerPool implements AsyncDisposable {
     return await this.#ask<readonly (string | null)[]>('probe', request);
   }
 
+  /** Opens blobs out of a pack and stores those anew that `claim` wants: null, or why one of them cannot be opened. */
+  async storeAgain(request: DecodeRequest): Promise<string | null> {
+    return await this.#ask<string | null>('storeAgain', request);
+  }
+
   /** Checks every byte of a whole pack. `request.bytes` is moved if it fills its buffer. */
   async checkPack(request: PackToCheck): Promise<PackFindings> {
     return await this.#ask<PackFindings>('checkPack', request);

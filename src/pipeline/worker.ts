@@ -7,6 +7,7 @@ import { BlobSink, type BlobHost, type SinkCounts, type SinkSetup } from './blob
 import { Channel, Moved } from './channel.ts';
 import { checkPack, type PackToCheck } from './check-pack.ts';
 import { decodeTogether, probeBlobs, type DecodeRequest } from './decode.ts';
+import { storeAgain } from './store-again.ts';
 import type { FinishedPack } from './pack-builder.ts';
 import { ExtentMapWriter, storeWhole } from './map-writer.ts';
 import { Promisers } from './promises.ts';
@@ -55,6 +56,7 @@ const channel: Channel = new Channel(parentPort, {
     release(request.bytes);
     return new Moved(decoded, [decoded.bytes.buffer]);
   },
+  storeAgain: async (request: DecodeRequest) => await storeAgain(setup.keys, sink, request),
   probe: (request: DecodeRequest) => probeBlobs(setup.keys, request),
   checkPack: (request: PackToCheck) => checkPack(setup.keys, request),
 });

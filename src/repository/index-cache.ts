@@ -6,6 +6,7 @@ import type { RepositoryId } from '../kernel/ids.ts';
 import { blobIdBytes, type BlobLocation, type BlobType } from '../pipeline/blob.ts';
 import { footerEntryBytes, writeEntry } from '../pipeline/pack-format.ts';
 import { ClaimedIds } from './claimed-ids.ts';
+import { LiveSet } from './gc/live-set.ts';
 import { blobsOf, type IndexedPack } from './index-object.ts';
 import { createTables, prepare } from './index-tables.ts';
 
@@ -141,8 +142,15 @@ export class IndexCache implements Disposable {
     this.#coded(() => this.#database.exec('DELETE FROM temp.arriving'));
   }
 
-  listed(id: string, sizeBytes: number): void {
-    this.#coded(() => this.#statements.listed.run(Buffer.from(id, 'hex'), sizeBytes));
+  /** `storedAtMs` by the storage's clock. */
+  listed(id: string, sizeBytes: number, storedAtMs: number): void {
+    this.#coded(() => this.#statements.listed.run(Buffer.from(id, 'hex'), sizeBytes, Math.floor(storedAtMs)));
+  }
+
+  /** The size of a pack in the last listing; undefined when it was not in it. */
+  listedBytes(id: string): number | undefined {
+    const row = this.#coded(() => this.#statements.listedSize.get(Buffer.from(id, 'hex')));
+    return row === undefined ? undefined : Number(row['size']);
   }
 
   /** Takes the listing as the truth about which packs are there; until then the one before counts. */
@@ -154,9 +162,13 @@ export class IndexCache implements Disposable {
     );
   }
 
-  /** Notes that this process has just stored that pack. */
+  /** Notes that this session has just stored that pack. */
   stored(id: string, sizeBytes: number): void {
-    this.#coded(() => this.#statements.stored.run(Buffer.from(id, 'hex'), sizeBytes));
+    this.#coded(() => {
+      // Its time is only known from a listing: until then it is as young as can be.
+      this.#statements.stored.run(Buffer.from(id, 'hex'), sizeBytes, Number.MAX_SAFE_INTEGER);
+      this.#statements.own.run(Buffer.from(id, 'hex'), sizeBytes);
+    });
   }
 
   /** Packs in the listing that no index has told of. */
@@ -230,12 +242,34 @@ export class IndexCache implements Disposable {
 
   /** Forgets what earlier sessions of this connection claimed. */
   beginSession(): void {
-    this.#coded(() => this.#database.exec('DELETE FROM temp.claimed; DELETE FROM temp.depended'));
+    this.#coded(() =>
+      this.#database.exec(
+        'DELETE FROM temp.claimed; DELETE FROM temp.depended; DELETE FROM temp.own; DELETE FROM temp.doomed',
+      ),
+    );
     this.#claimed = new ClaimedIds(this.#statements.claim, this.#statements.isClaimed);
     this.#lastDepended = undefined;
   }
 
-  /** Packs this session relies on (found, not stored by it) that the last listing did not show. */
+  /** Notes that garbage collection has marked these packs: new sessions take them for not there. */
+  doom(packs: readonly string[], markedAtMs: number, graceMs: number): void {
+    this.#inTransaction('BEGIN', () => {
+      for (const id of packs)
+        this.#statements.doom.run(Buffer.from(id, 'hex'), Math.floor(markedAtMs), graceMs);
+    });
+    this.#lastDepended = undefined;
+  }
+
+  /** Marked packs that this session relies on all the same, or has stored itself. */
+  reliedOnDoomed(): { id: string; markedAtMs: number; graceMs: number }[] {
+    return this.#coded(() => this.#statements.reliedOnDoomed.all()).map((row) => ({
+      id: hex(row['id']),
+      markedAtMs: Number(row['marked_at']),
+      graceMs: Number(row['grace']),
+    }));
+  }
+
+  /** Packs this session relies on, found or stored by it, that the last listing did not show. */
   missingDependencies(): { id: string }[] {
     const rows = this.#coded(() => this.#statements.missingDependencies.all());
     return rows.map((row) => ({ id: hex(row['id']) }));
@@ -290,6 +324,11 @@ export class IndexCache implements Disposable {
       }),
     );
     return { id, salt: row['salt'] as Uint8Array, sizeBytes: Number(row['size']), entries };
+  }
+
+  /** What of all that is listed the backups need: for garbage collection. One at a time. */
+  liveSet(): LiveSet {
+    return new LiveSet(this.#database, (work) => this.#coded(work));
   }
 
   [Symbol.dispose](): void {

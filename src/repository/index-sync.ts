@@ -38,9 +38,9 @@ export async function syncIndex(
 /** Notes which packs there are, and how large. */
 export async function listPacks(storage: Storage, cache: IndexCache, signal?: AbortSignal): Promise<void> {
   cache.beginListing();
-  for await (const { name, sizeBytes } of storage.list(packsPrefix, { signal })) {
+  for await (const { name, sizeBytes, modifiedAtMs } of storage.list(packsPrefix, { signal })) {
     const id = packIdOf(name);
-    if (id !== undefined) cache.listed(id, sizeBytes);
+    if (id !== undefined) cache.listed(id, sizeBytes, modifiedAtMs);
   }
   cache.endListing();
 }
@@ -93,7 +93,9 @@ async function tolerate<T>(
   try {
     return await read();
   } catch (error) {
-    if (isFailure(error) && ['object_damaged', 'object_missing'].includes(error.errorName)) {
+    // Removed by a prune since it was listed: what it told is told by another one, or was needed by nobody.
+    if (isFailure(error, 'object_missing')) return undefined;
+    if (isFailure(error, 'object_damaged')) {
       problems.push({ object, error });
       return undefined;
     }

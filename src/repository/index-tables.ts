@@ -2,8 +2,12 @@ import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import { recordHeaderBytes } from '../pipeline/pack-format.ts';
 
 const schemaVersion = 2;
-const isListed = 'EXISTS (SELECT 1 FROM temp.listing l WHERE l.id = p.id AND l.size = p.size)';
-const isDamaged = 'EXISTS (SELECT 1 FROM damaged d WHERE d.id = b.id AND d.pack = b.pack)';
+/** Of a pack `p`: whether the last listing showed it, with its size. */
+export const isListed = 'EXISTS (SELECT 1 FROM temp.listing l WHERE l.id = p.id AND l.size = p.size)';
+/** Marked by garbage collection: nothing may come to rely on it any more. */
+export const isDoomed = 'EXISTS (SELECT 1 FROM temp.doomed m WHERE m.id = p.id)';
+/** Of a blob `b`: whether this copy is known to be damaged. */
+export const isDamaged = 'EXISTS (SELECT 1 FROM damaged d WHERE d.id = b.id AND d.pack = b.pack)';
 
 /** Makes the tables that are not there, and the temporary ones of this connection. Throws for another version of them. */
 export function createTables(database: DatabaseSync): void {
@@ -22,10 +26,13 @@ export function createTables(database: DatabaseSync): void {
     CREATE INDEX IF NOT EXISTS blobs_by_pack ON blobs (pack, offset);
     PRAGMA user_version = ${schemaVersion};
     PRAGMA temp.journal_mode = OFF;
-    CREATE TEMP TABLE listing (id BLOB PRIMARY KEY, size INTEGER NOT NULL) WITHOUT ROWID;
-    CREATE TEMP TABLE arriving (id BLOB PRIMARY KEY, size INTEGER NOT NULL) WITHOUT ROWID;
+    CREATE TEMP TABLE listing (id BLOB PRIMARY KEY, size INTEGER NOT NULL, at INTEGER NOT NULL) WITHOUT ROWID;
+    CREATE TEMP TABLE arriving (id BLOB PRIMARY KEY, size INTEGER NOT NULL, at INTEGER NOT NULL) WITHOUT ROWID;
     CREATE TEMP TABLE claimed (id BLOB PRIMARY KEY) WITHOUT ROWID;
     CREATE TEMP TABLE depended (pack INTEGER PRIMARY KEY);
+    CREATE TEMP TABLE own (id BLOB PRIMARY KEY, size INTEGER NOT NULL) WITHOUT ROWID;
+    CREATE TEMP TABLE doomed (
+      id BLOB PRIMARY KEY, marked_at INTEGER NOT NULL, grace INTEGER NOT NULL) WITHOUT ROWID;
     CREATE TEMP TABLE visited (id BLOB PRIMARY KEY) WITHOUT ROWID;
     CREATE TEMP TABLE needed (id BLOB PRIMARY KEY) WITHOUT ROWID;
   `);
@@ -42,6 +49,7 @@ export function prepare(
   | 'addBlob'
   | 'listed'
   | 'stored'
+  | 'listedSize'
   | 'unindexed'
   | 'locate'
   | 'presentPack'
@@ -51,6 +59,9 @@ export function prepare(
   | 'isClaimed'
   | 'depend'
   | 'missingDependencies'
+  | 'own'
+  | 'doom'
+  | 'reliedOnDoomed'
   | 'visit'
   | 'need'
   | 'neededPacks'
@@ -67,20 +78,21 @@ export function prepare(
     packNumber: database.prepare('SELECT number FROM packs WHERE id = ?'),
     addPack: database.prepare('INSERT OR IGNORE INTO packs (id, salt, size) VALUES (?, ?, ?)'),
     addBlob: database.prepare('INSERT OR IGNORE INTO blobs VALUES (?, ?, ?, ?, ?, ?, ?)'),
-    listed: database.prepare('INSERT OR REPLACE INTO temp.arriving VALUES (?, ?)'),
-    stored: database.prepare('INSERT OR REPLACE INTO temp.listing VALUES (?, ?)'),
+    listed: database.prepare('INSERT OR REPLACE INTO temp.arriving VALUES (?, ?, ?)'),
+    stored: database.prepare('INSERT OR REPLACE INTO temp.listing VALUES (?, ?, ?)'),
+    listedSize: database.prepare('SELECT size FROM temp.listing WHERE id = ?'),
     unindexed: database.prepare(
       'SELECT l.id, l.size FROM temp.listing l WHERE NOT EXISTS (SELECT 1 FROM packs p WHERE p.id = l.id)',
     ),
     locate: database.prepare(
       `SELECT b.type, b.codec, b.offset, b.raw, b.stored, p.id AS pack_id, p.salt, p.size,
-              ${isListed} AS present, ${isDamaged} AS damaged
+              ${isListed} AS present, ${isDamaged} AS damaged, ${isDoomed} AS doomed
        FROM blobs b JOIN packs p ON p.number = b.pack WHERE b.id = ?
-       ORDER BY present DESC, damaged, b.pack LIMIT 1`,
+       ORDER BY present DESC, damaged, doomed, b.pack LIMIT 1`,
     ),
     presentPack: database.prepare(
       `SELECT b.pack FROM blobs b JOIN packs p ON p.number = b.pack
-       WHERE b.id = ? AND ${isListed} AND NOT ${isDamaged} LIMIT 1`,
+       WHERE b.id = ? AND ${isListed} AND NOT ${isDamaged} AND NOT ${isDoomed} LIMIT 1`,
     ),
     markDamaged: database.prepare('INSERT OR IGNORE INTO damaged SELECT ?, number FROM packs WHERE id = ?'),
     clearDamage: database.prepare('DELETE FROM damaged WHERE pack = (SELECT number FROM packs WHERE id = ?)'),
@@ -105,7 +117,18 @@ export function prepare(
       'SELECT id, type, codec, offset, raw, stored FROM blobs WHERE pack = ? ORDER BY offset',
     ),
     missingDependencies: database.prepare(
-      `SELECT p.id FROM temp.depended d JOIN packs p ON p.number = d.pack WHERE NOT ${isListed}`,
+      `SELECT p.id FROM temp.depended d JOIN packs p ON p.number = d.pack WHERE NOT ${isListed}
+       UNION SELECT p.id FROM temp.own p WHERE NOT ${isListed}`,
+    ),
+    own: database.prepare('INSERT OR IGNORE INTO temp.own VALUES (?, ?)'),
+    doom: database.prepare(
+      `INSERT INTO temp.doomed VALUES (?, ?, ?)
+       ON CONFLICT (id) DO UPDATE SET marked_at = min(marked_at, excluded.marked_at), grace = min(grace, excluded.grace)`,
+    ),
+    reliedOnDoomed: database.prepare(
+      `SELECT m.id, m.marked_at, m.grace FROM temp.depended d JOIN packs p ON p.number = d.pack
+       JOIN temp.doomed m ON m.id = p.id
+       UNION SELECT m.id, m.marked_at, m.grace FROM temp.own o JOIN temp.doomed m ON m.id = o.id`,
     ),
   };
 }

@@ -8,6 +8,13 @@ export const packsPrefix = 'packs/';
 export const indexPrefix = 'index/';
 export const snapshotsPrefix = 'snapshots/';
 export const walPrefix = 'wal/';
+/** What garbage collection keeps: what is marked, what running backups need all the same, whose turn it is. */
+export const marksPrefix = 'gc/marks/';
+export const seenPrefix = 'gc/seen/';
+export const sweptPrefix = 'gc/swept/';
+export const needsPrefix = 'gc/needs/';
+export const turnsPrefix = 'gc/turns/';
+export const clockPrefix = 'gc/clock/';
 /** Apart from the WAL itself, so that archives can be listed without it. */
 export const walAboutPrefix = 'wal/about/';
 

@@ -13,11 +13,12 @@ import type { Extent } from '../pipeline/map.ts';
 import { WorkerPool } from '../pipeline/pool.ts';
 import type { Storage } from '../storage/port.ts';
 import { BlobReader } from './blob-reader.ts';
-import { infoOf, requireFeatures, type RepositoryConfig } from './config-object.ts';
+import { infoOf, requireFeatures, type OperationKind, type RepositoryConfig } from './config-object.ts';
 import { findBackup } from './find-backup.ts';
 import { IndexCache } from './index-cache.ts';
 import { syncIndex, type IndexProblem } from './index-sync.ts';
 import { NoKeyring, StoredKeyring, type Unlocked } from './keyring.ts';
+import { Reliance } from './gc/reliance.ts';
 import { listManifests, readManifest } from './manifests.ts';
 import type { BackupName, CallContext, Keyring, RepositoryInfo, SessionOptions } from './model.ts';
 import {
@@ -33,6 +34,8 @@ import { WriteSession } from './write-session.ts';
 
 /** So many backups of other sources may have come since the one looked for. */
 const lookBack = 200;
+/** A listing of packs may be so old when a session begins. */
+const listingLastsMs = 60_000;
 
 export interface OpenOptions {
   /** Null when none was given; that is enough for a repository that is not encrypted. */
@@ -62,6 +65,7 @@ export class Repository implements AsyncDisposable {
   #pool: WorkerPool | undefined;
   #reader: Promise<BlobReader> | undefined;
   #indexProblems: readonly IndexProblem[] = [];
+  #listedAtMs = 0;
 
   constructor(
     storage: Storage,
@@ -173,15 +177,15 @@ export class Repository implements AsyncDisposable {
   async beginSession(options: SessionOptions): Promise<WriteSession> {
     requireFeatures(this.#config, this.storage.location, ['read', 'write']);
     const { signal } = options;
-    const cache = await this.cache(signal);
+    const cache = await this.freshCache(listingLastsMs, signal);
     const reader = await this.reader(signal);
-    return new WriteSession({
-      storage: this.storage,
-      keys: this.pipelineKeys,
-      cache,
-      reader,
-      ...options,
-    });
+    cache.beginSession();
+    const { clock, host } = this.#options;
+    const { storage, pipelineKeys: keys } = this;
+    const reliance = new Reliance({ storage, keys, cache, clock, host });
+    // Behind the listing: what was marked before it is known as marked.
+    await reliance.begin(signal);
+    return new WriteSession({ storage, keys, cache, reader, reliance, ...options });
   }
 
   /**
@@ -209,6 +213,28 @@ export class Repository implements AsyncDisposable {
       const archive = await this.findWalArchive(id, context);
       if (archive !== undefined) yield archive;
     }
+  }
+
+  /** Refuses what only a newer program may do here: `repository_newer`. */
+  assertMay(...kinds: readonly OperationKind[]): void {
+    requireFeatures(this.#config, this.storage.location, kinds);
+  }
+
+  /** The local index, with a listing of packs that is not older than `lastsMs`. */
+  async freshCache(lastsMs: number, signal: AbortSignal): Promise<IndexCache> {
+    const cache = await this.cache(signal);
+    // A session must not come to rely on what went long ago.
+    if (this.#options.clock.now() - this.#listedAtMs >= lastsMs) {
+      this.#listedAtMs = this.#options.clock.now();
+      this.#indexProblems = await syncIndex(
+        this.storage,
+        this.pipelineKeys,
+        cache,
+        this.#options.log,
+        signal,
+      );
+    }
+    return cache;
   }
 
   /** The blob reader, with the index brought up to date when it is first asked for. */
@@ -257,6 +283,7 @@ export class Repository implements AsyncDisposable {
   async #openCacheOnce(signal?: AbortSignal): Promise<IndexCache> {
     const cache = IndexCache.open(this.#options.cacheDirectory, this.info.id);
     try {
+      this.#listedAtMs = this.#options.clock.now();
       this.#indexProblems = await syncIndex(
         this.storage,
         this.pipelineKeys,

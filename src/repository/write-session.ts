@@ -2,6 +2,7 @@ import type { Manifest } from '../contract/manifest.ts';
 import type { Entry, StreamRef } from '../contract/stream.ts';
 import { failure } from '../kernel/errors/failure.ts';
 import { BlobHasher, blobTypes } from '../pipeline/blob.ts';
+import type { DecodeRequest } from '../pipeline/decode.ts';
 import { BlobSink, defaultPackBytes, type SinkCounts } from '../pipeline/blob-sink.ts';
 import type { PipelineKeys } from '../pipeline/keys.ts';
 import type { FinishedPack } from '../pipeline/pack-builder.ts';
@@ -15,6 +16,7 @@ import type { BlobReader } from './blob-reader.ts';
 import type { IndexCache } from './index-cache.ts';
 import { encodeIndex, type IndexedPack } from './index-object.ts';
 import { listPacks } from './index-sync.ts';
+import type { Reliance } from './gc/reliance.ts';
 import { keepStreams } from './keep.ts';
 import { indexObject, packObject } from './layout.ts';
 import type { SessionOptions } from './model.ts';
@@ -29,6 +31,7 @@ export interface SessionParts extends SessionOptions {
   readonly keys: PipelineKeys;
   readonly cache: IndexCache;
   readonly reader: BlobReader;
+  readonly reliance: Reliance;
 }
 
 /** What a session stored so far. */
@@ -61,10 +64,12 @@ export class WriteSession implements AsyncDisposable {
 
   constructor(parts: SessionParts) {
     this.#parts = parts;
-    parts.cache.beginSession();
-    const { reader, signal } = parts;
+    const { reader, reliance, signal } = parts;
     const host: PoolHost = {
-      claim: (ids) => Promise.resolve(this.#claim(ids)),
+      claim: async (ids) => {
+        await reliance.tick(signal);
+        return this.#claim(ids);
+      },
       storePack: (pack) => this.#storePack(pack),
       foundNew: (bytes) => parts.onNewBytes?.(bytes),
       stored: {
@@ -118,6 +123,13 @@ export class WriteSession implements AsyncDisposable {
   ): Promise<Manifest> {
     const { storage, keys, signal } = this.#parts;
     const entries = await this.#entries.finish();
+    const counts = await this.settle();
+    return await commitManifest(storage, keys, describe(counts, entries), signal);
+  }
+
+  /** Makes everything durable that was stored so far, and checks that all that is relied on is there and stays. */
+  async settle(): Promise<SessionCounts> {
+    const { reliance, signal } = this.#parts;
     await this.#writers.keepPromises();
     const workers = await this.#pool.flush();
     await this.#sink.flush();
@@ -126,10 +138,15 @@ export class WriteSession implements AsyncDisposable {
       throw failure('internal', { reason: counts });
     }
     await this.#writeIndex();
+    await reliance.confirm(signal);
     await this.#checkDependencies();
     signal.throwIfAborted();
-    const counts = this.#total([this.#sink.counts, ...workers]);
-    return await commitManifest(storage, keys, describe(counts, entries), signal);
+    return this.#total([this.#sink.counts, ...workers]);
+  }
+
+  /** Opens blobs out of a pack and stores them anew: null, or why one of them cannot be opened. */
+  async storeAgain(request: DecodeRequest): Promise<string | null> {
+    return await this.#pool.storeAgain(request);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
