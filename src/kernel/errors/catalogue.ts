@@ -9,6 +9,7 @@ import { postgresErrors } from './postgres.ts';
 import { recoveryErrors } from './recovery.ts';
 import { repositoryErrors } from './repository.ts';
 import { restoreErrors } from './restore.ts';
+import { retentionErrors } from './retention.ts';
 import { sqliteErrors } from './sqlite.ts';
 import { storageErrors } from './storage.ts';
 import { walCommandErrors } from './wal-commands.ts';
@@ -37,6 +38,7 @@ export const catalogue = {
   ...walErrors,
   ...walCommandErrors,
   ...walStreamErrors,
+  ...retentionErrors,
 };
 
 export type Catalogue = typeof catalogue;
