@@ -7,6 +7,7 @@ import type { Logger } from '../kernel/log.ts';
 import { openFsStorage } from './fs/open.ts';
 import { MemoryStorage } from './memory/memory-storage.ts';
 import type { Storage } from './port.ts';
+import { parseSftpLocation, type SftpLocation } from './sftp/location.ts';
 
 export interface OpenStorageOptions {
   /** Absolute: what a relative path is relative to. */
@@ -26,22 +27,28 @@ export interface OpenStorageOptions {
 /** Where a location points, without looking whether anything is there. */
 export type ParsedLocation =
   | { readonly scheme: 'file'; readonly directory: string }
-  | { readonly scheme: 'memory' };
+  | { readonly scheme: 'memory' }
+  | { readonly scheme: 'sftp'; readonly place: SftpLocation };
 
-const comingSchemes: ReadonlySet<string> = new Set(['s3', 'sftp', 'gs', 'azure', 'gdrive']);
+const comingSchemes: ReadonlySet<string> = new Set(['s3', 'gs', 'azure', 'gdrive']);
 const knownSchemes =
-  'file://, memory: (tests); in a later version s3://, sftp://, gs://, azure://, gdrive://';
+  'file://, sftp://, memory: (tests); in a later version s3://, gs://, azure://, gdrive://';
 
 /**
- * Opens the place a location names: a path, `file:///path`, or `memory:` (empty each time; for tests).
+ * Opens the place a location names: a path, `file:///path`, `sftp://user@host/path`, or `memory:` (empty each time;
+ * for tests).
  *
  * Rejects with `storage_url` (does not parse, unknown scheme), `storage_scheme_later` (known, not in this version),
- * and what `openFsStorage` rejects with.
+ * and what `openFsStorage` and its like for other schemes reject with.
  */
 export async function openStorage(location: string, options: OpenStorageOptions): Promise<Storage> {
   const parsed = parseLocation(location, options);
   if (parsed.scheme === 'memory') return new MemoryStorage(options.clock);
-  const { create, clock, logger } = options;
+  const { create, clock, logger, settings, env } = options;
+  if (parsed.scheme === 'sftp') {
+    const { openSftpStorage } = await import('./sftp/open.ts');
+    return openSftpStorage(parsed.place, { create, clock, logger, settings: settings.sftp, env });
+  }
   return openFsStorage(parsed.directory, { create, clock, ...(logger === undefined ? {} : { logger }) });
 }
 
@@ -59,6 +66,7 @@ export function parseLocation(
   if (scheme === undefined)
     return { scheme: 'file', directory: resolve(options.cwd, expandHome(location, options.home)) };
   if (scheme === 'memory') return parseMemory(location);
+  if (scheme === 'sftp') return { scheme, place: parseSftpLocation(location) };
   if (scheme === 'file') return { scheme: 'file', directory: parseFileUrl(location, shown) };
   if (comingSchemes.has(scheme)) throw failure('storage_scheme_later', { scheme, location: shown });
   const reason = `its scheme "${scheme}" is not known; known are a path, ${knownSchemes}`;

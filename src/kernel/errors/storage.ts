@@ -163,4 +163,126 @@ export const storageErrors = defineErrors({
     explain:
       'No repository was named, and neither the usual directory nor the one in the home directory can be written.',
   },
+  sftp_ssh: {
+    code: 'HF-2050',
+    kind: 'failed',
+    retryable: false,
+    message: 'cannot reach {location} with {command}: {reason}',
+    hint: '{mend}',
+    explain:
+      'The ssh program could not be started, or does not accept its configuration or the files named in it.',
+  },
+  sftp_host_key_changed: {
+    code: 'HF-2051',
+    kind: 'refused',
+    retryable: false,
+    message: 'the host key of {host} is not the one that is known: {reason}',
+    hint: 'ask whoever runs the server whether its key was changed; only if it was: ssh-keygen -R {entry}, then connect once by hand: {login}',
+    explain:
+      'The server shows another key than before, or one that was revoked. Either it was set up anew, or somebody else answers in its ' +
+      'place. Nothing was sent to it, and it is not tried again.',
+  },
+  sftp_host_key_unknown: {
+    code: 'HF-2052',
+    kind: 'refused',
+    retryable: false,
+    message: 'the host key of {host} is not known on this machine',
+    hint: 'connect once by hand as the user Holdfast runs as, and compare the fingerprint it shows with that of the server: {login}',
+    explain:
+      'Holdfast never accepts an unknown key by itself. The key must be in ~/.ssh/known_hosts of the user Holdfast runs as, in ' +
+      '/etc/ssh/ssh_known_hosts, or in sftp.known_hosts_file.',
+  },
+  sftp_login: {
+    code: 'HF-2053',
+    kind: 'refused',
+    retryable: false,
+    message: '{host} does not let us log in: {reason}',
+    hint: 'Holdfast logs in by key only. Make one and give it to the server: ssh-keygen -t ed25519 -N "" -f {key}; ssh-copy-id -i {key}.pub {target}; then this must work: {login}',
+    explain:
+      'The server refused every key, or ssh could not use them (rights of the file, a passphrase without an agent). Passwords are ' +
+      'never asked for, as nobody is there at night to type them. sftp.identity_file names a key.',
+  },
+  sftp_host_name: {
+    code: 'HF-2054',
+    kind: 'unreachable',
+    retryable: false,
+    message: 'there is no host called {host}: {reason}',
+    hint: 'check its name in {location}, and Host and HostName in ~/.ssh/config',
+    explain: 'Its name is not in the DNS, in /etc/hosts or in the configuration of ssh.',
+  },
+  sftp_no_subsystem: {
+    code: 'HF-2055',
+    kind: 'refused',
+    retryable: false,
+    message: '{host} lets us log in and does not speak SFTP: {reason}',
+    hint: 'on the server, put "Subsystem sftp internal-sftp" into sshd_config, and let no start-up file of that user print anything; try it: {login}',
+    explain:
+      'The server has no SFTP subsystem, a command is forced on the key that is not it, or a start-up file of the shell prints into it.',
+  },
+  sftp_write_refused: {
+    code: 'HF-2056',
+    kind: 'failed',
+    retryable: false,
+    message: 'the server failed to {action} {name} in {location} and did not say why: {reason}',
+    hint: 'look for a quota, a limit on the size of files, or a bad disk on the server (quota -s; df -h; dmesg)',
+    explain:
+      'SFTP has no words for a quota or a broken disk: the server only says that it failed, and the file system has space left. What was ' +
+      'half written was removed again. It is not tried again, as after a failed flush a second one may claim success.',
+  },
+  sftp_no_fsync: {
+    code: 'HF-2057',
+    kind: 'refused',
+    retryable: false,
+    message: 'the server of {location} cannot flush a file to its disk: {reason}',
+    hint: 'use a server with OpenSSH 6.5 or newer; or, if what was stored just before a power cut may be lost there: set sftp.allow_unflushed to true',
+    explain:
+      'Without fsync@openssh.com nobody can say that a backup would survive a power cut on the server, so nothing is written there unless ' +
+      'it is allowed. Reading works.',
+  },
+  sftp_password: {
+    code: 'HF-2058',
+    kind: 'usage',
+    retryable: false,
+    message: '{location} was given with a password, and Holdfast logs in by key only',
+    hint: 'leave the password out, make a key and give it to the server: ssh-keygen -t ed25519 -N "" -f {key}; ssh-copy-id -i {key}.pub {target}',
+    explain:
+      'ssh takes no passwords from other programs, for good reasons. A key can be limited to SFTP, and taken away, without touching the account.',
+  },
+  google_credentials: {
+    code: 'HF-2065',
+    kind: 'refused',
+    retryable: false,
+    message: 'no usable Google credentials for {location}: {reason}',
+    hint: '{mend}',
+    explain:
+      'There are no credentials, they cannot be read, or Google does not take them: a key that was deleted, a consent that was withdrawn ' +
+      'or has run out, a clock that is wrong by minutes. Nothing was changed.',
+  },
+  google_refused: {
+    code: 'HF-2066',
+    kind: 'failed',
+    retryable: false,
+    message: 'cannot {action} {name} in {location}: {reason}',
+    hint: 'the service says why; see docs/storage-google.md, and report this if it is not about your settings',
+    explain:
+      'Google takes the request for wrong, so that trying again is of no use. What was half written is not visible.',
+  },
+  google_held: {
+    code: 'HF-2067',
+    kind: 'refused',
+    retryable: false,
+    message: 'object {name} in {location} may not be deleted: {reason}',
+    hint: 'wait until its retention has passed, or lift the hold: gcloud storage objects describe shows both',
+    explain:
+      'A retention policy of the bucket, a retention of the object, or a hold protects it. The object is as it was.',
+  },
+  gs_create: {
+    code: 'HF-2068',
+    kind: 'usage',
+    retryable: false,
+    message: 'cannot create the bucket of {location}: {reason}',
+    hint: '{mend}',
+    explain:
+      'A bucket needs a project that pays for it and a place where it lies, and its name must be free world-wide.',
+  },
 });
