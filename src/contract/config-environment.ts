@@ -1,7 +1,7 @@
 import { failure } from '../kernel/errors/failure.ts';
 import { nearest } from '../kernel/nearest.ts';
 import { emptyLayer, place, TextValue, type Layer, type Origin } from './config-layer.ts';
-import { allSettings, anySourceName, inVariable } from './config-settings.ts';
+import { allSettings, anySourceName, inVariable, type SettingPath } from './config-settings.ts';
 
 export interface Variable {
   readonly value: string;
@@ -24,7 +24,7 @@ const sourcePrefix = 'HOLDFAST_SOURCES_';
 const plainSettings = new Map(allSettings.filter(({ path }) => path[0] !== 'sources').map((s) => [s.env, s]));
 const sourceKeys = allSettings
   .filter(({ path }) => path[1] === anySourceName)
-  .map(({ path }) => path[2] ?? '');
+  .map(({ path }) => path.slice(2));
 
 /**
  * The settings that the environment gives. `sourceNames` are those of the file, so that `HOLDFAST_SOURCES_MY_SHOP_URL`
@@ -46,7 +46,7 @@ export function readEnvironment(
       place(layer, setting.path, new TextValue(value), origin);
     } else if (variable.startsWith(sourcePrefix)) {
       const [name, key] = sourceOf(variable, sourceNames);
-      place(layer, ['sources', name, key], new TextValue(value), origin);
+      place(layer, ['sources', name, ...key], new TextValue(value), origin);
       if (!sourceNames.includes(name)) layer.origins.set(['sources', name], origin);
     } else if (!used.has(variable)) {
       unknown.push({ variable, nearest: nearest(variable, plainSettings.keys()) });
@@ -55,18 +55,15 @@ export function readEnvironment(
   return { layer, unknown };
 }
 
-function sourceOf(variable: string, sourceNames: readonly string[]): readonly [string, string] {
+function sourceOf(variable: string, sourceNames: readonly string[]): readonly [string, SettingPath] {
   const rest = variable.slice(sourcePrefix.length);
   const [key] = sourceKeys
-    .filter((candidate) => rest.endsWith(`_${candidate.toUpperCase()}`))
-    .toSorted((a, b) => b.length - a.length);
-  const name = key === undefined ? '' : rest.slice(0, -key.length - 1);
+    .filter((candidate) => rest.endsWith(`_${variableOf(candidate)}`))
+    .toSorted((a, b) => variableOf(b).length - variableOf(a).length);
+  const name = key === undefined ? '' : rest.slice(0, -variableOf(key).length - 1);
   if (key === undefined || name === '') {
     const wrong = rest.slice(rest.indexOf('_') + 1);
-    const right = nearest(
-      wrong,
-      sourceKeys.map((candidate) => candidate.toUpperCase()),
-    );
+    const right = nearest(wrong, sourceKeys.map(variableOf));
     const suggestion =
       right === undefined
         ? 'the variables of a source are HOLDFAST_SOURCES_NAME_URL and so on; see docs/configuration.md'
@@ -78,4 +75,9 @@ function sourceOf(variable: string, sourceNames: readonly string[]): readonly [s
     throw failure('config_contradiction', { place: variable, first: meant[0] ?? '', second: meant[1] ?? '' });
   }
   return [meant[0] ?? name.toLowerCase(), key];
+}
+
+/** Of a setting within a source: `RETENTION_KEEP_DAILY`. */
+function variableOf(key: SettingPath): string {
+  return key.join('_').toUpperCase();
 }

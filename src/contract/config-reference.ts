@@ -32,7 +32,7 @@ function titleOf({ path, sourceType }: Setting): string {
 
 function section(title: string, settings: readonly Setting[]): string {
   const rows = settings.map((setting) => {
-    const key = setting.path.at(-1) ?? '';
+    const key = (setting.sourceType === undefined ? setting.path.slice(-1) : setting.path.slice(2)).join('.');
     const choices =
       setting.choices === undefined ? '' : ` One of ${setting.choices.map((c) => `\`${c}\``).join(', ')}.`;
     return `| \`${key}\` | ${cell(setting.meta.description)}.${choices} | ${cell(describeDefault(setting))} | \`${setting.env}\` |`;

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { connectionShape, excludeInConnection, excluding } from './config-postgres-connection.ts';
+import { clusterRetentionSchema } from './config-retention.ts';
 import {
   durationSchema,
   jobsSchema,
@@ -61,6 +62,7 @@ export const clusterSourceSchema = z
       description: 'How many files of this source are read at once; auto takes the global jobs',
     }),
     tags: tagsSetting(),
+    retention: clusterRetentionSchema.optional(),
   })
   .superRefine((source, context) => excludeInConnection(excluding(source, context)));
 

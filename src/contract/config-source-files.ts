@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { sourceRetentionSchema } from './config-retention.ts';
 import { jobsSchema, pathsSchema, setting, tagsSetting, textSchema } from './config-setting.ts';
 
 const patterns = z.array(textSchema, { error: 'must be a list of patterns' }).default([]);
@@ -45,6 +46,7 @@ export const filesSourceSchema = z.strictObject({
     description: 'How many files of this source are read at once; auto takes the global jobs',
   }),
   tags: tagsSetting(),
+  retention: sourceRetentionSchema.optional(),
 });
 
 export type FilesSourceConfig = z.output<typeof filesSourceSchema>;

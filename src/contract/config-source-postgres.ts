@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { connectionShape, excludeInConnection, excluding } from './config-postgres-connection.ts';
+import { sourceRetentionSchema } from './config-retention.ts';
 import { durationSchema, jobsSchema, setting, tagsSetting, textSchema } from './config-setting.ts';
 
 /** Settings of one PostgreSQL database, several, or all of a server, backed up logically. */
@@ -36,6 +37,7 @@ const shape = {
     description: 'Also back up what belongs to the server and not to a database: roles and tablespaces',
   }),
   tags: tagsSetting(),
+  retention: sourceRetentionSchema.optional(),
 } as const;
 
 /** A source of type `postgres`. */

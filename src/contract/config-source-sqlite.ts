@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { sourceRetentionSchema } from './config-retention.ts';
 import {
   durationSchema,
   jobsSchema,
@@ -37,6 +38,7 @@ export const sqliteSourceSchema = z.strictObject({
     description: 'How many databases of this source are read at once; auto takes the global jobs',
   }),
   tags: tagsSetting(),
+  retention: sourceRetentionSchema.optional(),
 });
 
 export type SqliteSourceConfig = z.output<typeof sqliteSourceSchema>;

@@ -15,13 +15,31 @@ export function configTemplate(): string {
     '# holdfast config validate checks this file, holdfast config show tells where each value comes from.',
   ];
   let section: readonly string[] = [];
+  const ownSections: string[] = [];
   for (const setting of allSettings) {
+    // What a source has in the place of a section of its own name is told there.
+    if (setting.path[0] === 'sources' && setting.path.length > 3) {
+      const [, , key = ''] = setting.path;
+      if (ownSections.at(-1) !== `${setting.sourceType} ${key}`) lines.push(...ownSection(setting, key));
+      ownSections.push(`${setting.sourceType} ${key}`);
+      continue;
+    }
     const above = setting.path.slice(0, -1).map((key) => (key === anySourceName ? nameFor(setting) : key));
     if (above.join('.') !== section.join('.')) lines.push(...openSection(above, section));
     section = above;
     lines.push('', ...settingLines(setting));
   }
   return `${lines.join('\n')}\n`;
+}
+
+/** A section within a source: one line for all of it. */
+function ownSection({ env }: Setting, key: string): string[] {
+  return [
+    '',
+    `    # Settings of ${key} (see below) for this source alone, in the place of all of those.`,
+    `    # Variables: ${env} and so on.`,
+    `    #${key}: { keep_daily: 14, keep_monthly: 6 }`,
+  ];
 }
 
 const exampleNames: Readonly<Record<string, string>> = {

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { retentionSchema, timeZoneSchema } from './config-retention.ts';
 import { jobsSchema, secretSchema, setting, sizeSchema, textSchema } from './config-setting.ts';
 import { sourceSchema } from './config-source.ts';
 import { storageSections } from './config-storage.ts';
@@ -125,6 +126,7 @@ export const configSchema = z.strictObject({
   ...storageSections,
   encryption: encryptionSchema.prefault({}),
   sources: z.record(sourceName, sourceSchema).default({}),
+  retention: retentionSchema.optional(),
   compression: compressionSchema.prefault({}),
   jobs: setting(jobsSchema(), {
     description:
@@ -142,6 +144,11 @@ export const configSchema = z.strictObject({
         'How many sources one backup command reads at once. They share the jobs, each having at least 2; each takes memory of its own',
     },
   ),
+  timezone: setting(timeZoneSchema.optional(), {
+    description: 'The time zone in which days, weeks, months and years begin for retention',
+    defaultText: 'that of the machine',
+    example: 'Europe/Berlin',
+  }),
   log: logSchema.prefault({}),
   audit: auditSchema.prefault({}),
   cache_directory: setting(textSchema.optional(), {
@@ -162,7 +169,6 @@ export type Config = z.output<typeof configSchema>;
 
 /** Top-level keys that are planned: named as such instead of being called unknown. */
 export const laterKeys: readonly string[] = [
-  'retention',
   'schedules',
   'schedule',
   'sync',

@@ -15,8 +15,28 @@ export interface Settings {
     readonly endpoint?: string | undefined;
   } | undefined;
   readonly sftp?: {
-    /** How long connecting to a server may take. Default: 30s. */
+    /** The ssh program: a name to look for in PATH, or a path. It must be OpenSSH. Default: ssh. */
+    readonly ssh?: string | undefined;
+    /**
+     * The private key to log in with, and no other. Default: what ssh finds: its configuration, the agent,
+     * ~/.ssh/id_….
+     */
+    readonly identity_file?: string | undefined;
+    /** File with the keys of the servers that may be talked to. Default: ~/.ssh/known_hosts. */
+    readonly known_hosts_file?: string | undefined;
+    /** The configuration of ssh to use. Default: ~/.ssh/config and /etc/ssh/ssh_config. */
+    readonly config_file?: string | undefined;
+    /** Further options of ssh, as after its -o. */
+    readonly options?: readonly string[] | undefined;
+    /** How long connecting to a server and logging in may take. Default: 30s. */
     readonly connect_timeout?: string | undefined;
+    /** How many connections to one server at most; they are made as they are needed. Default: 4. */
+    readonly connections?: number | undefined;
+    /**
+     * Write also to servers that cannot flush a file to the disk (no fsync@openssh.com): a power cut there
+     * may then lose what was reported as stored. Default: false.
+     */
+    readonly allow_unflushed?: boolean | undefined;
   } | undefined;
   readonly azure?: {
     /** The storage account. Default: AZURE_STORAGE_ACCOUNT. */
@@ -51,6 +71,33 @@ export interface Settings {
   } | undefined;
   /** Sources by their names. One given here stands alone: nothing of the file is mixed in. */
   readonly sources?: Readonly<Record<string, SourceSettings>> | undefined;
+  readonly retention?: {
+    /** Keep the newest so many backups. */
+    readonly keep_last?: number | undefined;
+    /** Keep the newest backup of each of the newest so many hours that have one. */
+    readonly keep_hourly?: number | undefined;
+    /** Keep the newest backup of each of the newest so many days that have one. */
+    readonly keep_daily?: number | undefined;
+    /** Keep the newest backup of each of the newest so many weeks (ISO: from Monday) that have one. */
+    readonly keep_weekly?: number | undefined;
+    /** Keep the newest backup of each of the newest so many months that have one. */
+    readonly keep_monthly?: number | undefined;
+    /** Keep the newest backup of each of the newest so many years that have one. */
+    readonly keep_yearly?: number | undefined;
+    /**
+     * Keep everything younger than this, counted back from the newest backup of the source: 12h, 7d, 4w, 6mo,
+     * 1y.
+     */
+    readonly keep_within?: string | undefined;
+    /** Keep every backup with one of these tags: key, or key=value. */
+    readonly keep_tags?: readonly string[] | undefined;
+    /**
+     * How far back recovery to any moment stays possible: of PostgreSQL clusters the WAL of that time is
+     * kept, and the backup to begin with. It is no rule for backups by itself. Default: from the oldest
+     * backup that is kept.
+     */
+    readonly keep_wal?: string | undefined;
+  } | undefined;
   readonly compression?: {
     /** How chunks are compressed. What does not get smaller is stored as it is. Default: zstd. */
     readonly codec?: 'zstd' | 'gzip' | 'none' | undefined;
@@ -67,6 +114,10 @@ export interface Settings {
    * takes memory of its own. Default: 2.
    */
   readonly parallel_sources?: number | undefined;
+  /**
+   * The time zone in which days, weeks, months and years begin for retention. Default: that of the machine.
+   */
+  readonly timezone?: string | undefined;
   readonly log?: {
     /**
      * How much goes into the log file. Standard error shows warnings, or as much as --log-level says.
@@ -158,6 +209,27 @@ export interface PostgresSource {
   readonly globals?: boolean | undefined;
   /** Labels every backup of this source carries. */
   readonly tags?: Readonly<Record<string, string>> | undefined;
+  readonly retention?: {
+    /** Keep the newest so many backups. */
+    readonly keep_last?: number | undefined;
+    /** Keep the newest backup of each of the newest so many hours that have one. */
+    readonly keep_hourly?: number | undefined;
+    /** Keep the newest backup of each of the newest so many days that have one. */
+    readonly keep_daily?: number | undefined;
+    /** Keep the newest backup of each of the newest so many weeks (ISO: from Monday) that have one. */
+    readonly keep_weekly?: number | undefined;
+    /** Keep the newest backup of each of the newest so many months that have one. */
+    readonly keep_monthly?: number | undefined;
+    /** Keep the newest backup of each of the newest so many years that have one. */
+    readonly keep_yearly?: number | undefined;
+    /**
+     * Keep everything younger than this, counted back from the newest backup of the source: 12h, 7d, 4w, 6mo,
+     * 1y.
+     */
+    readonly keep_within?: string | undefined;
+    /** Keep every backup with one of these tags: key, or key=value. */
+    readonly keep_tags?: readonly string[] | undefined;
+  } | undefined;
 }
 
 /** A source of type `postgres-cluster`. */
@@ -233,6 +305,33 @@ export interface PostgresClusterSource {
   readonly jobs?: 'auto' | number | undefined;
   /** Labels every backup of this source carries. */
   readonly tags?: Readonly<Record<string, string>> | undefined;
+  readonly retention?: {
+    /** Keep the newest so many backups. */
+    readonly keep_last?: number | undefined;
+    /** Keep the newest backup of each of the newest so many hours that have one. */
+    readonly keep_hourly?: number | undefined;
+    /** Keep the newest backup of each of the newest so many days that have one. */
+    readonly keep_daily?: number | undefined;
+    /** Keep the newest backup of each of the newest so many weeks (ISO: from Monday) that have one. */
+    readonly keep_weekly?: number | undefined;
+    /** Keep the newest backup of each of the newest so many months that have one. */
+    readonly keep_monthly?: number | undefined;
+    /** Keep the newest backup of each of the newest so many years that have one. */
+    readonly keep_yearly?: number | undefined;
+    /**
+     * Keep everything younger than this, counted back from the newest backup of the source: 12h, 7d, 4w, 6mo,
+     * 1y.
+     */
+    readonly keep_within?: string | undefined;
+    /** Keep every backup with one of these tags: key, or key=value. */
+    readonly keep_tags?: readonly string[] | undefined;
+    /**
+     * How far back recovery to any moment stays possible: of PostgreSQL clusters the WAL of that time is
+     * kept, and the backup to begin with. It is no rule for backups by itself. Default: from the oldest
+     * backup that is kept.
+     */
+    readonly keep_wal?: string | undefined;
+  } | undefined;
 }
 
 /** A source of type `sqlite`. */
@@ -258,6 +357,27 @@ export interface SqliteSource {
   readonly jobs?: 'auto' | number | undefined;
   /** Labels every backup of this source carries. */
   readonly tags?: Readonly<Record<string, string>> | undefined;
+  readonly retention?: {
+    /** Keep the newest so many backups. */
+    readonly keep_last?: number | undefined;
+    /** Keep the newest backup of each of the newest so many hours that have one. */
+    readonly keep_hourly?: number | undefined;
+    /** Keep the newest backup of each of the newest so many days that have one. */
+    readonly keep_daily?: number | undefined;
+    /** Keep the newest backup of each of the newest so many weeks (ISO: from Monday) that have one. */
+    readonly keep_weekly?: number | undefined;
+    /** Keep the newest backup of each of the newest so many months that have one. */
+    readonly keep_monthly?: number | undefined;
+    /** Keep the newest backup of each of the newest so many years that have one. */
+    readonly keep_yearly?: number | undefined;
+    /**
+     * Keep everything younger than this, counted back from the newest backup of the source: 12h, 7d, 4w, 6mo,
+     * 1y.
+     */
+    readonly keep_within?: string | undefined;
+    /** Keep every backup with one of these tags: key, or key=value. */
+    readonly keep_tags?: readonly string[] | undefined;
+  } | undefined;
 }
 
 /** A source of type `files`. */
@@ -294,4 +414,25 @@ export interface FilesSource {
   readonly jobs?: 'auto' | number | undefined;
   /** Labels every backup of this source carries. */
   readonly tags?: Readonly<Record<string, string>> | undefined;
+  readonly retention?: {
+    /** Keep the newest so many backups. */
+    readonly keep_last?: number | undefined;
+    /** Keep the newest backup of each of the newest so many hours that have one. */
+    readonly keep_hourly?: number | undefined;
+    /** Keep the newest backup of each of the newest so many days that have one. */
+    readonly keep_daily?: number | undefined;
+    /** Keep the newest backup of each of the newest so many weeks (ISO: from Monday) that have one. */
+    readonly keep_weekly?: number | undefined;
+    /** Keep the newest backup of each of the newest so many months that have one. */
+    readonly keep_monthly?: number | undefined;
+    /** Keep the newest backup of each of the newest so many years that have one. */
+    readonly keep_yearly?: number | undefined;
+    /**
+     * Keep everything younger than this, counted back from the newest backup of the source: 12h, 7d, 4w, 6mo,
+     * 1y.
+     */
+    readonly keep_within?: string | undefined;
+    /** Keep every backup with one of these tags: key, or key=value. */
+    readonly keep_tags?: readonly string[] | undefined;
+  } | undefined;
 }

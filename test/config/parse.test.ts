@@ -48,7 +48,7 @@ describe('refusing', () => {
   }
 
   it('says of what is planned that it is not in this version', () => {
-    assert.equal(refusal('retention: { keep_last: 3 }\n').code, 'HF-1105');
+    assert.equal(refusal('schedules: { shop: daily }\n').code, 'HF-1105');
   });
 
   for (const [what, text] of [
@@ -301,4 +301,51 @@ describe('sources of files and SQLite', () => {
     assert.match(refusal('sources: { u: { type: files, paths: [] } }').message, /at least one path/);
     assert.match(refusal('sources: { u: { type: sqlite } }').message, /sources\.u\.paths/);
   });
+});
+
+describe('retention', () => {
+  it('is one for all, and one of a source alone, from the file or from variables', () => {
+    const text = [
+      'retention: { keep_daily: 7, keep_within: 1y6mo, keep_tags: [release], keep_wal: 14d }',
+      'sources: { a-b: { type: files, paths: [/x], retention: { keep_last: 3 } }, c: { type: files, paths: [/y] } }',
+      '',
+    ].join('\n');
+    const { config } = parse(text, {
+      HOLDFAST_RETENTION_KEEP_DAILY: '9',
+      HOLDFAST_SOURCES_A_B_RETENTION_KEEP_YEARLY: '2',
+    });
+    assert.deepEqual(config.retention, {
+      keep_daily: 9,
+      keep_within: '1y6mo',
+      keep_tags: ['release'],
+      keep_wal: '14d',
+    });
+    assert.deepEqual(config.sources['a-b']?.retention, { keep_last: 3, keep_yearly: 2 });
+    assert.equal(config.sources['c']?.retention, undefined);
+  });
+
+  for (const [what, text, expected] of [
+    [
+      'a misspelt rule',
+      'retention:\n  keep_dayly: 3\n',
+      /2:3: .*keep_dayly.*did you mean retention\.keep_daily/,
+    ],
+    [
+      'a misspelt rule of a source',
+      'sources: { a: { type: files, paths: [/x], retention: { keep_weeky: 3 } } }\n',
+      /did you mean sources\.a\.retention\.keep_weekly/,
+    ],
+    [
+      'a window of WAL where there is none',
+      'sources: { a: { type: files, paths: [/x], retention: { keep_wal: 3d } } }\n',
+      /keep_wal/,
+    ],
+    ['less than nothing', 'retention: { keep_last: -1 }\n', /must be at least 0/],
+    ['m, which is no unit', 'retention: { keep_within: 6m }\n', /write mo for months/],
+    ['a time zone that is none', 'timezone: Europe/Berln\n', /must be the name of a time zone/],
+  ] as const)
+    it(`refuses ${what}`, () => {
+      const error = refusal(text);
+      assert.match(`${error.message}\n${error.hint}`, new RegExp(expected.source, 's'));
+    });
 });

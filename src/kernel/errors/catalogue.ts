@@ -4,6 +4,7 @@ import { coreErrors } from './core.ts';
 import { demoErrors } from './demo.ts';
 import { exportErrors } from './export.ts';
 import { filesErrors } from './files.ts';
+import { gcErrors } from './gc.ts';
 import { keyErrors } from './keys.ts';
 import { postgresErrors } from './postgres.ts';
 import { recoveryErrors } from './recovery.ts';
@@ -19,7 +20,8 @@ import { walErrors } from './wal.ts';
 /**
  * Every error Holdfast shows, by name. Codes by area: 10xx core, command line and demo, 11xx configuration,
  * 20xx storage, 30xx repository, 31xx keys, 40xx restore, 41xx export and import, 50xx PostgreSQL, 51xx SQLite,
- * 52xx files, 53xx backup of clusters, 54xx WAL, 55xx restore and recovery of clusters. Codes are never reused.
+ * 52xx files, 53xx backup of clusters, 54xx WAL, 55xx restore and recovery of clusters, 60xx retention, 61xx prune,
+ * 62xx copies, 63xx repair. Codes are never reused.
  */
 export const catalogue = {
   ...coreErrors,
@@ -39,6 +41,7 @@ export const catalogue = {
   ...walCommandErrors,
   ...walStreamErrors,
   ...retentionErrors,
+  ...gcErrors,
 };
 
 export type Catalogue = typeof catalogue;
