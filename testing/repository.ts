@@ -67,10 +67,11 @@ export async function openTestRepository(
   });
 }
 
-/** A source of named byte strings, written from the main thread. */
+/** A source of named byte strings, written from the main thread. `between` is awaited after each of them. */
 export function bytesSource(
   contents: Readonly<Record<string, Uint8Array>>,
   chunking: Chunking = { type: 'content', averageBytes: 65_536 },
+  between: () => Promise<void> = async () => {},
 ): BackupSource {
   return {
     name: 'bytes',
@@ -81,6 +82,7 @@ export function bytesSource(
         await writer.write(bytes);
         context.progress.advance(bytes.length);
         await context.addEntry({ path, kind: 'test.bytes', stream: await writer.finish(), meta: {} });
+        await between();
       }
       return { metadata: {}, warnings: [] };
     },

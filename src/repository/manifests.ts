@@ -77,12 +77,16 @@ export async function commitManifest(
     if (link !== undefined) previous.push(link);
   }
   const manifest = manifestSchema.parse({ ...draft, sequence: highest + 1, previous });
-  const id = draft.id as BackupName['id'];
-  const objectName = snapshotObject(manifest.sequence, Date.parse(manifest.started_at), id);
+  const objectName = objectOf(manifest);
   const contents = Buffer.from(JSON.stringify(manifest));
   // Not abortable any more: whether it was written or not must be known.
   await storage.put(objectName, sealObject(keys, 'manifest', contents, objectName));
   return manifest;
+}
+
+/** The name of the object that a manifest is in. */
+export function objectOf({ id, sequence, started_at }: Manifest): string {
+  return snapshotObject(sequence, Date.parse(started_at), id as BackupName['id']);
 }
 
 /** A damaged or vanished predecessor must not stop new backups: `verify` names it. */

@@ -1,6 +1,6 @@
 import type { Manifest } from '../contract/manifest.ts';
 import type { Entry, StreamRef } from '../contract/stream.ts';
-import { failure } from '../kernel/errors/failure.ts';
+import { failure, isFailure } from '../kernel/errors/failure.ts';
 import { BlobHasher, blobTypes } from '../pipeline/blob.ts';
 import type { DecodeRequest } from '../pipeline/decode.ts';
 import { BlobSink, defaultPackBytes, type SinkCounts } from '../pipeline/blob-sink.ts';
@@ -20,7 +20,7 @@ import type { Reliance } from './gc/reliance.ts';
 import { keepStreams } from './keep.ts';
 import { indexObject, packObject } from './layout.ts';
 import type { SessionOptions } from './model.ts';
-import { commitManifest } from './manifests.ts';
+import { commitManifest, objectOf } from './manifests.ts';
 import { extentRows, readStream } from './stream-reader.ts';
 
 /** An index object is written after this many rows: an interrupted backup is found again up to there at once. */
@@ -124,7 +124,9 @@ export class WriteSession implements AsyncDisposable {
     const { storage, keys, signal } = this.#parts;
     const entries = await this.#entries.finish();
     const counts = await this.settle();
-    return await commitManifest(storage, keys, describe(counts, entries), signal);
+    const manifest = await commitManifest(storage, keys, describe(counts, entries), signal);
+    await this.#takeBackIfLate(manifest);
+    return manifest;
   }
 
   /** Makes everything durable that was stored so far, and checks that all that is relied on is there and stays. */
@@ -194,6 +196,21 @@ export class WriteSession implements AsyncDisposable {
     this.#bytesAdded += bytes.length;
     cache.transaction(() => cache.add(indexObject(id), packs));
     for (const pack of packs) cache.stored(pack.id, pack.sizeBytes);
+  }
+
+  /**
+   * A machine that was suspended between the last look at what is there and the manifest may have written it into a
+   * repository that has gone on. Then it is looked again, and a backup that lacks something is taken back.
+   */
+  async #takeBackIfLate(manifest: Manifest): Promise<void> {
+    const { storage, reliance } = this.#parts;
+    if (!reliance.isLate()) return;
+    try {
+      await this.#checkDependencies();
+    } catch (error) {
+      if (isFailure(error, 'pack_lost')) await storage.delete(objectOf(manifest));
+      throw error;
+    }
   }
 
   /** A backup that refers to packs somebody removed meanwhile must not be called one. */

@@ -47,7 +47,7 @@ export class Reliance {
 
   /** To be called often: costs nothing but when it is time to look again. */
   async tick(signal?: AbortSignal): Promise<void> {
-    if (this.#elapsedMs() >= Math.min(lookEveryMs, this.#graceMs / 8)) await this.confirm(signal);
+    if (this.isLate()) await this.confirm(signal);
   }
 
   /** Everything this session relies on will stay for half a grace at least, or this rejects: `pack_doomed`. */
@@ -58,15 +58,22 @@ export class Reliance {
     const stale =
       this.#announced.size > 0 && this.#parts.clock.now() - this.#announcedAtMs > this.#graceMs / 4;
     if (fresh.length === 0 && !stale) return;
-    for (const { id } of fresh) this.#announced.add(id);
     const { storage, keys, host, clock } = this.#parts;
-    const contents = { host, packs: [...this.#announced] };
-    this.#announcedAtMs = clock.now();
-    const nowMs = await announce(storage, keys, this.#session, this.#announcements, contents, signal);
+    const contents = { host, packs: [...this.#announced, ...fresh.map(({ id }) => id)] };
+    const announcedAtMs = clock.now();
+    // A new name each time: of one that failed nobody knows whether it is there.
     this.#announcements += 1;
+    const nowMs = await announce(storage, keys, this.#session, this.#announcements, contents, signal);
+    for (const { id } of fresh) this.#announced.add(id);
+    this.#announcedAtMs = announcedAtMs;
     const late = fresh.filter(({ markedAtMs, graceMs }) => nowMs - markedAtMs > graceMs / 2);
     const [first] = late;
     if (first !== undefined) throw failure('pack_doomed', { count: late.length, name: packObject(first.id) });
+  }
+
+  /** Whether it is time to look again: what {@link confirm} said then may not hold for ever. */
+  isLate(): boolean {
+    return this.#elapsedMs() >= Math.min(lookEveryMs, this.#graceMs / 8);
   }
 
   async #look(signal?: AbortSignal): Promise<void> {
