@@ -81,7 +81,7 @@ function typeText(schema: unknown, indent: string): string {
     return [...new Set(schema.options.map((option) => typeText(option, indent)))].join(' | ');
   if (schema instanceof z.ZodLiteral) return [...schema.values].map(quoted).join(' | ');
   if (schema instanceof z.ZodEnum) return schema.options.map(quoted).join(' | ');
-  if (schema instanceof z.ZodString) return 'string';
+  if (schema instanceof z.ZodString || schema instanceof z.ZodStringFormat) return 'string';
   if (schema instanceof z.ZodNumber) return 'number';
   if (schema instanceof z.ZodBoolean) return 'boolean';
   if (schema instanceof z.ZodArray) return `readonly ${typeText(schema.element, indent)}[]`;

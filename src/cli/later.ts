@@ -7,7 +7,6 @@ export const laterVerbs: readonly string[] = [
   'compare',
   'clean',
   'forget',
-  'prune',
   'sync',
   'drill',
   'open',

@@ -1,6 +1,6 @@
 import { Command, Option } from 'commander';
 import { addLater, laterOption, laterVerbs } from './later.ts';
-import { fraction, keyValue, positiveInteger } from './values.ts';
+import { duration, fraction, keyValue, positiveInteger, share } from './values.ts';
 
 /** Called with what was typed, once it has parsed. `verb` has its subcommand: `key add`. */
 export type Dispatch = (
@@ -178,6 +178,15 @@ export function createProgram(version: string, dispatch: Dispatch): Command {
     )
     .option('--jobs <n>', 'how many packs to check at once', positiveInteger);
   laterOption(verify, '--repair');
+
+  verb(program, 'prune', 'give back the space that no backup needs', [
+    ['holdfast prune --dry-run', 'say what would be removed and marked'],
+    ['holdfast prune', 'remove what was marked long enough ago, mark what is not needed now'],
+    ['holdfast prune --max-unused 0%', 'take every pack apart that holds something unneeded'],
+  ])
+    .option('--grace <time>', 'how long what is marked now has to wait (default: prune.grace, 72h)', duration)
+    .option('--max-unused <share>', 'so much may stay unused in packs (default: prune.max_unused, 5%)', share)
+    .option('--dry-run', 'say what would happen, change nothing');
 
   const key = program
     .command('key')

@@ -7,11 +7,18 @@ export function positiveInteger(text: string): number {
 
 /** `10%` or `0.1`, above nothing and at most all. */
 export function fraction(text: string): number {
+  const part = share(text);
+  if (part === 0) throw new InvalidArgumentError('It must be a share such as 10% or 0.1.');
+  return part;
+}
+
+/** `10%` or `0.1`, from nothing to all. */
+export function share(text: string): number {
   const [, digits, percent] = /^(\d+(?:\.\d+)?|\.\d+)(%?)$/.exec(text) ?? [];
-  const share = Number(digits) / (percent === '%' ? 100 : 1);
-  if (digits === undefined || share <= 0 || share > 1)
+  const part = Number(digits) / (percent === '%' ? 100 : 1);
+  if (digits === undefined || part > 1)
     throw new InvalidArgumentError('It must be a share such as 10% or 0.1.');
-  return share;
+  return part;
 }
 
 export function keyValue(
@@ -21,4 +28,15 @@ export function keyValue(
   const at = text.indexOf('=');
   if (at < 1) throw new InvalidArgumentError('It must be key=value.');
   return { ...before, [text.slice(0, at)]: text.slice(at + 1) };
+}
+
+const units: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
+
+/** `10s`, `72h`, `3d`: milliseconds. */
+export function duration(text: string): number {
+  const [, digits, unit] = /^(\d{1,9})(ms|s|m|h|d)$/.exec(text) ?? [];
+  const ms = Number(digits) * (units[unit ?? ''] ?? 0);
+  if (digits === undefined || ms === 0)
+    throw new InvalidArgumentError('It must be a time with its unit, such as 72h or 3d.');
+  return ms;
 }

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { retentionSchema, timeZoneSchema } from './config-retention.ts';
 import { jobsSchema, secretSchema, setting, sizeSchema, textSchema } from './config-setting.ts';
 import { sourceSchema } from './config-source.ts';
+import { pruneSchema } from './config-prune.ts';
 import { storageSections } from './config-storage.ts';
 
 const yesNo = z.boolean({ error: 'must be true or false' });
@@ -127,6 +128,7 @@ export const configSchema = z.strictObject({
   encryption: encryptionSchema.prefault({}),
   sources: z.record(sourceName, sourceSchema).default({}),
   retention: retentionSchema.optional(),
+  prune: pruneSchema.prefault({}),
   compression: compressionSchema.prefault({}),
   jobs: setting(jobsSchema(), {
     description:

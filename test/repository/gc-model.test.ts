@@ -338,7 +338,11 @@ function fateOf(random: () => number): Fate {
 
 function hasCrash(error: unknown): boolean {
   for (let at = error; at instanceof Error; at = at.cause)
-    if (at instanceof Crash || (at instanceof SuppressedError && hasCrash(at.suppressed))) return true;
+    if (
+      at instanceof Crash ||
+      (at instanceof SuppressedError && (hasCrash(at.suppressed) || hasCrash(at.error)))
+    )
+      return true;
   return false;
 }
 

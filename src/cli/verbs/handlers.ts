@@ -19,6 +19,7 @@ export const handlers: Readonly<Record<string, () => Promise<Handler>>> = {
   'wal get': async () => (await import('./wal-get.ts')).runWalGet,
   'wal status': async () => (await import('./wal-status.ts')).runWalStatus,
   'wal stream': async () => (await import('./wal-stream.ts')).runWalStream,
+  prune: async () => (await import('./prune.ts')).runPrune,
   doctor: async () => (await import('./doctor.ts')).runDoctor,
   demo: async () => (await import('./demo.ts')).runDemo,
   'config validate': async () => (await import('./config.ts')).runConfigValidate,

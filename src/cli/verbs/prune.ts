@@ -1,0 +1,45 @@
+import { prune, type PruneResult } from '../../app/prune.ts';
+import { plural } from '../../kernel/plural.ts';
+import type { Face } from '../face.ts';
+import { bytes, instant } from '../format.ts';
+import { commonOptions, number } from './common.ts';
+import type { Handler } from './handler.ts';
+
+export const runPrune: Handler = (face, _args, options) =>
+  face.run(
+    (context) =>
+      prune(
+        {
+          ...commonOptions(options),
+          graceMs: number(options, 'grace'),
+          maxUnused: number(options, 'maxUnused'),
+          dryRun: options['dryRun'] === true,
+        },
+        context,
+      ),
+    (result) => renderPrune(face, result),
+  );
+
+/** What was removed, marked and still waits. */
+export function renderPrune(face: Face, result: Omit<PruneResult, 'repository' | 'ok' | 'schema'>): void {
+  const { removed, marked, repacked, waiting, before, wal_removed: wal } = result;
+  const would = result.dry_run ? 'would be ' : '';
+  const lines = [
+    `${bytes(before.bytes)} in ${plural(before.packs, 'pack')}, needed by ${plural(result.backups, 'backup')}; ${bytes(result.unused_bytes)} of them unused`,
+    `${would}removed: ${bytes(removed.bytes)} in ${plural(removed.packs, 'pack')}`,
+    ...(wal.objects === 0
+      ? []
+      : [`${would}removed: ${bytes(wal.bytes)} of WAL in ${plural(wal.objects, 'object')}`]),
+    ...(repacked.packs === 0
+      ? []
+      : [`${would}taken apart: ${plural(repacked.packs, 'pack')} that held little that is needed`]),
+    `${would}marked: ${bytes(marked.bytes)} in ${plural(marked.packs, 'pack')}, for a later prune to remove`,
+    ...waiting.map(
+      (one) =>
+        `waiting: ${bytes(one.bytes)} in ${plural(one.packs, 'pack')}, marked ${instant(one.marked_at)}, to be removed from ${instant(one.removable_at)} on`,
+    ),
+  ];
+  for (const line of lines) face.product(`${line}\n`);
+  if (!result.dry_run && marked.packs > 0)
+    face.say('run holdfast prune again when that time has come, or let cron do it every day\n');
+}
