@@ -5,6 +5,7 @@ import type { Clock } from '../kernel/clock.ts';
 import { failure, reasonOf } from '../kernel/errors/failure.ts';
 import type { Logger } from '../kernel/log.ts';
 import { openFsStorage } from './fs/open.ts';
+import { parseGs, type GsLocation } from './google-locations.ts';
 import { MemoryStorage } from './memory/memory-storage.ts';
 import type { Storage } from './port.ts';
 import { parseSftpLocation, type SftpLocation } from './sftp/location.ts';
@@ -28,15 +29,16 @@ export interface OpenStorageOptions {
 export type ParsedLocation =
   | { readonly scheme: 'file'; readonly directory: string }
   | { readonly scheme: 'memory' }
-  | { readonly scheme: 'sftp'; readonly place: SftpLocation };
+  | { readonly scheme: 'sftp'; readonly place: SftpLocation }
+  | GsLocation;
 
-const comingSchemes: ReadonlySet<string> = new Set(['s3', 'gs', 'azure', 'gdrive']);
+const comingSchemes: ReadonlySet<string> = new Set(['s3', 'azure', 'gdrive']);
 const knownSchemes =
-  'file://, sftp://, memory: (tests); in a later version s3://, gs://, azure://, gdrive://';
+  'file://, sftp://, gs://, memory: (tests); in a later version s3://, azure://, gdrive://';
 
 /**
- * Opens the place a location names: a path, `file:///path`, `sftp://user@host/path`, or `memory:` (empty each time;
- * for tests).
+ * Opens the place a location names: a path, `file:///path`, `sftp://user@host/path`, `gs://bucket/prefix`, or
+ * `memory:` (empty each time; for tests).
  *
  * Rejects with `storage_url` (does not parse, unknown scheme), `storage_scheme_later` (known, not in this version),
  * and what `openFsStorage` and its like for other schemes reject with.
@@ -48,6 +50,10 @@ export async function openStorage(location: string, options: OpenStorageOptions)
   if (parsed.scheme === 'sftp') {
     const { openSftpStorage } = await import('./sftp/open.ts');
     return openSftpStorage(parsed.place, { create, clock, logger, settings: settings.sftp, env });
+  }
+  if (parsed.scheme === 'gs') {
+    const { openGsStorage } = await import('./gs/open.ts');
+    return openGsStorage(parsed, { create, clock, settings: settings.gs, env, home: options.home });
   }
   return openFsStorage(parsed.directory, { create, clock, ...(logger === undefined ? {} : { logger }) });
 }
@@ -67,6 +73,7 @@ export function parseLocation(
     return { scheme: 'file', directory: resolve(options.cwd, expandHome(location, options.home)) };
   if (scheme === 'memory') return parseMemory(location);
   if (scheme === 'sftp') return { scheme, place: parseSftpLocation(location) };
+  if (scheme === 'gs') return parseGs(location, shown);
   if (scheme === 'file') return { scheme: 'file', directory: parseFileUrl(location, shown) };
   if (comingSchemes.has(scheme)) throw failure('storage_scheme_later', { scheme, location: shown });
   const reason = `its scheme "${scheme}" is not known; known are a path, ${knownSchemes}`;
