@@ -78,6 +78,7 @@ class Stop extends Error {}
 /** Names can hold anything, also what makes a terminal do things. */
 const printable = (text) => text.replaceAll(/[^\P{Cc}\n]|[\u2028-\u202e]/gu, '?');
 const say = (text) => fs.writeSync(1, `${printable(text)}\n`);
+/** Also of damage that costs nothing, because the same is there once more. */
 const note = (text) => fs.writeSync(2, `${clearProgress()}${printable(text)}\n`);
 
 /** What could not be had. Each is said once, at once, and kept in a file beside what is restored. */
@@ -337,8 +338,8 @@ async function openRepository(directory, passphraseFile) {
   if (config.fields !== null) {
     const { mac, ...fields } = config.fields;
     if (hmac(repository.configKey, canonical(fields)).toString('hex') !== mac)
-      troubles.add(
-        'holdfast.json was not written by who has the key; all else proves itself, so this goes on',
+      note(
+        'Note: holdfast.json was not written by who has the key. All else proves itself, so this goes on.',
       );
   }
   return repository;
@@ -365,7 +366,7 @@ function readConfig(directory) {
   const guess = guessConfig(directory);
   if (guess === null)
     throw new Misuse(`${directory} is no repository of Holdfast: holdfast.json cannot be used (${reason})`);
-  troubles.add(`holdfast.json cannot be used (${reason}); the other objects say the same, so this goes on`);
+  note(`Note: holdfast.json cannot be used (${reason}). The other objects say the same, so this goes on.`);
   return guess;
 }
 
@@ -376,7 +377,9 @@ function guessConfig(directory) {
   for (const folder of ['snapshots', 'wal/about', 'index']) {
     const inside = path.join(directory, folder);
     for (const name of fs.existsSync(inside) ? fs.readdirSync(inside) : []) {
-      const header = fs.readFileSync(path.join(inside, name)).subarray(0, headerBytes);
+      const file = path.join(inside, name);
+      if (!fs.statSync(file).isFile()) continue;
+      const header = fs.readFileSync(file).subarray(0, headerBytes);
       const isHeader =
         header.toString('latin1', 0, 8) === 'HOLDFAST' &&
         sha256(header.subarray(0, 60)).subarray(0, 4).equals(header.subarray(60));
@@ -393,10 +396,10 @@ function readKeys(directory) {
     try {
       const { fields, isWhole } = readPlainJson(path.join(folder, name));
       if (fields.holdfast !== 'key') throw new Damage('it is no key');
-      if (!isWhole) troubles.add(`keys/${name} does not match its check value; it is tried all the same`);
+      if (!isWhole) note(`Note: keys/${name} does not match its check value; it is tried all the same.`);
       keys.push(fields);
     } catch (error) {
-      troubles.add(`keys/${name} cannot be used: ${reasonOf(error)}`);
+      note(`Note: keys/${name} cannot be used: ${reasonOf(error)}`);
     }
   }
   return keys;
@@ -1281,7 +1284,6 @@ function walArchives(repository) {
 // 8. WRITING FILES
 // ======================================================================================================================
 
-const isRoot = process.getuid?.() === 0;
 const unfinishedName = 'holdfast-unfinished.txt';
 const damageName = 'holdfast-damage.txt';
 /** With these there is no sense in trying the next file. */
@@ -1400,9 +1402,8 @@ function writeFile(what, place, pieces, stream, { mode = 0o600, sparse = false, 
       isWhole = false;
     }
     attempt(`${what}: its owner, rights and time`, () => {
-      if (isRoot && uid !== undefined) fs.fchownSync(fd, uid, gid);
-      // Without the owner it should have, a program must not run as whoever owns it now.
-      fs.fchmodSync(fd, isRoot ? mode : mode & 0o1777);
+      const isIts = uid === undefined || giveTo(() => fs.fchownSync(fd, uid, gid));
+      fs.fchmodSync(fd, isIts ? mode : withoutOwner(mode));
       if (mtime !== undefined) fs.futimesSync(fd, timeOf(mtime), timeOf(mtime));
     });
     if ((mode & 0o400) === 0) fs.fsyncSync(fd); // `flushTree` cannot open it any more
@@ -1411,6 +1412,22 @@ function writeFile(what, place, pieces, stream, { mode = 0o600, sparse = false, 
     fs.closeSync(fd);
   }
 }
+
+/** Only root may give files away, and not everywhere to everyone. True when it is its owner's. */
+function giveTo(change) {
+  try {
+    change();
+    return true;
+  } catch (error) {
+    if (!['EPERM', 'EINVAL', 'ENOTSUP'].includes(error.code)) throw error;
+    notGiven += 1;
+    return false;
+  }
+}
+
+let notGiven = 0;
+/** A program must not run as whoever happened to restore it. */
+const withoutOwner = (mode) => mode & 0o1777;
 
 /** Of nanoseconds since 1970; Node takes times before that only as dates. */
 function timeOf(nanoseconds) {
@@ -1571,8 +1588,10 @@ async function restoreFiles(work) {
     note(
       `Note: extended attributes (ACLs, labels, capabilities) of ${plural(withAttributes, 'entry', 'entries')} are in the backup and were not restored.`,
     );
-  if (!isRoot)
-    note('Note: not run as root, so all files are yours; rights to run as another user were left out.');
+  if (notGiven > 0)
+    note(
+      `Note: ${plural(notGiven, 'file or directory is yours', 'files and directories are yours')}, and was somebody else's: only root can give it back.`,
+    );
   return '';
 }
 
@@ -1616,7 +1635,7 @@ function makeSymbolicLink({ meta }, place) {
     fs.mkdirSync(place.subarray(0, place.lastIndexOf(47)), { recursive: true, mode: 0o700 });
     make();
   }
-  if (isRoot) fs.lchownSync(place, meta.uid, meta.gid);
+  giveTo(() => fs.lchownSync(place, meta.uid, meta.gid));
   fs.lutimesSync(place, timeOf(meta.mtime), timeOf(meta.mtime));
   wholeThings += 1;
 }
@@ -1628,8 +1647,8 @@ function finishDirectories(work) {
     attempt(entryPath, () => {
       const fd = fs.openSync(work.target.place(entryPath), 'r');
       try {
-        if (isRoot) fs.fchownSync(fd, meta.uid, meta.gid);
-        fs.fchmodSync(fd, isRoot ? meta.mode : meta.mode & 0o1777);
+        const isIts = giveTo(() => fs.fchownSync(fd, meta.uid, meta.gid));
+        fs.fchmodSync(fd, isIts ? meta.mode : withoutOwner(meta.mode));
         fs.futimesSync(fd, timeOf(meta.mtime), timeOf(meta.mtime));
         fs.fsyncSync(fd);
         wholeThings += 1;
@@ -1838,6 +1857,10 @@ function encodeInt(value, intSize) {
   return bytes;
 }
 
+const keyOf = ({ schema, tag }) => `${schema ?? ''}\0${tag ?? ''}`;
+const nameOf = ({ schema, tag, description }) =>
+  Buffer.from(schema ? `${schema}.${tag}` : `${description} ${tag ?? ''}`, 'latin1').toString();
+
 /**
  * A database that was dumped by several pg_dumps side by side: archive 0 has all but the data of some big tables, each
  * further one has those of a few. The entries of their data go into the table of contents of the first right before its
@@ -1845,12 +1868,9 @@ function encodeInt(value, intSize) {
  */
 function mergeArchives([first, ...further]) {
   const { intSize, minor, header, entries } = first.toc;
-  const keyOf = ({ schema, tag }) => `${schema ?? ''}\0${tag ?? ''}`;
   const tables = new Map(
     entries.filter(({ description }) => description === 'TABLE').map((entry) => [keyOf(entry), entry.dumpId]),
   );
-  const nameOf = ({ schema, tag, description }) =>
-    Buffer.from(schema ? `${schema}.${tag}` : `${description} ${tag ?? ''}`, 'latin1').toString();
   const blockOf = (entry, part, dumpId) => {
     const block = part.blocks.get(entry.dumpId);
     return { dumpId, name: nameOf(entry), isBlobs: entry.description === 'BLOBS', block };
