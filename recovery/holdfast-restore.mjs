@@ -1333,6 +1333,12 @@ class Target {
       : Buffer.concat([Buffer.from(`${this.directory}/`), safePathBytes(relative)]);
   }
 
+  /** Nothing was written. */
+  abandon() {
+    fs.rmSync(path.join(this.directory, unfinishedName));
+    fs.rmdirSync(this.directory);
+  }
+
   /** All is on the disk, and is known to be all. */
   finish() {
     fs.rmSync(path.join(this.directory, unfinishedName));
@@ -1486,12 +1492,20 @@ async function flushTree(directory) {
 
 /** What a restore works with. */
 class Work {
-  constructor(repository, chunks, manifest, target, options) {
-    this.repository = repository;
-    this.chunks = chunks;
-    this.manifest = manifest;
-    this.target = target;
-    this.options = options;
+  repository;
+  chunks;
+  manifest;
+  target;
+  /** Of the command line. */
+  options;
+  /** Of a cluster: settings of a recovery by the archive, or null; places of tablespaces by OID. */
+  recovery;
+  tablespaces;
+  /** What is still to be done when all else is. */
+  last = () => {};
+
+  constructor(parts) {
+    Object.assign(this, parts);
   }
 
   /** The entries that were asked for: all, or those at a path of --only and below. */
@@ -2057,9 +2071,10 @@ const notRestored = new Set([
 async function restoreCluster(work) {
   const { manifest, target } = work;
   const { metadata } = manifest;
-  const recovery = planRecovery(work);
+  const { recovery } = work;
   const archive = walArchives(work.repository).find(({ id }) => id === metadata.wal_archive) ?? null;
-  const tablespaces = placeTablespaces(work);
+  const { tablespaces } = work;
+  makeTablespaces(work);
   const special = new Map();
   for (const entry of work.entries())
     attempt(entry.path, () => writeClusterEntry(work, entry, tablespaces, special));
@@ -2088,28 +2103,28 @@ async function restoreCluster(work) {
   return clusterWords(work, tablespaces, recovery);
 }
 
-/** Places for tablespaces that lay outside the data directory, by OID. Made anew. */
-function placeTablespaces({ manifest, target, options }) {
-  const wishes = new Map();
-  for (const wish of options.tablespace ?? []) {
+/** Where the tablespaces go that lay outside the data directory, by OID; others are ordinary directories in pg_tblspc. */
+function planTablespaces({ metadata }, { to, tablespace = [] }) {
+  const outside = metadata.tablespaces.filter(({ path: original }) => path.isAbsolute(original));
+  const places = new Map(
+    outside.map(({ oid }) => [String(oid), path.join(path.resolve(to), 'tablespaces', String(oid))]),
+  );
+  for (const wish of tablespace) {
     const [, oid, directory] = /^(\d+)=(.+)$/.exec(wish) ?? [];
     if (oid === undefined) throw new Misuse(`--tablespace ${wish}: write OID=DIRECTORY`);
-    wishes.set(oid, path.resolve(directory));
+    if (!places.has(oid))
+      throw new Misuse(`--tablespace ${wish}: the backup has no such tablespace; info shows them`);
+    places.set(oid, path.resolve(directory));
   }
-  const places = new Map();
-  for (const { oid, path: original } of manifest.metadata.tablespaces) {
-    // Others are ordinary directories in pg_tblspc.
-    if (!path.isAbsolute(original)) continue;
-    const place = wishes.get(String(oid)) ?? path.join(target.directory, 'tablespaces', String(oid));
-    wishes.delete(String(oid));
+  return places;
+}
+
+function makeTablespaces({ target, tablespaces }) {
+  for (const [oid, place] of tablespaces) {
     makeEmptyDirectory(place);
     fs.mkdirSync(path.join(target.directory, 'pg_tblspc'), { recursive: true, mode: 0o700 });
-    fs.symlinkSync(place, path.join(target.directory, 'pg_tblspc', String(oid)));
-    places.set(String(oid), place);
+    fs.symlinkSync(place, path.join(target.directory, 'pg_tblspc', oid));
   }
-  for (const oid of wishes.keys())
-    throw new Misuse(`--tablespace ${oid}: the backup has no such tablespace; info shows them`);
-  return places;
 }
 
 function writeClusterEntry(work, entry, tablespaces, special) {
@@ -2131,6 +2146,7 @@ function writeClusterEntry(work, entry, tablespaces, special) {
 function writeSpecial(work, name, entry) {
   const bytes = wholeStream(work.chunks, entry.stream);
   const file = path.join(work.target.directory, name);
+  fs.mkdirSync(path.dirname(file), { recursive: true, mode: 0o700 });
   writeText(file, bytes);
   if (fs.statSync(file).size !== entry.stream.size_bytes) throw new Damage('it was not written whole');
   wholeThings += 1;
@@ -2160,8 +2176,7 @@ const targetSettings = [
 ];
 
 /** Settings of a recovery by the archive, in their order; null without --recover. */
-function planRecovery({ repository, manifest, options }) {
-  const { metadata } = manifest;
+function planRecovery(repository, { metadata }, options) {
   if (!options.recover) {
     if (options.at !== undefined || options.timeline !== undefined)
       throw new Misuse('--at and --timeline need --recover');
@@ -2434,28 +2449,31 @@ async function restoreCommandLine(repository, id, options) {
   if (options.to === undefined) throw new Misuse('restore needs --to DIRECTORY');
   const manifest = findBackup(repository, id);
   const { source } = manifest;
-  if (
-    source.kind !== 'postgres-cluster' &&
-    (options.recover || options.at !== undefined || options.tablespace !== undefined)
-  )
-    throw new Misuse(
-      `--recover, --at and --tablespace are for PostgreSQL clusters; this backup is of kind ${source.kind}`,
-    );
+  // What cannot be done is refused before anything is written.
+  const isCluster = source.kind === 'postgres-cluster';
+  const recovery = isCluster ? planRecovery(repository, manifest, options) : null;
+  const tablespaces = isCluster ? planTablespaces(manifest, options) : null;
+  for (const name of ['recover', 'at', 'timeline', 'tablespace'])
+    if (!isCluster && options[name] !== undefined)
+      throw new Misuse(`--${name} is for PostgreSQL clusters; this backup is of kind ${source.kind}`);
   const target = new Target(options.to, repository);
   note(
     `Restoring backup ${manifest.id} of ${source.name} (${source.kind}), taken ${manifest.started_at}, to ${target.directory}`,
   );
   if (manifest.incomplete !== undefined)
     note(`Note: the backup itself is not complete: ${manifest.incomplete}`);
-  const work = new Work(repository, new Chunks(repository), manifest, target, options);
+  const chunks = new Chunks(repository);
+  const work = new Work({ repository, chunks, manifest, target, options, recovery, tablespaces });
   const words = await restoreKind(work);
   if (wholeThings === 0 && troubles.count === 0) {
-    if (options.only !== undefined)
+    if (options.only !== undefined) {
+      target.abandon();
       throw new Stop('nothing in the backup has such a path; info shows what it holds');
+    }
     note('Note: the backup is empty.');
   }
   target.finish();
-  work.last?.();
+  work.last();
   if (words !== '') say(words);
   if (troubles.count === 0) say(`Done: all is restored and on the disk, in ${target.directory}`);
   else

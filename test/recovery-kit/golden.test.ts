@@ -53,6 +53,7 @@ for (const { name, encrypted } of goldenVariants) {
     );
     assert.equal(nothing.code, 1);
     assert.match(nothing.stderr, /nothing in the backup has such a path/);
+    assert.ok(!readdirSync(machine.path).includes('none'));
   });
 }
 
@@ -100,6 +101,8 @@ for (const { name, encrypted } of goldenWalVariants) {
     // Parts, filled up with zeros: there the WAL ends.
     assert.deepEqual((await get('000000010000000100000002')).bytes, filled(first, second));
     assert.deepEqual((await get('0000000A0000000100000002')).bytes, filled(other));
+    // The rest is the same with and without encryption, and each key costs its time.
+    if (encrypted) return;
     for (const [file, bytes] of Object.entries(goldenFiles))
       assert.deepEqual((await get(file)).bytes, Buffer.from(bytes));
     for (const file of ['000000010000000100000003', '0000000B0000000100000002', '0000000B.history'])

@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
+import { hash } from 'node:crypto';
 import { cpSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
+import { zstdDecompressSync } from 'node:zlib';
 import { systemClock } from '../../src/kernel/clock.ts';
 import { connectionFromUrl } from '../../src/postgres/connection/connection.ts';
 import { findTools, toolPath } from '../../src/postgres/tools.ts';
@@ -11,12 +13,13 @@ import { openFsStorage } from '../../src/storage/fs/open.ts';
 import { everyObjectSql } from '../../testing/every-object.ts';
 import { dumpAsSets, dumpText } from '../../testing/pg-dump.ts';
 import { startPostgres, withoutPostgres, type PostgresServer } from '../../testing/postgres-server.ts';
-import { backUp, makeRepository, passphrase } from '../../testing/repository.ts';
+import { backUp, makeRepository } from '../../testing/repository.ts';
 import { tempDirectory, type TempDirectory } from '../../testing/temp.ts';
 import { env } from '../postgres/support.ts';
 import { bareMachine, filesBelow, type BareMachine } from './kit.ts';
 
-const key = { passphrase: passphrase.reveal() };
+/** Of a row of `many`: no other chunk holds it. */
+const hashed = "encode(sha256(('many ' || i)::bytea), 'hex')";
 
 describe('databases out of a repository', { skip: withoutPostgres('system') }, () => {
   let server: PostgresServer;
@@ -54,18 +57,16 @@ describe('databases out of a repository', { skip: withoutPostgres('system') }, (
     aside += 1;
     await server.psql(`ALTER DATABASE "every /one" RENAME TO aside_${aside}`);
   };
-  const largest = (directory: string, isIt: (record: Buffer) => boolean): [string, number] => {
-    let best: [string, number] = ['', 0];
-    let length = 0;
-    for (const file of filesBelow(join(directory, 'packs'))) {
+  /** The record of the chunk that holds this text: nothing is encrypted here. */
+  const recordOf = (words: string | Buffer): [string, number] => {
+    for (const file of filesBelow(join(repository, 'packs'))) {
       const bytes = readFileSync(file);
       for (let at = 64; at < bytes.readUInt32LE(bytes.length - 80); at += 44 + bytes.readUInt32LE(at + 8)) {
-        if (!isIt(bytes.subarray(at, at + 44)) || bytes.readUInt32LE(at + 8) <= length) continue;
-        best = [file, at];
-        length = bytes.readUInt32LE(at + 8);
+        const stored = bytes.subarray(at + 44, at + 28 + bytes.readUInt32LE(at + 8));
+        if ((bytes[at + 2] === 1 ? zstdDecompressSync(stored) : stored).includes(words)) return [file, at];
       }
     }
-    return best;
+    throw new Error(`no chunk holds ${String(words)}`);
   };
   const damage = (copy: string, [file, at]: [string, number]): void => {
     const damaged = file.replace(repository, copy);
@@ -83,7 +84,7 @@ describe('databases out of a repository', { skip: withoutPostgres('system') }, (
     await server.psql('CREATE DATABASE "every /one"');
     await server.psql(await everyObjectSql(), 'every /one');
     await server.psql(
-      'CREATE TABLE public.many AS SELECT i, md5(i::text) FROM generate_series(1, 20000) i',
+      `CREATE TABLE public.many AS SELECT i, ${hashed} AS h FROM generate_series(1, 20000) i`,
       'every /one',
     );
     const random = Array.from({ length: 3000 }, (_, index) => `sha512('${index}')`).join(' || ');
@@ -91,7 +92,7 @@ describe('databases out of a repository', { skip: withoutPostgres('system') }, (
     taken = await everything('every /one');
     repository = join(place.path, 'r');
     const storage = await openFsStorage(repository, { create: true, clock: systemClock });
-    await using opened = await makeRepository(storage);
+    await using opened = await makeRepository(storage, { encrypted: false });
     const connection = connectionFromUrl(server.url('every /one'), {});
     for (const jobs of [1, 3])
       await backUp(
@@ -117,10 +118,7 @@ describe('databases out of a repository', { skip: withoutPostgres('system') }, (
 
   for (const jobs of [1, 3])
     it(`gives an archive that pg_restore makes the same database of, and roles (dumped by ${jobs})`, async () => {
-      const ran = await machine.run(
-        ['restore', repository, `latest:jobs-${jobs}`, '--to', `out-${jobs}`],
-        key,
-      );
+      const ran = await machine.run(['restore', repository, `latest:jobs-${jobs}`, '--to', `out-${jobs}`]);
       assert.equal(ran.code, 0, ran.stderr);
       const out = machine.at(`out-${jobs}`);
       assert.deepEqual(readdirSync(out).toSorted(), [
@@ -135,33 +133,27 @@ describe('databases out of a repository', { skip: withoutPostgres('system') }, (
     });
 
   it('gives one table as text for COPY', async () => {
-    const info = await machine.run(['info', repository, 'latest'], key);
+    const info = await machine.run(['info', repository, 'latest']);
     assert.match(info.stdout, /pg\.table +every%20%2Fone\/tables\/public\.many$/m);
     const only = ['--only', 'every%20%2Fone/tables/public.many'];
-    const ran = await machine.run(['restore', repository, 'latest', '--to', 'table', ...only], key);
+    const ran = await machine.run(['restore', repository, 'latest', '--to', 'table', ...only]);
     assert.equal(ran.code, 0, ran.stderr);
     const rows = readFileSync(machine.at('table/every%20%2Fone/tables/public.many'), 'utf8').split('\n');
-    assert.equal(rows[0], '1\tc4ca4238a0b923820dcc509a6f75849b');
-    assert.equal(rows.filter((row) => /^\d+\t[0-9a-f]{32}$/.test(row)).length, 20_000);
+    assert.equal(rows[0], `1\t${hash('sha256', 'many 1')}`);
+    assert.equal(rows.filter((row) => /^\d+\t[0-9a-f]{64}$/.test(row)).length, 20_000);
   });
 
   it('loses the rows of a damaged chunk and no others', async () => {
     const copy = machine.at('rows');
     cpSync(repository, copy, { recursive: true });
-    damage(
-      copy,
-      largest(repository, (record) => record[1] === 1 && record[2] === 1),
-    );
-    const ran = await machine.run(['restore', copy, 'latest:jobs-3', '--to', 'rows-out'], key);
+    damage(copy, recordOf(hash('sha256', 'many 10000')));
+    const ran = await machine.run(['restore', copy, 'latest:jobs-3', '--to', 'rows-out']);
     assert.equal(ran.code, 3, ran.stderr);
     assert.match(ran.stderr, /^DAMAGED: every \/one: public\.many: rows are lost, \d+ bytes of them/m);
     await putAside();
     load(machine.at('rows-out'));
     const [rows = '', wrong] = (
-      await server.psql(
-        'SELECT count(*), count(*) FILTER (WHERE md5(i::text) <> md5) FROM many',
-        'every /one',
-      )
+      await server.psql(`SELECT count(*), count(*) FILTER (WHERE ${hashed} <> h) FROM many`, 'every /one')
     ).split('|');
     assert.equal(wrong, '0');
     assert.ok(Number(rows) > 10_000 && Number(rows) < 20_000, rows);
@@ -173,11 +165,8 @@ describe('databases out of a repository', { skip: withoutPostgres('system') }, (
   it('loses the bytes of a damaged large object and nothing else', async () => {
     const copy = machine.at('objects');
     cpSync(repository, copy, { recursive: true });
-    damage(
-      copy,
-      largest(repository, (record) => record[1] === 1 && record[2] === 0),
-    );
-    const ran = await machine.run(['restore', copy, 'latest:jobs-1', '--to', 'objects-out'], key);
+    damage(copy, recordOf(hash('sha512', '1500', 'buffer')));
+    const ran = await machine.run(['restore', copy, 'latest:jobs-1', '--to', 'objects-out']);
     assert.equal(ran.code, 3, ran.stderr);
     assert.match(ran.stderr, /^DAMAGED: every \/one: .*the large object 3000000000 /m);
     await putAside();
