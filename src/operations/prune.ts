@@ -2,7 +2,6 @@ import type { Clock } from '../kernel/clock.ts';
 import { failure, isFailure, reasonOf } from '../kernel/errors/failure.ts';
 import { defaultCompression, type Compression } from '../pipeline/codec.ts';
 import { compactIndexes } from '../repository/gc/compact-index.ts';
-import { forgottenIds } from '../repository/gc/forgotten-ids.ts';
 import type { LiveSet, PackUse } from '../repository/gc/live-set.ts';
 import { listMarks, newRun, packsInMark, putMark, readMark, type Mark } from '../repository/gc/marks.ts';
 import { addNeeded } from '../repository/gc/needed.ts';
@@ -19,6 +18,7 @@ import {
   type SweepContext,
 } from '../repository/gc/sweep.ts';
 import { Turn } from '../repository/gc/turn.ts';
+import { forgottenRecords } from '../repository/history/forgotten.ts';
 import type { IndexCache } from '../repository/index-cache.ts';
 import type { Repository } from '../repository/repository.ts';
 import type { OperationContext } from './contract.ts';
@@ -388,6 +388,14 @@ class MarkWriter {
     await putMark(storage, pipelineKeys, this.#run, this.#number, contents, this.#signal);
     this.#number += 1;
   }
+}
+
+/** Ids of all backups that were forgotten and not taken back. A record that is damaged explains nothing. */
+async function forgottenIds(repository: Repository, signal: AbortSignal): Promise<ReadonlySet<string>> {
+  const ids = new Set<string>();
+  for await (const read of forgottenRecords(repository, signal))
+    if ('record' in read) for (const { id } of read.record.backups) ids.add(id);
+  return ids;
 }
 
 function newRunOf(mark: Mark): Run {

@@ -1,6 +1,6 @@
 import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { DatabaseSync } from 'node:sqlite';
+import { DatabaseSync, type StatementSync } from 'node:sqlite';
 import { failure, reasonOf } from '../kernel/errors/failure.ts';
 import type { RepositoryId } from '../kernel/ids.ts';
 import { blobIdBytes, type BlobLocation, type BlobType } from '../pipeline/blob.ts';
@@ -227,11 +227,20 @@ export class IndexCache implements Disposable {
 
   /** For each id 1 when a present pack has a copy that is not known to be damaged. The session relies on those. */
   present(ids: Uint8Array): Uint8Array<ArrayBuffer> {
+    return this.#find(this.#statements.presentPack, ids);
+  }
+
+  /** As {@link present}, marked packs too where there is no other. */
+  rely(ids: Uint8Array): Uint8Array<ArrayBuffer> {
+    return this.#find(this.#statements.anyPack, ids);
+  }
+
+  #find(statement: StatementSync, ids: Uint8Array): Uint8Array<ArrayBuffer> {
     const answers = new Uint8Array(ids.length / blobIdBytes);
     this.#inTransaction('BEGIN', () => {
       for (let index = 0; index < answers.length; index += 1) {
         const id = ids.subarray(index * blobIdBytes, (index + 1) * blobIdBytes);
-        const found = this.#statements.presentPack.get(id);
+        const found = statement.get(id);
         if (found === undefined) continue;
         answers[index] = 1;
         this.#depend(Number(found['pack']));

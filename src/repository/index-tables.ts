@@ -53,6 +53,7 @@ export function prepare(
   | 'unindexed'
   | 'locate'
   | 'presentPack'
+  | 'anyPack'
   | 'markDamaged'
   | 'clearDamage'
   | 'claim'
@@ -93,6 +94,10 @@ export function prepare(
     presentPack: database.prepare(
       `SELECT b.pack FROM blobs b JOIN packs p ON p.number = b.pack
        WHERE b.id = ? AND ${isListed} AND NOT ${isDamaged} AND NOT ${isDoomed} LIMIT 1`,
+    ),
+    anyPack: database.prepare(
+      `SELECT b.pack FROM blobs b JOIN packs p ON p.number = b.pack
+       WHERE b.id = ? AND ${isListed} AND NOT ${isDamaged} ORDER BY ${isDoomed}, p.id LIMIT 1`,
     ),
     markDamaged: database.prepare('INSERT OR IGNORE INTO damaged SELECT ?, number FROM packs WHERE id = ?'),
     clearDamage: database.prepare('DELETE FROM damaged WHERE pack = (SELECT number FROM packs WHERE id = ?)'),

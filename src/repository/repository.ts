@@ -177,15 +177,30 @@ export class Repository implements AsyncDisposable {
   async beginSession(options: SessionOptions): Promise<WriteSession> {
     requireFeatures(this.#config, this.storage.location, ['read', 'write']);
     const { signal } = options;
+    const reliance = await this.beginReliance(signal);
+    const { storage, pipelineKeys: keys } = this;
+    const [cache, reader] = [await this.cache(signal), await this.reader(signal)];
+    return new WriteSession({ storage, keys, cache, reader, reliance, ...options });
+  }
+
+  /**
+   * Begins to rely on what is there, for whoever makes a manifest appear: one at a time for an open repository. Prunes
+   * leave what is relied on, if it is said in time.
+   */
+  async beginReliance(signal: AbortSignal): Promise<Reliance> {
     const cache = await this.freshCache(listingLastsMs, signal);
-    const reader = await this.reader(signal);
     cache.beginSession();
     const { clock, host } = this.#options;
     const { storage, pipelineKeys: keys } = this;
     const reliance = new Reliance({ storage, keys, cache, clock, host });
     // Behind the listing: what was marked before it is known as marked.
     await reliance.begin(signal);
-    return new WriteSession({ storage, keys, cache, reader, reliance, ...options });
+    return reliance;
+  }
+
+  /** The same repository in another place, with the same keys. It owns that storage. */
+  elsewhere(storage: Storage): Repository {
+    return new Repository(storage, this.#config, this.#options, this.#master, this.#unlocked);
   }
 
   /**

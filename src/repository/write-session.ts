@@ -15,7 +15,6 @@ import type { Storage } from '../storage/port.ts';
 import type { BlobReader } from './blob-reader.ts';
 import type { IndexCache } from './index-cache.ts';
 import { encodeIndex, type IndexedPack } from './index-object.ts';
-import { listPacks } from './index-sync.ts';
 import type { Reliance } from './gc/reliance.ts';
 import { keepStreams } from './keep.ts';
 import { indexObject, packObject } from './layout.ts';
@@ -140,8 +139,7 @@ export class WriteSession implements AsyncDisposable {
       throw failure('internal', { reason: counts });
     }
     await this.#writeIndex();
-    await reliance.confirm(signal);
-    await this.#checkDependencies();
+    await reliance.settle(signal);
     signal.throwIfAborted();
     return this.#total([this.#sink.counts, ...workers]);
   }
@@ -206,21 +204,11 @@ export class WriteSession implements AsyncDisposable {
     const { storage, reliance } = this.#parts;
     if (!reliance.isLate()) return;
     try {
-      await this.#checkDependencies();
+      await reliance.assertListed();
     } catch (error) {
       if (isFailure(error, 'pack_lost')) await storage.delete(objectOf(manifest));
       throw error;
     }
-  }
-
-  /** A backup that refers to packs somebody removed meanwhile must not be called one. */
-  async #checkDependencies(): Promise<void> {
-    const { storage, cache, signal } = this.#parts;
-    await listPacks(storage, cache, signal);
-    const missing = cache.missingDependencies();
-    const [first] = missing;
-    if (first !== undefined)
-      throw failure('pack_lost', { count: missing.length, name: packObject(first.id) });
   }
 
   #total(all: readonly SinkCounts[]): SessionCounts {

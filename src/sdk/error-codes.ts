@@ -86,6 +86,8 @@ export const errorCodes = {
   google_refused: 'HF-2066',
   google_held: 'HF-2067',
   gs_create: 'HF-2068',
+  gdrive_limit: 'HF-2069',
+  gdrive_ambiguous: 'HF-2070',
   repository_missing: 'HF-3001',
   repository_exists: 'HF-3002',
   repository_foreign: 'HF-3003',
@@ -293,6 +295,11 @@ export const errorCodes = {
   prune_unreadable: 'HF-6105',
   pack_doomed: 'HF-6106',
   prune_clock: 'HF-6107',
+  copy_foreign: 'HF-6201',
+  copy_incomplete: 'HF-6202',
+  copies_behind: 'HF-6203',
+  object_differs: 'HF-6204',
+  repository_unknown: 'HF-6205',
 } as const;
 
 /** The name of an error. */

@@ -2,12 +2,12 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { silentLogger } from '../../src/kernel/log.ts';
 import { verifyRepository } from '../../src/operations/verify.ts';
-import { putRecord } from '../../src/repository/records.ts';
 import type { Repository } from '../../src/repository/repository.ts';
 import { MemoryStorage } from '../../src/storage/memory/memory-storage.ts';
 import type { Manifest } from '../../src/contract/manifest.ts';
 import { patternedBytes } from '../../testing/bytes.ts';
 import { ManualClock } from '../../testing/clock.ts';
+import { forgetManifest } from '../../testing/forget.ts';
 import { pruneWith } from '../../testing/prune.ts';
 import {
   backUp,
@@ -28,12 +28,9 @@ async function setUp() {
   return { clock, storage, repository };
 }
 
-/** As `forget` does it. */
-async function forget({ storage, pipelineKeys, ...rest }: Repository, manifest: Manifest): Promise<void> {
-  void rest;
-  await putRecord(storage, pipelineKeys, `forgotten/${manifest.id}`, { backups: [{ id: manifest.id }] });
-  for await (const { name } of storage.list('snapshots/'))
-    if (name.endsWith(manifest.id)) await storage.delete(name);
+async function forget(repository: Repository, { id }: Manifest, clock: ManualClock): Promise<void> {
+  const found = (await repository.names()).find((name) => name.id === id);
+  await forgetManifest(repository, found?.objectName ?? '', clock);
 }
 
 async function count(storage: MemoryStorage, prefix: string): Promise<number> {
@@ -48,7 +45,7 @@ test('what a forgotten backup alone needed goes after the grace, and not before'
   const contents = { common, b: patternedBytes(500_000, 3) };
   const second = await backUp(repository, bytesSource(contents), { clock });
   await clock.advance(48 * hour);
-  await forget(repository, first);
+  await forget(repository, first, clock);
   const packs = await count(storage, 'packs/');
 
   const dry = await pruneWith(repository, clock, { dryRun: true });

@@ -9,13 +9,13 @@ import { defaultCompression } from '../../src/pipeline/codec.ts';
 import { packIdOf } from '../../src/repository/layout.ts';
 import { indexFromPack } from '../../src/repository/pack-recovery.ts';
 import { blobsOf } from '../../src/repository/index-object.ts';
-import { putRecord } from '../../src/repository/records.ts';
 import type { Repository } from '../../src/repository/repository.ts';
 import { walkStream } from '../../src/repository/walk.ts';
 import { MemoryStorage } from '../../src/storage/memory/memory-storage.ts';
 import { withRetry } from '../../src/storage/wrap/retry.ts';
 import { patternedBytes } from '../../testing/bytes.ts';
 import { ManualClock } from '../../testing/clock.ts';
+import { forgetManifest } from '../../testing/forget.ts';
 import { Actor, Crash, SharedStore, type Fate, type Turned } from '../../testing/interleaving.ts';
 import { pruneWith } from '../../testing/prune.ts';
 import {
@@ -213,9 +213,8 @@ const forgetter: Life = async (world, actor) => {
     const name = world.pick(names);
     const id = name?.slice(-32);
     if (name === undefined || id === undefined || names.length < 3 || !world.finished.has(id)) continue;
-    await putRecord(storage, pipelineKeys, `forgotten/${id}`, { backups: [{ id }] }).catch(tolerate);
     world.finished.delete(id);
-    await storage.delete(name);
+    await forgetManifest({ storage, pipelineKeys }, name, world.clock).catch(tolerate);
   }
 };
 

@@ -13,6 +13,7 @@ import { restoreErrors } from './restore.ts';
 import { retentionErrors } from './retention.ts';
 import { sqliteErrors } from './sqlite.ts';
 import { storageErrors } from './storage.ts';
+import { syncErrors } from './sync.ts';
 import { walCommandErrors } from './wal-commands.ts';
 import { walStreamErrors } from './wal-stream.ts';
 import { walErrors } from './wal.ts';
@@ -42,6 +43,7 @@ export const catalogue = {
   ...walStreamErrors,
   ...retentionErrors,
   ...gcErrors,
+  ...syncErrors,
 };
 
 export type Catalogue = typeof catalogue;

@@ -4,6 +4,7 @@ import { failure } from '../../kernel/errors/failure.ts';
 import type { PipelineKeys } from '../../pipeline/keys.ts';
 import type { Storage } from '../../storage/port.ts';
 import type { IndexCache } from '../index-cache.ts';
+import { listPacks } from '../index-sync.ts';
 import { packObject } from '../layout.ts';
 import { listMarks, readMark } from './marks.ts';
 import { announce } from './needs.ts';
@@ -69,6 +70,30 @@ export class Reliance {
     const late = fresh.filter(({ markedAtMs, graceMs }) => nowMs - markedAtMs > graceMs / 2);
     const [first] = late;
     if (first !== undefined) throw failure('pack_doomed', { count: late.length, name: packObject(first.id) });
+  }
+
+  /** As {@link confirm}, and all that is relied on is listed: `pack_lost` when it is not. */
+  async settle(signal?: AbortSignal): Promise<void> {
+    await this.confirm(signal);
+    await this.assertListed(signal);
+  }
+
+  /** Lists what is there. A backup that refers to packs somebody removed meanwhile must not be called one: `pack_lost`. */
+  async assertListed(signal?: AbortSignal): Promise<void> {
+    const { storage, cache } = this.#parts;
+    await listPacks(storage, cache, signal);
+    const missing = cache.missingDependencies();
+    const [first] = missing;
+    if (first !== undefined)
+      throw failure('pack_lost', { count: missing.length, name: packObject(first.id) });
+  }
+
+  /**
+   * For each id 1 when a listed pack has it, a marked one too, which is announced by the next {@link confirm}; relied on
+   * from now on.
+   */
+  rely(ids: Uint8Array): Uint8Array<ArrayBuffer> {
+    return this.#parts.cache.rely(ids);
   }
 
   /** Whether it is time to look again: what {@link confirm} said then may not hold for ever. */

@@ -1,0 +1,213 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { Manifest } from '../../src/contract/manifest.ts';
+import { systemClock, type Clock } from '../../src/kernel/clock.ts';
+import { silentLogger } from '../../src/kernel/log.ts';
+import { syncTo } from '../../src/operations/sync/sync.ts';
+import { verifyRepository } from '../../src/operations/verify.ts';
+import type { Repository } from '../../src/repository/repository.ts';
+import { MemoryStorage } from '../../src/storage/memory/memory-storage.ts';
+import { crashAtMutation } from '../../src/storage/wrap/fault-plan.ts';
+import { withFaults } from '../../src/storage/wrap/faults.ts';
+import { patternedBytes } from '../../testing/bytes.ts';
+import { ManualClock } from '../../testing/clock.ts';
+import { forgetManifest } from '../../testing/forget.ts';
+import { pruneWith } from '../../testing/prune.ts';
+import {
+  backUp,
+  bytesSource,
+  makeRepository,
+  openTestRepository,
+  readBack,
+  silentProgress,
+} from '../../testing/repository.ts';
+
+const signal = new AbortController().signal;
+const syncing = { signal, log: silentLogger, progress: silentProgress };
+const verifying = { ...syncing, jobs: 1, readData: true };
+const hour = 3_600_000;
+
+async function lines(storage: MemoryStorage, prefix = ''): Promise<string[]> {
+  return (await Array.fromAsync(storage.list(prefix))).map(({ name }) => name);
+}
+
+/** Another object over the same bytes: a sync closes what it is given. */
+async function assertWhole(
+  copy: MemoryStorage,
+  expected: readonly (readonly [Manifest, Readonly<Record<string, Uint8Array>>])[],
+): Promise<void> {
+  await using opened = await openTestRepository(copy);
+  assert.deepEqual((await verifyRepository(opened, verifying)).problems, []);
+  const visible = new Set<string>((await opened.names()).map(({ id }) => id));
+  for (const [manifest, contents] of expected) {
+    assert.ok(visible.has(manifest.id));
+    const restored = await readBack(opened, manifest);
+    for (const [path, bytes] of Object.entries(contents))
+      assert.ok(Buffer.compare(restored[path] ?? Buffer.alloc(0), bytes) === 0, path);
+  }
+}
+
+async function forget(
+  repository: Repository,
+  { id }: Pick<Manifest, 'id'>,
+  clock: Pick<Clock, 'now'> = systemClock,
+): Promise<void> {
+  const found = (await repository.names()).find((name) => name.id === id);
+  await forgetManifest(repository, found?.objectName ?? '', clock);
+}
+
+test('an empty place becomes a copy, and later runs copy what is new', async () => {
+  const [storage, place] = [new MemoryStorage(systemClock), new MemoryStorage(systemClock)];
+  await using repository = await makeRepository(storage);
+  const first = { a: patternedBytes(400_000, 1) };
+  const one = await backUp(repository, bytesSource(first));
+  const report = await syncTo(repository, place, syncing);
+  assert.deepEqual([report.created, report.copied, report.problems], [true, [one.id], []]);
+  assert.equal(report.packs.objects, (await lines(storage, 'packs/')).length);
+  await assertWhole(place, [[one, first]]);
+
+  const second = { ...first, b: patternedBytes(300_000, 2) };
+  const two = await backUp(repository, bytesSource(second));
+  const again = await syncTo(repository, place, syncing);
+  assert.deepEqual([again.created, again.copied, again.present], [false, [two.id], 1]);
+  assert.ok(again.packs.bytes < 350_000 && again.packs.objects > 0);
+  await assertWhole(place, [
+    [one, first],
+    [two, second],
+  ]);
+  const before = await lines(place);
+  const nothing = await syncTo(repository, place, syncing);
+  assert.deepEqual([nothing.copied, nothing.packs.objects, nothing.others.objects], [[], 0, 0]);
+  assert.deepEqual(await lines(place), before);
+});
+
+test('another repository, or other files, are refused before anything is written', async () => {
+  const storage = new MemoryStorage(systemClock);
+  await using repository = await makeRepository(storage);
+  const other = new MemoryStorage(systemClock);
+  await using _other = await makeRepository(other);
+  const files = new MemoryStorage(systemClock);
+  await files.put('letters/mum', Buffer.from('hi'));
+  for (const place of [other, files]) {
+    const before = await lines(place);
+    await assert.rejects(syncTo(repository, place, syncing), { errorName: 'copy_foreign' });
+    assert.deepEqual(await lines(place), before);
+  }
+});
+
+test('a crash at any write of a sync leaves a copy in which all that is visible is whole, and the next goes on', async () => {
+  const storage = new MemoryStorage(systemClock);
+  await using repository = await makeRepository(storage);
+  const contents = [{ a: patternedBytes(200_000, 1) }, { b: patternedBytes(200_000, 2) }] as const;
+  const made = [];
+  for (const one of contents) made.push([await backUp(repository, bytesSource(one)), one] as const);
+  for (let at = 1; ; at += 1) {
+    for (const applied of [false, true]) {
+      const place = new MemoryStorage(systemClock);
+      const crashing = withFaults(place, crashAtMutation(at, applied));
+      const outcome = await syncTo(repository, crashing, syncing).then(
+        () => 'done',
+        () => 'crashed',
+      );
+      if (outcome === 'done') {
+        assert.ok(at > 6, `${at} writes`);
+        return;
+      }
+      const names = await lines(place);
+      if (names.includes('holdfast.json')) {
+        const visible = made.filter(([{ id }]) => names.some((name) => name.endsWith(id)));
+        await assertWhole(place, visible);
+      }
+      const { problems } = await syncTo(repository, place, syncing);
+      assert.deepEqual(problems, []);
+      await assertWhole(place, made);
+    }
+  }
+});
+
+test('what is damaged is named and not copied, and costs only the backups that need it', async () => {
+  const [storage, place] = [new MemoryStorage(systemClock), new MemoryStorage(systemClock)];
+  await using repository = await makeRepository(storage);
+  const bad = await backUp(repository, bytesSource({ a: patternedBytes(300_000, 1) }));
+  const packs = await lines(storage, 'packs/');
+  const good = { b: patternedBytes(300_000, 2) };
+  const later = await backUp(repository, bytesSource(good));
+  const name = packs[0] ?? '';
+  const bytes = await storage.get(name);
+  bytes[bytes.length >> 1] = (bytes[bytes.length >> 1] ?? 0) ^ 1;
+  await storage.delete(name);
+  await storage.put(name, bytes);
+  const report = await syncTo(repository, place, syncing);
+  assert.deepEqual(report.copied, [later.id]);
+  assert.deepEqual(
+    report.problems.map(({ code }) => code),
+    ['HF-3006', 'HF-6202'],
+  );
+  await using opened = await openTestRepository(place);
+  assert.deepEqual(await readBack(opened, later), { b: Buffer.from(good.b) });
+  await assert.rejects(opened.find(bad.id), { errorName: 'backup_unknown' });
+});
+
+test('what was forgotten and pruned in the copy is not copied again, and what is forgotten here stays there', async () => {
+  const clock = new ManualClock();
+  const [storage, place] = [new MemoryStorage(clock), new MemoryStorage(clock)];
+  await using repository = await makeRepository(storage, { clock });
+  const contents = [1, 2, 3].map((seed) => ({ a: patternedBytes(300_000, seed) }));
+  const made: Manifest[] = [];
+  for (const one of contents) made.push(await backUp(repository, bytesSource(one), { clock }));
+  await syncTo(repository, place, syncing);
+  const [first, second, third] = made as [Manifest, Manifest, Manifest];
+  {
+    await using copy = await openTestRepository(place, { clock });
+    await forget(copy, first, clock);
+    await clock.advance(30 * hour);
+    await pruneWith(copy, clock);
+    await clock.advance(80 * hour);
+    const { removed } = await pruneWith(copy, clock);
+    assert.ok(removed.packs > 0);
+  }
+  await forget(repository, second, clock);
+  const fourth = await backUp(repository, bytesSource({ d: patternedBytes(100_000, 9) }), { clock });
+  const report = await syncTo(repository, place, syncing);
+  assert.deepEqual([report.copied, report.forgotten, report.problems], [[fourth.id], 1, []]);
+  await using copy = await openTestRepository(place, { clock });
+  const visible = (await copy.names()).map(({ id }) => id as string);
+  assert.deepEqual(visible, [second.id, third.id, fourth.id]);
+  for (const [index, manifest] of made.entries())
+    if (manifest !== first)
+      assert.deepEqual(await readBack(copy, manifest), { a: Buffer.from(contents[index]?.a ?? []) });
+});
+
+test('what a prune of the copy is about to remove is announced in time, or refused', async () => {
+  const clock = new ManualClock();
+  const [storage, place] = [new MemoryStorage(clock), new MemoryStorage(clock)];
+  await using repository = await makeRepository(storage, { clock });
+  const contents = { a: patternedBytes(300_000, 1) };
+  const first = await backUp(repository, bytesSource(contents), { clock });
+  await syncTo(repository, place, syncing);
+  {
+    await using copy = await openTestRepository(place, { clock });
+    await forget(copy, first, clock);
+    await clock.advance(30 * hour);
+    assert.ok((await pruneWith(copy, clock)).marked.packs > 0);
+  }
+  const second = await backUp(repository, bytesSource(contents), { clock });
+  await clock.advance(20 * hour);
+  assert.deepEqual((await syncTo(repository, place, syncing)).copied, [second.id]);
+  assert.equal((await lines(place, 'gc/needs/')).length, 1);
+  await clock.advance(60 * hour);
+  await using copy = await openTestRepository(place, { clock });
+  await pruneWith(copy, clock);
+  assert.deepEqual(await readBack(copy, second), { a: Buffer.from(contents.a) });
+
+  const late = new MemoryStorage(clock);
+  await syncTo(repository, late, syncing);
+  await using other = await openTestRepository(late, { clock });
+  for (const name of await other.names()) await forget(other, name, clock);
+  await clock.advance(30 * hour);
+  await pruneWith(other, clock);
+  await backUp(repository, bytesSource(contents), { clock });
+  await clock.advance(40 * hour);
+  await assert.rejects(syncTo(repository, late, syncing), { errorName: 'pack_doomed' });
+  assert.deepEqual(await lines(late, 'snapshots/'), []);
+});
