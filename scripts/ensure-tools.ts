@@ -66,6 +66,24 @@ const tools: readonly Tool[] = [
     packages: ['zsh', 'fish', 'bash-completion'],
     without: 'tests of completion in those shells',
   },
+  {
+    name: 'Ceph with its S3 gateway (ceph-mon, ceph-osd, radosgw)',
+    found: () =>
+      ['ceph', 'ceph-mon', 'ceph-osd', 'monmaptool', 'radosgw', 'radosgw-admin'].every((tool) =>
+        onPath(tool),
+      ),
+    packages: ['ceph-mon', 'ceph-osd', 'radosgw', 'ceph-common'],
+    without: 'tests on a real S3 service',
+  },
+  {
+    name: 'OpenSSH with its SFTP server (ssh, sshd, sftp-server)',
+    found: () =>
+      ['ssh', 'ssh-keygen'].every((tool) => onPath(tool)) &&
+      onPath('sshd', ['/usr/sbin']) &&
+      onPath('sftp-server', ['/usr/lib/openssh', '/usr/libexec/openssh']),
+    packages: ['openssh-client', 'openssh-server', 'openssh-sftp-server'],
+    without: 'tests on a real SFTP server',
+  },
   { name: 'git', found: () => onPath('git'), packages: ['git'], without: 'the tests of the checkout itself' },
 ];
 

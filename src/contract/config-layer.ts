@@ -114,6 +114,10 @@ const displaces: Readonly<Record<string, readonly string[]>> = {
   password_file: ['password'],
   url: ['url_file', 'host', 'port', 'user', 'database'],
   url_file: ['url', 'host', 'port', 'user', 'database'],
+  secret_access_key: ['secret_access_key_file'],
+  secret_access_key_file: ['secret_access_key'],
+  access_key_id: ['profile'],
+  profile: ['access_key_id', 'secret_access_key', 'secret_access_key_file', 'session_token'],
   database: ['databases'],
   databases: ['database'],
 };

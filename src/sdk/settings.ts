@@ -161,8 +161,39 @@ export interface Settings {
     readonly timeout?: string | undefined;
   } | undefined;
   readonly gdrive?: {
-    /** The JSON file of a service account. */
+    /**
+     * The JSON file of a service account. Excludes client_id and refresh_token. Default:
+     * GOOGLE_APPLICATION_CREDENTIALS, where neither this nor refresh_token is set.
+     */
     readonly credentials_file?: string | undefined;
+    /** The user in whose name a service account works, where the domain lets it (domain-wide delegation). */
+    readonly subject?: string | undefined;
+    /** The OAuth client that a user has consented to. */
+    readonly client_id?: string | undefined;
+    /** The secret of that client. */
+    readonly client_secret?: string | undefined;
+    /** File whose first line is the secret of the client. */
+    readonly client_secret_file?: string | undefined;
+    /** What the user’s consent was answered with. */
+    readonly refresh_token?: string | undefined;
+    /** File whose first line is the refresh token. */
+    readonly refresh_token_file?: string | undefined;
+    /**
+     * Where the Drive API answers, when something stands in for Google. Default: https://www.googleapis.com.
+     */
+    readonly endpoint?: string | undefined;
+    /**
+     * Objects of more than 5 MB are sent in pieces of this size, of which only the last is sent again when
+     * the connection breaks. Default: 32MiB.
+     */
+    readonly chunk_size?: number | string | undefined;
+    /** How long to wait for a connection. Default: 10s. */
+    readonly connect_timeout?: string | undefined;
+    /**
+     * How long to wait while nothing is received or sent, before a request is broken off and tried again.
+     * Default: 60s.
+     */
+    readonly timeout?: string | undefined;
   } | undefined;
   readonly encryption?: {
     /**

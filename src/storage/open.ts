@@ -8,6 +8,7 @@ import { openFsStorage } from './fs/open.ts';
 import { parseGs, type GsLocation } from './google-locations.ts';
 import { MemoryStorage } from './memory/memory-storage.ts';
 import type { Storage } from './port.ts';
+import { parseS3Location, type S3Location } from './s3/location.ts';
 import { parseSftpLocation, type SftpLocation } from './sftp/location.ts';
 
 export interface OpenStorageOptions {
@@ -30,14 +31,15 @@ export type ParsedLocation =
   | { readonly scheme: 'file'; readonly directory: string }
   | { readonly scheme: 'memory' }
   | { readonly scheme: 'sftp'; readonly place: SftpLocation }
-  | GsLocation;
+  | GsLocation
+  | S3Location;
 
-const comingSchemes: ReadonlySet<string> = new Set(['s3', 'azure', 'gdrive']);
+const comingSchemes: ReadonlySet<string> = new Set(['azure', 'gdrive']);
 const knownSchemes =
-  'file://, sftp://, gs://, memory: (tests); in a later version s3://, azure://, gdrive://';
+  'file://, s3://, sftp://, gs://, memory: (tests); in a later version azure://, gdrive://';
 
 /**
- * Opens the place a location names: a path, `file:///path`, `sftp://user@host/path`, `gs://bucket/prefix`, or
+ * Opens the place a location names: a path, `file:///path`, `s3://bucket/prefix`, `sftp://user@host/path`, `gs://bucket/prefix`, or
  * `memory:` (empty each time; for tests).
  *
  * Rejects with `storage_url` (does not parse, unknown scheme), `storage_scheme_later` (known, not in this version),
@@ -47,6 +49,10 @@ export async function openStorage(location: string, options: OpenStorageOptions)
   const parsed = parseLocation(location, options);
   if (parsed.scheme === 'memory') return new MemoryStorage(options.clock);
   const { create, clock, logger, settings, env } = options;
+  if (parsed.scheme === 's3') {
+    const { openS3Storage } = await import('./s3/open.ts');
+    return openS3Storage(parsed, { clock, settings: settings.s3, env });
+  }
   if (parsed.scheme === 'sftp') {
     const { openSftpStorage } = await import('./sftp/open.ts');
     return openSftpStorage(parsed.place, { create, clock, logger, settings: settings.sftp, env });
@@ -72,6 +78,7 @@ export function parseLocation(
   if (scheme === undefined)
     return { scheme: 'file', directory: resolve(options.cwd, expandHome(location, options.home)) };
   if (scheme === 'memory') return parseMemory(location);
+  if (scheme === 's3') return parseS3Location(location, shown);
   if (scheme === 'sftp') return { scheme, place: parseSftpLocation(location) };
   if (scheme === 'gs') return parseGs(location, shown);
   if (scheme === 'file') return { scheme: 'file', directory: parseFileUrl(location, shown) };

@@ -1,3 +1,5 @@
+import type { RequestCounts } from './requests.ts';
+
 /**
  * Where a repository's objects live. Every implementation passes the same conformance suite
  * (`testing/storage-conformance.ts`).
@@ -37,7 +39,7 @@ export interface Storage {
    * settled before the call are in it. Temporary or foreign files are not.
    * A failure in the middle rejects: a listing that ends normally is complete.
    */
-  list(prefix: string, options?: CallOptions): AsyncIterable<ObjectInfo>;
+  list(prefix: string, options?: ListOptions): AsyncIterable<ObjectInfo>;
 
   /** Size and time of one object. `object_missing` when there is none. */
   stat(name: string, options?: CallOptions): Promise<ObjectInfo>;
@@ -53,10 +55,30 @@ export interface Storage {
 
   /** Releases connections. Calls under way may fail. May be called twice. */
   close(): Promise<void>;
+
+  /**
+   * Where the storage can lock objects and is set to: nobody, not even who stored it, can delete that object before
+   * `untilMs` (milliseconds since 1970). A lock that lasts longer stays as it is. `object_missing`, `s3_no_lock`.
+   * Deleting what is locked fails with `storage_locked`.
+   */
+  readonly retain?: Retain | undefined;
+
+  /** Where the storage is a service that counts: what was asked of it since it was opened. */
+  readonly requests?: RequestCounts | undefined;
 }
+
+export type Retain = (name: string, untilMs: number, options?: CallOptions) => Promise<void>;
 
 export interface CallOptions {
   readonly signal?: AbortSignal | undefined;
+}
+
+export interface ListOptions extends CallOptions {
+  /**
+   * The caller has every name up to and with this one already. They may be left out, or given once more: it spares
+   * those who can the way to where a listing broke off.
+   */
+  readonly after?: string | undefined;
 }
 
 export interface GetOptions extends CallOptions {

@@ -12,12 +12,33 @@ import { configTemplate } from '../../src/contract/config-template.ts';
 import { Secret } from '../../src/kernel/secret.ts';
 import { parse } from './parse-helper.ts';
 
+/** For settings that take what no others do. */
+const samples: Readonly<Record<string, readonly [string, unknown]>> = {
+  's3.endpoint': ['s3.example.com', 'https://s3.example.com'],
+  's3.path_style': ['true', true],
+  's3.storage_class': ['STANDARD_IA', 'STANDARD_IA'],
+  's3.part_size': ['7 MiB', 7 * 2 ** 20],
+  's3.conditional_writes': ['false', false],
+  's3.delete_versions': ['true', true],
+  's3.versions_expire': ['7d', 7 * 86_400_000],
+  's3.object_lock': ['7d', 7 * 86_400_000],
+  'sftp.options': ['ProxyJump=bastion', ['ProxyJump=bastion']],
+  'gs.endpoint': ['https://s.example.com', 'https://s.example.com'],
+  'gs.chunk_size': ['8 MiB', 8 * 2 ** 20],
+  'gdrive.endpoint': ['https://d.example.com', 'https://d.example.com'],
+  'gdrive.chunk_size': ['8 MiB', 8 * 2 ** 20],
+  'prune.grace': ['7d', 7 * 86_400_000],
+  'prune.max_unused': ['7%', 0.07],
+};
+
 /** A value that differs from the default, as text for a variable, and what the configuration then holds. */
 function sample(setting: Setting): readonly [string, unknown] {
   const key = setting.path.at(-1) ?? '';
   if (key === 'type') return [setting.sourceType ?? '', setting.sourceType];
   if (key === 'url') return ['postgres://u:pw@h/d', 'postgres://u:pw@h/d'];
   if (key === 'level' && setting.path[0] === 'compression') return ['7', 7];
+  const special = samples[setting.path.slice(-2).join('.')];
+  if (special !== undefined) return special;
   if (setting.choices !== undefined) {
     const other = setting.choices.find((choice) => choice !== String(setting.defaultValue)) ?? '';
     return [other, setting.forms.boolean ? other === 'true' : other];

@@ -97,11 +97,11 @@ function cutAs(extents: readonly { readonly length: number }[], bytes: Buffer): 
 }
 
 class CountingStorage extends MemoryStorage {
-  readonly requests: number[] = [];
+  readonly asked: number[] = [];
 
   override async get(...args: Parameters<MemoryStorage['get']>): Promise<Uint8Array> {
     const bytes = await super.get(...args);
-    this.requests.push(bytes.length);
+    this.asked.push(bytes.length);
     return bytes;
   }
 }
@@ -118,13 +118,13 @@ test('pages of one blob with changed ones between are read by few requests, each
   await using repository = await openTestRepository(storage);
   const entry = (await Array.fromAsync(repository.entries(manifest)))[0];
   assert.ok(entry?.stream);
-  storage.requests.length = 0;
+  storage.asked.length = 0;
   const bytes = Buffer.concat(await Array.fromAsync(repository.open(entry.stream)));
   assert.equal(bytes.length, 128 * 1024);
-  const nodes = storage.requests.filter((length) => length < 8192).length;
+  const nodes = storage.asked.filter((length) => length < 8192).length;
   // Where a map is cut into leaves depends on the ids, and those on the repository's keys: most often there is one.
   assert.ok(nodes >= 1 && nodes <= 8, `${nodes} nodes of the map`);
-  assert.equal(storage.requests.length - nodes, 1);
+  assert.equal(storage.asked.length - nodes, 1);
 });
 
 /** What `keep` answers for the streams of the backup before, asked from within the next one. */

@@ -1,7 +1,8 @@
 import type { Clock } from '../../kernel/clock.ts';
 import { failure } from '../../kernel/errors/failure.ts';
 import { joinParts, partsOf } from '../parts.ts';
-import type { CallOptions, GetOptions, ObjectInfo, Storage } from '../port.ts';
+import type { CallOptions, GetOptions, ListOptions, ObjectInfo, Retain, Storage } from '../port.ts';
+import type { RequestCounts } from '../requests.ts';
 import type { Fault, FaultPlan } from './fault-plan.ts';
 import type { StorageOperation } from './log.ts';
 
@@ -12,6 +13,7 @@ export function withFaults(storage: Storage, plan: FaultPlan, clock?: Pick<Clock
 
 class FaultyStorage implements Storage {
   readonly location: string;
+  readonly retain: Retain | undefined;
   readonly #inner: Storage;
   readonly #plan: FaultPlan;
   readonly #clock: Pick<Clock, 'sleep'> | undefined;
@@ -24,6 +26,14 @@ class FaultyStorage implements Storage {
     this.#inner = inner;
     this.#plan = plan;
     this.#clock = clock;
+    const { retain } = inner;
+    if (retain !== undefined)
+      this.retain = (name, untilMs, call = {}) =>
+        this.#run('retain', name, call.signal, () => retain(name, untilMs, call));
+  }
+
+  get requests(): RequestCounts | undefined {
+    return this.#inner.requests;
   }
 
   put(name: string, data: Uint8Array | readonly Uint8Array[], options: CallOptions = {}): Promise<void> {
@@ -58,7 +68,7 @@ class FaultyStorage implements Storage {
     return this.#inner.close();
   }
 
-  async *list(prefix: string, options: CallOptions = {}): AsyncGenerator<ObjectInfo, void, void> {
+  async *list(prefix: string, options: ListOptions = {}): AsyncGenerator<ObjectInfo, void, void> {
     const fault = await this.#run('list', prefix, options.signal, async (found) => found);
     let given = 0;
     for await (const info of this.#inner.list(prefix, options)) {
@@ -90,7 +100,7 @@ class FaultyStorage implements Storage {
 
   #next(operation: StorageOperation, name: string): Fault | undefined {
     if (this.#crashed) throw this.#injected(undefined);
-    const mutates = operation === 'put' || operation === 'delete';
+    const mutates = operation === 'put' || operation === 'delete' || operation === 'retain';
     this.#calls += 1;
     if (mutates) this.#mutations += 1;
     const fault = this.#plan({

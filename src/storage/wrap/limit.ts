@@ -1,5 +1,6 @@
 import { Semaphore } from '../../kernel/queue.ts';
-import type { CallOptions, GetOptions, ObjectInfo, Storage } from '../port.ts';
+import type { CallOptions, GetOptions, ListOptions, ObjectInfo, Retain, Storage } from '../port.ts';
+import type { RequestCounts } from '../requests.ts';
 
 export interface LimitOptions {
   /** Calls under way at once, 1 or more. */
@@ -16,6 +17,7 @@ export function withLimit(storage: Storage, options: LimitOptions): Storage {
 
 class LimitedStorage implements Storage {
   readonly location: string;
+  readonly retain: Retain | undefined;
   readonly #inner: Storage;
   readonly #places: Semaphore;
 
@@ -23,6 +25,14 @@ class LimitedStorage implements Storage {
     this.location = inner.location;
     this.#inner = inner;
     this.#places = places;
+    const { retain } = inner;
+    if (retain !== undefined)
+      this.retain = (name, untilMs, call = {}) =>
+        this.#inTurn(call.signal, () => retain(name, untilMs, call));
+  }
+
+  get requests(): RequestCounts | undefined {
+    return this.#inner.requests;
   }
 
   put(name: string, data: Uint8Array | readonly Uint8Array[], options: CallOptions = {}): Promise<void> {
@@ -50,7 +60,7 @@ class LimitedStorage implements Storage {
   }
 
   /** A listing holds its place for one step at a time: its reader may well call something else between two. */
-  async *list(prefix: string, options: CallOptions = {}): AsyncGenerator<ObjectInfo, void, void> {
+  async *list(prefix: string, options: ListOptions = {}): AsyncGenerator<ObjectInfo, void, void> {
     const items = this.#inner.list(prefix, options)[Symbol.asyncIterator]();
     try {
       for (;;) {

@@ -2,9 +2,10 @@ import type { Clock } from '../../kernel/clock.ts';
 import { isFailure } from '../../kernel/errors/failure.ts';
 import type { Logger } from '../../kernel/log.ts';
 import { partsOf, sizeOf } from '../parts.ts';
-import type { CallOptions, GetOptions, ObjectInfo, Storage } from '../port.ts';
+import type { CallOptions, GetOptions, ListOptions, ObjectInfo, Retain, Storage } from '../port.ts';
+import type { RequestCounts } from '../requests.ts';
 
-export type StorageOperation = 'put' | 'get' | 'list' | 'stat' | 'delete';
+export type StorageOperation = 'put' | 'get' | 'list' | 'stat' | 'delete' | 'retain';
 
 export interface OperationCount {
   calls: number;
@@ -39,12 +40,14 @@ interface Volume {
 
 class LoggingStorage implements CountingStorage {
   readonly location: string;
+  readonly retain: Retain | undefined;
   readonly counts: Record<StorageOperation, OperationCount> = {
     put: noCalls(),
     get: noCalls(),
     list: noCalls(),
     stat: noCalls(),
     delete: noCalls(),
+    retain: noCalls(),
   };
   readonly #inner: Storage;
   readonly #logger: Logger;
@@ -55,6 +58,19 @@ class LoggingStorage implements CountingStorage {
     this.#inner = inner;
     this.#logger = logger;
     this.#clock = clock;
+    const { retain } = inner;
+    if (retain !== undefined)
+      this.retain = (name, untilMs, call = {}) =>
+        this.#observe(
+          'retain',
+          name,
+          () => retain(name, untilMs, call),
+          () => ({}),
+        );
+  }
+
+  get requests(): RequestCounts | undefined {
+    return this.#inner.requests;
   }
 
   put(name: string, data: Uint8Array | readonly Uint8Array[], options: CallOptions = {}): Promise<void> {
@@ -98,7 +114,7 @@ class LoggingStorage implements CountingStorage {
     return this.#inner.close();
   }
 
-  async *list(prefix: string, options: CallOptions = {}): AsyncGenerator<ObjectInfo, void, void> {
+  async *list(prefix: string, options: ListOptions = {}): AsyncGenerator<ObjectInfo, void, void> {
     const startNs = this.#clock.monotonicNs();
     let objects = 0;
     // Stays so when the reader leaves the loop early.

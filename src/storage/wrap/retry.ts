@@ -1,6 +1,7 @@
 import type { Clock } from '../../kernel/clock.ts';
 import { failure, isFailure, type HoldfastError } from '../../kernel/errors/failure.ts';
-import type { CallOptions, GetOptions, ObjectInfo, Storage } from '../port.ts';
+import type { CallOptions, GetOptions, ListOptions, ObjectInfo, Retain, Storage } from '../port.ts';
+import type { RequestCounts } from '../requests.ts';
 
 export interface RetryOptions {
   readonly clock: Pick<Clock, 'sleep'>;
@@ -35,6 +36,7 @@ export function withRetry(storage: Storage, options: RetryOptions): Storage {
 
 class RetryingStorage implements Storage {
   readonly location: string;
+  readonly retain: Retain | undefined;
   readonly #inner: Storage;
   readonly #options: RetryOptions;
 
@@ -42,6 +44,14 @@ class RetryingStorage implements Storage {
     this.location = inner.location;
     this.#inner = inner;
     this.#options = options;
+    const { retain } = inner;
+    if (retain !== undefined)
+      this.retain = (name, untilMs, call = {}) =>
+        this.#retry('retain', call.signal, () => retain(name, untilMs, call));
+  }
+
+  get requests(): RequestCounts | undefined {
+    return this.#inner.requests;
   }
 
   put(name: string, data: Uint8Array | readonly Uint8Array[], options: CallOptions = {}): Promise<void> {
@@ -72,14 +82,14 @@ class RetryingStorage implements Storage {
    * A listing that breaks off is asked for again and what was given already is passed over; each item given makes
    * the tries count from 1 again, so that long listings on poor lines end.
    */
-  async *list(prefix: string, options: CallOptions = {}): AsyncGenerator<ObjectInfo, void, void> {
+  async *list(prefix: string, options: ListOptions = {}): AsyncGenerator<ObjectInfo, void, void> {
     const backoff = new Backoff('list', this.#options, options.signal);
     let last: string | undefined;
     for (;;) {
       options.signal?.throwIfAborted();
       try {
         let before: string | undefined;
-        for await (const info of this.#inner.list(prefix, options)) {
+        for await (const info of this.#inner.list(prefix, { ...options, after: last ?? options.after })) {
           if (before !== undefined && info.name <= before) throw outOfOrder(this.location, before, info.name);
           before = info.name;
           if (last !== undefined && info.name <= last) continue;

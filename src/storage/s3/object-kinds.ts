@@ -1,0 +1,48 @@
+import type { ObjectLockMode, ServerSideEncryption, StorageClass } from '@aws-sdk/client-s3';
+import type { S3Context } from './context.ts';
+
+/** Nearly all bytes of a repository lie in its packs; whatever else it has must be read at once, and often. */
+const packs = 'packs/';
+/** What may be made anew at any time, and what is only there for a while: it must be possible to delete it. */
+const unlocked: readonly string[] = ['index/', 'gc/'];
+
+/** What is asked for an object beyond its bytes. */
+export interface ObjectWishes {
+  readonly StorageClass?: StorageClass;
+  readonly ServerSideEncryption?: ServerSideEncryption;
+  readonly SSEKMSKeyId?: string;
+  readonly ObjectLockMode?: ObjectLockMode;
+  readonly ObjectLockRetainUntilDate?: Date;
+}
+
+export function wishesFor(name: string, { place: { settings }, clock }: S3Context): ObjectWishes {
+  const { storage_class: storageClass, encryption, kms_key_id: keyId, object_lock: lockMs } = settings;
+  const isLocked = lockMs !== undefined && mayBeLocked(name);
+  return {
+    ...(storageClass !== undefined && name.startsWith(packs)
+      ? { StorageClass: storageClass as StorageClass }
+      : {}),
+    ...(encryption === 'sse-s3' ? { ServerSideEncryption: 'AES256' } : {}),
+    ...(encryption === 'sse-kms' ? { ServerSideEncryption: 'aws:kms' } : {}),
+    ...(encryption === 'sse-kms' && keyId !== undefined ? { SSEKMSKeyId: keyId } : {}),
+    ...(isLocked
+      ? {
+          ObjectLockMode: lockMode(settings.object_lock_mode),
+          ObjectLockRetainUntilDate: wholeSecond(clock.now() + lockMs),
+        }
+      : {}),
+  };
+}
+
+export function mayBeLocked(name: string): boolean {
+  return !unlocked.some((folder) => name.startsWith(folder));
+}
+
+export function lockMode(mode: 'governance' | 'compliance'): ObjectLockMode {
+  return mode === 'governance' ? 'GOVERNANCE' : 'COMPLIANCE';
+}
+
+/** Services keep whole seconds; rounded up, so that no lock is shorter than asked for. */
+export function wholeSecond(ms: number): Date {
+  return new Date(Math.ceil(ms / 1000) * 1000);
+}
