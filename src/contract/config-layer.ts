@@ -120,9 +120,16 @@ const displaces: Readonly<Record<string, readonly string[]>> = {
   profile: ['access_key_id', 'secret_access_key', 'secret_access_key_file', 'session_token'],
   database: ['databases'],
   databases: ['database'],
+  client_secret: ['client_secret_file'],
+  client_secret_file: ['client_secret'],
+  refresh_token: ['refresh_token_file', 'credentials_file'],
+  refresh_token_file: ['refresh_token', 'credentials_file'],
+  client_id: ['credentials_file'],
+  credentials_file: ['client_id', 'refresh_token', 'refresh_token_file'],
 };
 
-function mergeTrees(lower: Tree, higher: Tree): Tree {
+/** The higher over the lower, as {@link overlay} does it. */
+export function mergeTrees(lower: Tree, higher: Tree): Tree {
   const merged = Object.assign(emptyTree(), lower);
   for (const key of Object.keys(higher)) {
     for (const other of displaces[key] ?? []) if (!Object.hasOwn(higher, other)) delete merged[other];

@@ -84,7 +84,6 @@ export const errorCodes = {
   sftp_password: 'HF-2058',
   google_credentials: 'HF-2065',
   google_refused: 'HF-2066',
-  google_held: 'HF-2067',
   gs_create: 'HF-2068',
   gdrive_limit: 'HF-2069',
   gdrive_ambiguous: 'HF-2070',

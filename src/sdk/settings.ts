@@ -5,8 +5,241 @@
  * Relative paths start at the current directory.
  */
 export interface Settings {
-  /** Where the repository is: a path or file:///path. Default: ./backups. */
+  /**
+   * Where the repository is: a path, file:///path, s3://bucket/prefix, sftp://user@host/path,
+   * azure://container/prefix, gs://bucket/prefix or gdrive://folder; or the name of one of repositories.
+   * Default: ./backups.
+   */
   readonly repository?: string | undefined;
+  /** Places of the same repository by their names: the primary, and copies of it. */
+  readonly repositories?: Readonly<Record<string, {
+    /** Where it is, written as repository is. */
+    readonly url: string;
+    /**
+     * Whether every backup is copied there at once. A copy that cannot be reached, or is slow, does not keep
+     * a backup from being made: the next one, or holdfast sync, catches up. Of the primary it means nothing.
+     * Default: true.
+     */
+    readonly with_backup?: boolean | undefined;
+    readonly retention?: {
+      /** Keep the newest so many backups. */
+      readonly keep_last?: number | undefined;
+      /** Keep the newest backup of each of the newest so many hours that have one. */
+      readonly keep_hourly?: number | undefined;
+      /** Keep the newest backup of each of the newest so many days that have one. */
+      readonly keep_daily?: number | undefined;
+      /** Keep the newest backup of each of the newest so many weeks (ISO: from Monday) that have one. */
+      readonly keep_weekly?: number | undefined;
+      /** Keep the newest backup of each of the newest so many months that have one. */
+      readonly keep_monthly?: number | undefined;
+      /** Keep the newest backup of each of the newest so many years that have one. */
+      readonly keep_yearly?: number | undefined;
+      /**
+       * Keep everything younger than this, counted back from the newest backup of the source: 12h, 7d, 4w,
+       * 6mo, 1y.
+       */
+      readonly keep_within?: string | undefined;
+      /** Keep every backup with one of these tags: key, or key=value. */
+      readonly keep_tags?: readonly string[] | undefined;
+      /**
+       * How far back recovery to any moment stays possible: of PostgreSQL clusters the WAL of that time is
+       * kept, and the backup to begin with. It is no rule for backups by itself. Default: from the oldest
+       * backup that is kept.
+       */
+      readonly keep_wal?: string | undefined;
+    } | undefined;
+    readonly s3?: {
+      /**
+       * Where the service answers, when it is not AWS: MinIO, Ceph, R2, B2 and others. Default:
+       * AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL, else that of AWS in the region.
+       */
+      readonly endpoint?: string | undefined;
+      /**
+       * The region of the bucket. Default: AWS_REGION, AWS_DEFAULT_REGION, that of the profile, else what the
+       * endpoint tells.
+       */
+      readonly region?: string | undefined;
+      /**
+       * Whether the bucket is named in the path (true) or in the host name (false). auto: in the path
+       * wherever an endpoint other than of AWS is given. Default: auto.
+       */
+      readonly path_style?: 'auto' | boolean | undefined;
+      /** The profile of ~/.aws/config and ~/.aws/credentials to use. Default: AWS_PROFILE. */
+      readonly profile?: string | undefined;
+      /**
+       * The id of the access key. Default: AWS_ACCESS_KEY_ID, else what the AWS SDK finds: profiles, single
+       * sign-on, the role of the machine.
+       */
+      readonly access_key_id?: string | undefined;
+      /**
+       * The secret of the access key. Better given by the variable than written here. Default:
+       * AWS_SECRET_ACCESS_KEY.
+       */
+      readonly secret_access_key?: string | undefined;
+      /** File whose first line is the secret of the access key. */
+      readonly secret_access_key_file?: string | undefined;
+      /** The token that belongs to temporary access keys. Default: AWS_SESSION_TOKEN. */
+      readonly session_token?: string | undefined;
+      /**
+       * Certificates in PEM that are trusted beside the usual ones, for a service with a CA of its own.
+       * Default: AWS_CA_BUNDLE.
+       */
+      readonly ca_file?: string | undefined;
+      /**
+       * Storage class of packs, which hold nearly all bytes. Everything else has the class STANDARD. Colder
+       * classes cost to read and for a least time of storage. Default: that of the bucket, which is STANDARD.
+       */
+      readonly storage_class?: string | undefined;
+      /**
+       * What the service is asked to encrypt with, beside the encryption of the repository. none: nothing is
+       * asked, and the default of the bucket holds. Default: none.
+       */
+      readonly encryption?: 'none' | 'sse-s3' | 'sse-kms' | undefined;
+      /** The key in KMS, for sse-kms. Default: the key of AWS for S3. */
+      readonly kms_key_id?: string | undefined;
+      /** Up to this size an object is sent in one request; a larger one in parts of it. Default: 32MiB. */
+      readonly part_size?: number | string | undefined;
+      /** How many parts of one object are sent at once. Default: 4. */
+      readonly parallel_parts?: number | undefined;
+      /** How long to wait for a connection. Default: 10s. */
+      readonly connect_timeout?: string | undefined;
+      /**
+       * How long to wait while nothing is received or sent, before a request is broken off and tried again.
+       * In all a request may take twice this and a second for every 64 KiB. Default: 60s.
+       */
+      readonly timeout?: string | undefined;
+      /**
+       * Whether the service keeps the condition that an object must not be there yet (If-None-Match). auto:
+       * tried with a small object named .holdfast-probe before the first object is stored; AWS is known to.
+       * Default: auto.
+       */
+      readonly conditional_writes?: 'auto' | boolean | undefined;
+      /**
+       * In a bucket with versioning: whether what is deleted is gone at once (true), or only hidden until the
+       * lifecycle of the bucket removes it (false). auto: true with object_lock, which protects by itself,
+       * else false. Default: auto.
+       */
+      readonly delete_versions?: 'auto' | boolean | undefined;
+      /**
+       * What init --create-bucket makes the lifecycle of a bucket: when what was deleted or replaced goes for
+       * good. Default: 30d.
+       */
+      readonly versions_expire?: string | undefined;
+      /**
+       * How long the service must refuse to delete what is stored, whoever asks. The bucket must have been
+       * made with object lock (init --create-bucket does). Default: objects are not locked.
+       */
+      readonly object_lock?: string | undefined;
+      /**
+       * governance: who has a special permission can lift a lock. compliance: nobody can, not even the owner
+       * of the account. Default: governance.
+       */
+      readonly object_lock_mode?: 'governance' | 'compliance' | undefined;
+    } | undefined;
+    readonly sftp?: {
+      /** The ssh program: a name to look for in PATH, or a path. It must be OpenSSH. Default: ssh. */
+      readonly ssh?: string | undefined;
+      /**
+       * The private key to log in with, and no other. Default: what ssh finds: its configuration, the agent,
+       * ~/.ssh/id_….
+       */
+      readonly identity_file?: string | undefined;
+      /** File with the keys of the servers that may be talked to. Default: ~/.ssh/known_hosts. */
+      readonly known_hosts_file?: string | undefined;
+      /** The configuration of ssh to use. Default: ~/.ssh/config and /etc/ssh/ssh_config. */
+      readonly config_file?: string | undefined;
+      /** Further options of ssh, as after its -o. */
+      readonly options?: readonly string[] | undefined;
+      /** How long connecting to a server and logging in may take. Default: 30s. */
+      readonly connect_timeout?: string | undefined;
+      /** How many connections to one server at most; they are made as they are needed. Default: 4. */
+      readonly connections?: number | undefined;
+      /**
+       * Write also to servers that cannot flush a file to the disk (no fsync@openssh.com): a power cut there
+       * may then lose what was reported as stored. Default: false.
+       */
+      readonly allow_unflushed?: boolean | undefined;
+    } | undefined;
+    readonly azure?: {
+      /** The storage account. Default: AZURE_STORAGE_ACCOUNT. */
+      readonly account?: string | undefined;
+    } | undefined;
+    readonly gs?: {
+      /**
+       * The JSON file of a service account, or another kind of credentials as gcloud writes them. Default:
+       * GOOGLE_APPLICATION_CREDENTIALS, else what gcloud left, else the metadata server of the machine.
+       */
+      readonly credentials_file?: string | undefined;
+      /**
+       * Where the service answers, when it is not Google: an emulator, or a private endpoint. Over http://
+       * credentials are sent only when credentials_file names them. Default: STORAGE_EMULATOR_HOST, else
+       * https://storage.googleapis.com.
+       */
+      readonly endpoint?: string | undefined;
+      /**
+       * The project in which a bucket is created, when it is asked for. Default: GOOGLE_CLOUD_PROJECT, else
+       * that of the service account.
+       */
+      readonly project?: string | undefined;
+      /** Where a bucket is created, when it is asked for: a region, a pair of regions, or a continent. */
+      readonly bucket_location?: string | undefined;
+      /**
+       * Storage class of packs, which hold nearly all bytes. Everything else has that of the bucket. Colder
+       * classes cost to read and for a least time of storage. Default: that of the bucket.
+       */
+      readonly storage_class?: 'STANDARD' | 'NEARLINE' | 'COLDLINE' | 'ARCHIVE' | undefined;
+      /**
+       * Up to this size an object is sent in one request; a larger one in pieces of it, of which only the
+       * last is sent again when the connection breaks. Default: 32MiB.
+       */
+      readonly chunk_size?: number | string | undefined;
+      /** How long to wait for a connection. Default: 10s. */
+      readonly connect_timeout?: string | undefined;
+      /**
+       * How long to wait while nothing is received or sent, before a request is broken off and tried again.
+       * Default: 60s.
+       */
+      readonly timeout?: string | undefined;
+    } | undefined;
+    readonly gdrive?: {
+      /**
+       * The JSON file of a service account. Excludes client_id and refresh_token. Default:
+       * GOOGLE_APPLICATION_CREDENTIALS, where neither this nor refresh_token is set.
+       */
+      readonly credentials_file?: string | undefined;
+      /**
+       * The user in whose name a service account works, where the domain lets it (domain-wide delegation).
+       */
+      readonly subject?: string | undefined;
+      /** The OAuth client that a user has consented to. */
+      readonly client_id?: string | undefined;
+      /** The secret of that client. */
+      readonly client_secret?: string | undefined;
+      /** File whose first line is the secret of the client. */
+      readonly client_secret_file?: string | undefined;
+      /** What the user’s consent was answered with. */
+      readonly refresh_token?: string | undefined;
+      /** File whose first line is the refresh token. */
+      readonly refresh_token_file?: string | undefined;
+      /**
+       * Where the Drive API answers, when something stands in for Google. Default:
+       * https://www.googleapis.com.
+       */
+      readonly endpoint?: string | undefined;
+      /**
+       * Objects of more than 5 MB are sent in pieces of this size, of which only the last is sent again when
+       * the connection breaks. Default: 32MiB.
+       */
+      readonly chunk_size?: number | string | undefined;
+      /** How long to wait for a connection. Default: 10s. */
+      readonly connect_timeout?: string | undefined;
+      /**
+       * How long to wait while nothing is received or sent, before a request is broken off and tried again.
+       * Default: 60s.
+       */
+      readonly timeout?: string | undefined;
+    } | undefined;
+  }>> | undefined;
   readonly s3?: {
     /**
      * Where the service answers, when it is not AWS: MinIO, Ceph, R2, B2 and others. Default:

@@ -8,6 +8,8 @@ export interface OAuthGrant {
   readonly clientId: string;
   readonly clientSecret: Secret;
   readonly refreshToken: Secret;
+  /** Where it is taken; at Google unless given. */
+  readonly tokenUrl?: string;
 }
 
 /** Where credentials may come from, in order of preference. */
@@ -68,12 +70,13 @@ export function noCredentials(location: string): HoldfastError {
   return failure('google_credentials', { location, reason, mend });
 }
 
-function asFile({ clientId, clientSecret, refreshToken }: OAuthGrant): CredentialFile {
+function asFile({ clientId, clientSecret, refreshToken, tokenUrl }: OAuthGrant): CredentialFile {
   return {
     type: 'authorized_user',
     client_id: clientId,
     client_secret: clientSecret.reveal(),
     refresh_token: refreshToken.reveal(),
+    ...(tokenUrl === undefined ? {} : { token_uri: tokenUrl }),
   };
 }
 

@@ -5,7 +5,7 @@ import type { Clock } from '../kernel/clock.ts';
 import { failure, reasonOf } from '../kernel/errors/failure.ts';
 import type { Logger } from '../kernel/log.ts';
 import { openFsStorage } from './fs/open.ts';
-import { parseGs, type GsLocation } from './google-locations.ts';
+import { parseGdrive, parseGs, type GdriveLocation, type GsLocation } from './google-locations.ts';
 import { MemoryStorage } from './memory/memory-storage.ts';
 import type { Storage } from './port.ts';
 import { parseS3Location, type S3Location } from './s3/location.ts';
@@ -32,15 +32,16 @@ export type ParsedLocation =
   | { readonly scheme: 'memory' }
   | { readonly scheme: 'sftp'; readonly place: SftpLocation }
   | GsLocation
+  | GdriveLocation
   | S3Location;
 
-const comingSchemes: ReadonlySet<string> = new Set(['azure', 'gdrive']);
+const comingSchemes: ReadonlySet<string> = new Set(['azure']);
 const knownSchemes =
-  'file://, s3://, sftp://, gs://, memory: (tests); in a later version azure://, gdrive://';
+  'file://, s3://, sftp://, gs://, gdrive://, memory: (tests); in a later version azure://';
 
 /**
- * Opens the place a location names: a path, `file:///path`, `s3://bucket/prefix`, `sftp://user@host/path`, `gs://bucket/prefix`, or
- * `memory:` (empty each time; for tests).
+ * Opens the place a location names: a path, `file:///path`, `s3://bucket/prefix`, `sftp://user@host/path`, `gs://bucket/prefix`,
+ * `gdrive://folder/path`, or `memory:` (empty each time; for tests).
  *
  * Rejects with `storage_url` (does not parse, unknown scheme), `storage_scheme_later` (known, not in this version),
  * and what `openFsStorage` and its like for other schemes reject with.
@@ -56,6 +57,10 @@ export async function openStorage(location: string, options: OpenStorageOptions)
   if (parsed.scheme === 'sftp') {
     const { openSftpStorage } = await import('./sftp/open.ts');
     return openSftpStorage(parsed.place, { create, clock, logger, settings: settings.sftp, env });
+  }
+  if (parsed.scheme === 'gdrive') {
+    const { openGdriveStorage } = await import('./gdrive/open.ts');
+    return openGdriveStorage(parsed, { create, clock, settings: settings.gdrive, env, home: options.home });
   }
   if (parsed.scheme === 'gs') {
     const { openGsStorage } = await import('./gs/open.ts');
@@ -80,6 +85,7 @@ export function parseLocation(
   if (scheme === 'memory') return parseMemory(location);
   if (scheme === 's3') return parseS3Location(location, shown);
   if (scheme === 'sftp') return { scheme, place: parseSftpLocation(location) };
+  if (scheme === 'gdrive') return parseGdrive(location, shown);
   if (scheme === 'gs') return parseGs(location, shown);
   if (scheme === 'file') return { scheme: 'file', directory: parseFileUrl(location, shown) };
   if (comingSchemes.has(scheme)) throw failure('storage_scheme_later', { scheme, location: shown });

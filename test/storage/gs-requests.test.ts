@@ -166,7 +166,7 @@ test('an object under retention is not deleted, and said to be so', async () => 
   const storage = await place.open();
   await storage.put('a', bytes);
   place.server.held.add('backups/eu/a');
-  const error = await rejectsWith('google_held', storage.delete('a'));
+  const error = await rejectsWith('storage_locked', storage.delete('a'));
   assert.match(error.message, /retention policy/);
   await storage.close();
 });

@@ -73,7 +73,7 @@ test('an unknown scheme is told which are known', () => {
     assert.ok(message.includes(known), message);
 });
 
-for (const scheme of ['azure', 'gdrive']) {
+for (const scheme of ['azure']) {
   test(`${scheme} is known, and not in this version`, () => {
     const error = refusal(`${scheme}://bucket/prefix`);
     assert.equal(error.errorName, 'storage_scheme_later');

@@ -390,15 +390,6 @@ export const storageErrors = defineErrors({
     explain:
       'Google takes the request for wrong, so that trying again is of no use. What was half written is not visible.',
   },
-  google_held: {
-    code: 'HF-2067',
-    kind: 'refused',
-    retryable: false,
-    message: 'object {name} in {location} may not be deleted: {reason}',
-    hint: 'wait until its retention has passed, or lift the hold: gcloud storage objects describe shows both',
-    explain:
-      'A retention policy of the bucket, a retention of the object, or a hold protects it. The object is as it was.',
-  },
   gs_create: {
     code: 'HF-2068',
     kind: 'usage',
@@ -407,5 +398,25 @@ export const storageErrors = defineErrors({
     hint: '{mend}',
     explain:
       'A bucket needs a project that pays for it and a place where it lies, and its name must be free world-wide.',
+  },
+  gdrive_limit: {
+    code: 'HF-2069',
+    kind: 'failed',
+    retryable: false,
+    message: '{location} takes no more files: {reason}',
+    hint: '{mend}',
+    explain:
+      'Google Drive limits how many things a folder, a shared drive or an account may hold, and gives service accounts no space of ' +
+      'their own. Finished backups are not affected.',
+  },
+  gdrive_ambiguous: {
+    code: 'HF-2070',
+    kind: 'refused',
+    retryable: false,
+    message: 'there are {count} folders called {name} in {location}',
+    hint: 'name the one that is meant by its id, the last part of its address in the browser: {examples}',
+    explain:
+      'Google Drive lets several folders have one name, so that a path may lead to more than one. Which of them holds the repository ' +
+      'is not guessed.',
   },
 });

@@ -36,7 +36,7 @@ export function gsFailure(response: HttpResponse, deed: GsDeed): HoldfastError {
     const mend = 'see docs/storage-google.md for how credentials are made';
     return failure('google_credentials', { location, reason, mend });
   }
-  if (heldReasons.has(error.reason)) return failure('google_held', { name, location, reason });
+  if (heldReasons.has(error.reason)) return failure('storage_locked', { name, location, reason });
   if (error.status === 403) return denied(error, deed);
   if (saysNoBucket(error)) return failure('storage_missing', { location });
   if (error.status === 404) return failure('object_missing', { name, location });

@@ -14,7 +14,7 @@ import { md5Of, putObject } from './put.ts';
  * Objects in a bucket of Google Cloud Storage; made by `openGsStorage`.
  *
  * The service gives all that the port asks for: conditional creation, listings and reads that see every finished
- * write, checksums. Beside the errors of the port: `google_credentials`, `google_refused`, `google_held`.
+ * write, checksums. Beside the errors of the port: `google_credentials`, `google_refused`, `storage_locked`.
  */
 export class GsStorage implements Storage {
   readonly location: string;
