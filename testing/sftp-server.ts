@@ -1,7 +1,7 @@
 import { execFile, spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { appendFile, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer, type Socket } from 'node:net';
 import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
@@ -12,8 +12,8 @@ import { parseSftpLocation, type SftpLocation } from '../src/storage/sftp/locati
 const run = promisify(execFile);
 
 export interface SftpServerOptions {
-  /** What follows `Subsystem sftp`; `internal-sftp` unless given. `-P fsync` hides an extension, `-R` allows no writes. */
-  readonly subsystem?: string;
+  /** What follows `Subsystem sftp`; `internal-sftp` unless given. Null: there is none. */
+  readonly subsystem?: string | null;
   /** Further lines of sshd_config. */
   readonly config?: readonly string[];
 }
@@ -33,10 +33,16 @@ export interface SftpServer extends AsyncDisposable {
   at(path: string): SftpLocation;
   /** Ends every connection at once, as when the server loses its power. New ones are let in. */
   cut(): void;
+  /** New connections are closed at once from now on, as when there are too many. */
+  turnAway(): void;
   /** Another host key from now on. */
   changeHostKey(): Promise<void>;
+  /** The host key is known for another port of this machine, too: that of a proxy. */
+  trust(port: number): Promise<void>;
   /** Connections let in so far. */
   readonly connections: number;
+  /** Resolves when no connection is open. */
+  untilIdle(): Promise<void>;
 }
 
 const sshd = '/usr/sbin/sshd';
@@ -58,12 +64,14 @@ export async function startSftpServer(options: SftpServerOptions = {}): Promise<
   await mkdir(keys);
   await mkdir(directory);
   // As root sshd wants its place for separated privileges, which the service of the system makes when it starts.
-  if (process.geteuid?.() === 0) await mkdir('/run/sshd', { recursive: true, mode: 0o755 });
-  for (const name of ['host', 'user']) await makeKey(join(keys, name));
+  const isRoot = process.geteuid?.() === 0;
+  if (isRoot) await mkdir('/run/sshd', { recursive: true, mode: 0o755 });
+  for (const name of ['host', 'user']) await makeSshKey(join(keys, name));
   const lines = [
     `HostKey ${join(keys, 'host')}`,
     `AuthorizedKeysFile ${join(keys, 'user.pub')}`,
-    'UsePAM no',
+    // An ordinary user's sshd cannot read /etc/shadow and takes accounts for locked, unless PAM looks for it.
+    `UsePAM ${isRoot ? 'no' : 'yes'}`,
     'StrictModes no',
     'PermitRootLogin yes',
     'PasswordAuthentication no',
@@ -71,8 +79,9 @@ export async function startSftpServer(options: SftpServerOptions = {}): Promise<
     'UseDNS no',
     'PidFile none',
     ...(options.config ?? []),
-    `Subsystem sftp ${options.subsystem ?? 'internal-sftp'}`,
   ];
+  const { subsystem = 'internal-sftp' } = options;
+  if (subsystem !== null) lines.push(`Subsystem sftp ${subsystem}`);
   await writeFile(config, `${lines.join('\n')}\n`);
   const listener = new Listener(config);
   const port = await listener.start();
@@ -95,10 +104,15 @@ export async function startSftpServer(options: SftpServerOptions = {}): Promise<
     env: { PATH: process.env['PATH'], HOME: base },
     at: (path) => parseSftpLocation(`sftp://${user}@127.0.0.1:${port}${path}`),
     cut: () => listener.cut(),
+    turnAway: () => {
+      listener.isFull = true;
+    },
     changeHostKey: async () => {
       await rm(join(keys, 'host'));
-      await makeKey(join(keys, 'host'));
+      await makeSshKey(join(keys, 'host'));
     },
+    trust: (other) => trustHostKey(keys, other),
+    untilIdle: () => listener.untilIdle(),
     get connections() {
       return listener.connections;
     },
@@ -124,15 +138,18 @@ export interface DirectSftpServer extends AsyncDisposable {
   at(path: string): SftpLocation;
 }
 
-/** OpenSSH's sftp-server without ssh around it. `flags` are its own: `-P fsync` hides an extension. */
-export async function directSftpServer(flags = ''): Promise<DirectSftpServer> {
+/**
+ * OpenSSH's sftp-server without ssh around it. `flags` are its own: `-P fsync` hides an extension, `-R` allows no
+ * writes. `before`: commands of the shell that starts it.
+ */
+export async function directSftpServer(flags = '', before = ''): Promise<DirectSftpServer> {
   const server = servers.find((path) => existsSync(path));
   if (server === undefined)
     throw new Error('no sftp-server here (Debian: apt-get install openssh-sftp-server)');
   const base = await mkdtemp(join(tmpdir(), 'holdfast-sftp-'));
   const [directory, ssh] = [join(base, 'files'), join(base, 'ssh')];
   await mkdir(directory);
-  await writeFile(ssh, `#!/bin/sh\nexec ${server} ${flags}\n`, { mode: 0o755 });
+  await writeFile(ssh, `#!/bin/sh\n${before}\nexec ${server} ${flags}\n`, { mode: 0o755 });
   return {
     directory,
     settings: sftpSchema.parse({ ssh, connections: 2 }),
@@ -147,6 +164,7 @@ class Listener {
   readonly #processes = new Set<ChildProcess>();
   readonly #server = createServer({ pauseOnConnect: true }, (socket) => this.#serve(socket));
   connections = 0;
+  isFull = false;
 
   constructor(config: string) {
     this.#config = config;
@@ -169,14 +187,19 @@ class Listener {
     }
   }
 
+  async untilIdle(): Promise<void> {
+    await Promise.all([...this.#processes].map((child) => once(child, 'exit')));
+  }
+
   async stop(): Promise<void> {
     this.#server.close();
-    const ended = [...this.#processes].map((child) => once(child, 'exit'));
+    const idle = this.untilIdle();
     this.cut();
-    await Promise.all(ended);
+    await idle;
   }
 
   #serve(socket: Socket): void {
+    if (this.isFull) return void socket.destroy();
     this.connections += 1;
     const args = ['-i', '-f', this.#config];
     const child = spawn(sshd, args, { stdio: [socket, socket, 'ignore'], detached: true });
@@ -188,11 +211,12 @@ class Listener {
   }
 }
 
-async function makeKey(path: string): Promise<void> {
+/** A private key without a passphrase, and the public one beside it. */
+export async function makeSshKey(path: string): Promise<void> {
   await run('ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-C', 'test', '-f', path]);
 }
 
 async function trustHostKey(keys: string, port: number): Promise<void> {
   const key = await readFile(join(keys, 'host.pub'), 'utf8');
-  await writeFile(join(keys, 'known_hosts'), `[127.0.0.1]:${port} ${key}`);
+  await appendFile(join(keys, 'known_hosts'), `[127.0.0.1]:${port} ${key}`);
 }

@@ -19,6 +19,9 @@ export interface SshTarget {
 
 const form = /^sftp:\/\/(?:([^/]*)@)?(\[[^\]]*\]|[^/:@[\]]*)(?::([^/]*))?(\/.*)?$/is;
 
+/** A name, or an address of version 6, with a zone perhaps. */
+const hostName = /^[a-z0-9_][a-z0-9._-]*$|^(?=.*:)[0-9a-f:.]+(?:%[a-z0-9._-]+)?$/i;
+
 /** What ssh, and whatever its ProxyCommand hands these to, could take for something else than a name. */
 const strangeUser = /^-|[\s'"`$\\;&<>|(){}]|\p{Cc}/u;
 
@@ -33,7 +36,7 @@ export function parseSftpLocation(location: string): SftpLocation {
   if (matched === undefined || bareHost === undefined)
     throw refuse('it is not of the form sftp://user@host:port/path or sftp://user@host/~/path');
   const host = bareHost.replace(/^\[(.*)\]$/, '$1');
-  if (!/^[a-z0-9_][a-z0-9._:%-]*$|^::/i.test(host)) throw refuse(`"${host}" is no name of a host`);
+  if (!hostName.test(host)) throw refuse(`"${host}" is no name of a host`);
   if (login?.includes(':') === true) {
     const target = sshTargetText({ user: login.split(':')[0], host });
     throw failure('sftp_password', { location: hidden, key: defaultKey, target });

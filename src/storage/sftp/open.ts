@@ -60,7 +60,7 @@ async function prepare(root: SftpRoot, remote: Remote, create: boolean): Promise
   };
   await coded(root, remote, deed, async () => {
     if (create) {
-      root.assertFlushable(remote);
+      await root.assertFlushable(remote);
       await makeRoot(root, remote, root.path);
     }
     const present = await remote.stat(root.path);

@@ -77,9 +77,19 @@ export class SftpRoot {
     return failure('storage_unreachable', { location: this.location, reason });
   }
 
-  /** Throws `sftp_no_fsync` where what is written could not be flushed, unless that is allowed. */
-  assertFlushable(remote: Remote): void {
-    if (!remote.can('fsync')) this.#notFlushed('it does not offer fsync@openssh.com');
+  /**
+   * Rejects with `sftp_no_fsync` where what is written could not be flushed, unless that is allowed. A server for
+   * reading only offers no flush either, and is told by what it says to a new file.
+   */
+  async assertFlushable(remote: Remote): Promise<void> {
+    if (remote.can('fsync')) return;
+    if (!this.#allowUnflushed) {
+      const path = `${this.temporaryDirectory}/${this.uniqueName()}`;
+      const refused = await remote.create(path, 0o400).catch((error: unknown) => error);
+      if (hasStatus(refused, statuses.permissionDenied)) throw refused;
+      if (!(refused instanceof Error)) await remote.remove(path);
+    }
+    this.#notFlushed('it does not offer fsync@openssh.com');
   }
 
   /** Makes a file survive a power cut on the server. */

@@ -1,5 +1,6 @@
 import { spawn, type ChildProcessWithoutNullStreams } from 'node:child_process';
 import { once } from 'node:events';
+import type { Socket } from 'node:net';
 import type { Clock } from '../../kernel/clock.ts';
 import { failure, reasonOf } from '../../kernel/errors/failure.ts';
 import { encodePacket, FieldReader, PacketAssembler, packets, statuses, type Field } from './codec.ts';
@@ -210,18 +211,18 @@ export class SftpSession {
 
   #hold(): void {
     this.#child.ref();
-    for (const pipe of this.#pipes()) pipe.ref?.();
+    for (const pipe of this.#pipes()) pipe.ref();
   }
 
   #letGo(): void {
     this.#child.unref();
-    for (const pipe of this.#pipes()) pipe.unref?.();
+    for (const pipe of this.#pipes()) pipe.unref();
   }
 
   /** They are sockets, which Node's types do not tell. */
-  #pipes(): readonly { ref?(): void; unref?(): void }[] {
+  #pipes(): readonly Socket[] {
     const { stdin, stdout, stderr } = this.#child;
-    return [stdin, stdout, stderr] as readonly { ref?(): void; unref?(): void }[];
+    return ([stdin, stdout, stderr] as unknown as readonly Socket[]).filter((pipe) => !pipe.destroyed);
   }
 }
 

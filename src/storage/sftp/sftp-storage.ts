@@ -36,7 +36,7 @@ export class SftpStorage implements Storage {
     const root = this.#root;
     const deed = { ...this.#deed('write', name, true), sizeBytes: sizeOf(parts) };
     await this.#run(deed, signal, async (remote) => {
-      root.assertFlushable(remote);
+      await root.assertFlushable(remote);
       const temporary = `${root.temporaryDirectory}/${root.uniqueName()}`;
       try {
         // What went wrong is asked of the server before the file is gone, as its space then seems free.
