@@ -44,11 +44,11 @@ function comment(schema: z.ZodType, key: string, indent: string): string {
     const known = otherwise === undefined ? '' : ` Default: ${otherwise}.`;
     return wrapped(`${meta.description}.${known}`, indent);
   }
-  if (key !== 'sources') return '';
-  return wrapped(
-    'Sources by their names. One given here stands alone: nothing of the file is mixed in.',
-    indent,
-  );
+  const told: Readonly<Record<string, string>> = {
+    sources: 'Sources by their names. One given here stands alone: nothing of the file is mixed in.',
+    repositories: 'Places of the same repository by their names: the primary, and copies of it.',
+  };
+  return told[key] === undefined ? '' : wrapped(told[key], indent);
 }
 
 function defaultOf(schema: z.ZodType): string | undefined {

@@ -14,6 +14,7 @@ import {
   type Origin,
 } from './config-layer.ts';
 import { configFailure } from './config-problems.ts';
+import { settleRepositories } from './config-repositories.ts';
 import { keysUnder, settingAt, type SettingPath } from './config-settings.ts';
 import { readYaml, type ConfigText } from './config-yaml.ts';
 
@@ -54,7 +55,7 @@ export function parseConfig(input: ConfigInput): ParsedConfig {
     return input.variables.get(variable)?.value;
   };
   const file = input.file === null ? emptyLayer() : readYaml(input.file, lookup);
-  const environment = readEnvironment(input.variables, sourceNames(file), used);
+  const environment = readEnvironment(input.variables, (section) => namesIn(file, section), used);
   let layer = overlay(overlay(file, environment.layer), flagLayer(input.flags ?? []));
   if (input.code !== undefined) layer = overlayCode(layer, input.code);
   nameTypes(layer);
@@ -63,6 +64,7 @@ export function parseConfig(input: ConfigInput): ParsedConfig {
     if (implied !== undefined) layer = overlay(layer, implied);
   }
   dropEmptySections(layer);
+  settleRepositories(layer);
   const values = readTexts(layer.values);
   const parsed = configSchema.safeParse(values);
   if (!parsed.success) throw configFailure(parsed.error.issues, values, layer.origins);
@@ -77,8 +79,12 @@ function flagLayer(flags: readonly FlagSetting[]): Layer {
 }
 
 function sourceNames(layer: Layer): string[] {
-  const sources = layer.values['sources'];
-  return isTree(sources) ? Object.keys(sources) : [];
+  return namesIn(layer, 'sources');
+}
+
+function namesIn(layer: Layer, section: string): string[] {
+  const named = layer.values[section];
+  return isTree(named) ? Object.keys(named) : [];
 }
 
 /** A source that only the environment knows needs no `…_TYPE` unless it has paths: those have two types. */

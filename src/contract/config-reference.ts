@@ -3,7 +3,9 @@ import { describeDefault } from './config-template.ts';
 
 /** The page `docs/configuration.md`, from the schema. */
 export function configReference(): string {
-  const sections = Map.groupBy(allSettings, titleOf);
+  // What a repository may have of its own of a section is told once, there.
+  const told = allSettings.filter(({ path }) => path[0] !== 'repositories' || path.length === 3);
+  const sections = Map.groupBy(told, titleOf);
   return `${[introduction, ...Array.from(sections, ([title, settings]) => section(title, settings))].join('\n\n')}\n`;
 }
 
@@ -21,6 +23,7 @@ Flags win over environment variables, environment variables over the file, the f
 - **Exclusive settings** (a passphrase and a passphrase_file, say) given in the same place contradict each other; given in different places, the stronger place wins.
 - **Relative paths** in the file start at its directory, others at the current directory; \`~/\` is the home directory.
 - **Lists** in variables are separated by commas (\`shop,blog\`), tags are written \`key=value,key=value\`.
+- **Repositories** below \`repositories\` may have sections \`s3\`, \`sftp\`, \`azure\`, \`gs\`, \`gdrive\` and \`retention\` of their own: storage settings over the general ones, retention in their place. In variables: \`HOLDFAST_REPOSITORIES_OFFSITE_S3_ENDPOINT\`.
 - **Sources from variables alone**: \`HOLDFAST_SOURCES_SHOP_URL=postgres://…\` makes a source \`shop\`; one of another type than postgres needs \`…_TYPE\` too.
 
 \`holdfast config template\` prints a file with every setting, \`holdfast config validate\` checks yours, \`holdfast config show\` tells the value of each setting and where it comes from, \`holdfast config schema\` prints the JSON Schema for editors.`;

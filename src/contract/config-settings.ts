@@ -33,6 +33,9 @@ export interface Setting {
 
 export const anySourceName = '<name>';
 
+/** Sections whose keys are names of the user's choice. */
+export const namedSections: readonly string[] = ['sources', 'repositories'];
+
 /** Every setting, in the order of the schema. Those of a source have `<name>` in their path. */
 export const allSettings: readonly Setting[] = [...walk(configSchema, [])];
 
@@ -74,7 +77,10 @@ export function inVariable(name: string): string {
 }
 
 function generalPath(path: SettingPath): SettingPath {
-  return path[0] === 'sources' && path.length > 1 ? ['sources', anySourceName, ...path.slice(2)] : path;
+  const [section = ''] = path;
+  return namedSections.includes(section) && path.length > 1
+    ? [section, anySourceName, ...path.slice(2)]
+    : path;
 }
 
 function samePath(a: SettingPath, b: SettingPath): boolean {

@@ -5,7 +5,16 @@ import { gsSchema } from './config-gs.ts';
 import { s3Schema } from './config-s3.ts';
 import { sftpSchema } from './config-sftp.ts';
 
-/** Settings of each kind of storage, by the scheme of its locations. */
+/** What can be set of each kind of storage, by the scheme of its locations. */
+export const storageKinds = {
+  s3: s3Schema,
+  sftp: sftpSchema,
+  azure: azureSchema,
+  gs: gsSchema,
+  gdrive: gdriveSchema,
+} as const;
+
+/** The same as sections of the configuration. */
 export const storageSections = {
   s3: s3Schema.prefault({}),
   sftp: sftpSchema.prefault({}),

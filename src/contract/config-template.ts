@@ -1,5 +1,5 @@
 import { stringify } from 'yaml';
-import { allSettings, anySourceName, type Setting } from './config-settings.ts';
+import { allSettings, anySourceName, namedSections, type Setting } from './config-settings.ts';
 
 const width = 100;
 
@@ -18,10 +18,11 @@ export function configTemplate(): string {
   const ownSections: string[] = [];
   for (const setting of allSettings) {
     // What a source has in the place of a section of its own name is told there.
-    if (setting.path[0] === 'sources' && setting.path.length > 3) {
-      const [, , key = ''] = setting.path;
-      if (ownSections.at(-1) !== `${setting.sourceType} ${key}`) lines.push(...ownSection(setting, key));
-      ownSections.push(`${setting.sourceType} ${key}`);
+    if (setting.path[1] === anySourceName && setting.path.length > 3) {
+      const [section = '', , key = ''] = setting.path;
+      const own = `${section} ${setting.sourceType} ${key}`;
+      if (ownSections.at(-1) !== own) lines.push(...ownSection(setting, key));
+      ownSections.push(own);
       continue;
     }
     const above = setting.path.slice(0, -1).map((key) => (key === anySourceName ? nameFor(setting) : key));
@@ -32,13 +33,16 @@ export function configTemplate(): string {
   return `${lines.join('\n')}\n`;
 }
 
-/** A section within a source: one line for all of it. */
-function ownSection({ env }: Setting, key: string): string[] {
+/** A section below a name: one line for all of it. */
+function ownSection({ env, path: [section] }: Setting, key: string): string[] {
+  const isRetention = key === 'retention';
+  const scope = section === 'sources' ? 'this source' : 'this repository';
+  const how = isRetention ? 'in the place of all of those' : 'over those';
   return [
     '',
-    `    # Settings of ${key} (see below) for this source alone, in the place of all of those.`,
+    `    # Settings of ${key} (see below) for ${scope} alone, ${how}.`,
     `    # Variables: ${env} and so on.`,
-    `    #${key}: { keep_daily: 14, keep_monthly: 6 }`,
+    `    #${key}: ${isRetention ? '{ keep_daily: 14, keep_monthly: 6 }' : '{}'}`,
   ];
 }
 
@@ -49,8 +53,8 @@ const exampleNames: Readonly<Record<string, string>> = {
   files: 'uploads',
 };
 
-function nameFor({ sourceType = '' }: Setting): string {
-  return exampleNames[sourceType] ?? sourceType;
+function nameFor({ sourceType = '', path: [section] }: Setting): string {
+  return section === 'repositories' ? 'offsite' : (exampleNames[sourceType] ?? sourceType);
 }
 
 function openSection(above: readonly string[], before: readonly string[]): string[] {
@@ -59,10 +63,12 @@ function openSection(above: readonly string[], before: readonly string[]): strin
     if (before[depth] === key) return;
     const indent = '  '.repeat(depth);
     // A section may be empty, a source may not.
-    if (above[0] === 'sources' && depth === 1)
+    if (namedSections.includes(above[0] ?? '') && depth === 1)
       lines.push(
         '',
-        `${indent}# One block like this for each source of this type, under a name of your choice.`,
+        above[0] === 'sources'
+          ? `${indent}# One block like this for each source of this type, under a name of your choice.`
+          : `${indent}# One block like this for each place, under a name of your choice: first the primary, then copies.`,
         `${indent}#${key}:`,
       );
     else lines.push('', `${indent}${key}:`);

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { retentionSchema, timeZoneSchema } from './config-retention.ts';
 import { jobsSchema, secretSchema, setting, sizeSchema, textSchema } from './config-setting.ts';
+import { repositorySchema } from './config-repository.ts';
 import { sourceSchema } from './config-source.ts';
 import { pruneSchema } from './config-prune.ts';
 import { storageSections } from './config-storage.ts';
@@ -120,10 +121,12 @@ const sourceName = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$/, {
  */
 export const configSchema = z.strictObject({
   repository: setting(textSchema.default('./backups'), {
-    description: 'Where the repository is: a path or file:///path',
+    description:
+      'Where the repository is: a path, file:///path, s3://bucket/prefix, sftp://user@host/path, azure://container/prefix, gs://bucket/prefix or gdrive://folder; or the name of one of repositories',
     example: './backups',
     path: true,
   }),
+  repositories: z.record(sourceName, repositorySchema).default({}),
   ...storageSections,
   encryption: encryptionSchema.prefault({}),
   sources: z.record(sourceName, sourceSchema).default({}),

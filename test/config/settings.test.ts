@@ -35,7 +35,10 @@ const samples: Readonly<Record<string, readonly [string, unknown]>> = {
 function sample(setting: Setting): readonly [string, unknown] {
   const key = setting.path.at(-1) ?? '';
   if (key === 'type') return [setting.sourceType ?? '', setting.sourceType];
-  if (key === 'url') return ['postgres://u:pw@h/d', 'postgres://u:pw@h/d'];
+  if (key === 'url')
+    return setting.path[0] === 'sources'
+      ? ['postgres://u:pw@h/d', 'postgres://u:pw@h/d']
+      : ['s3://b/p', 's3://b/p'];
   if (key === 'level' && setting.path[0] === 'compression') return ['7', 7];
   const special = samples[setting.path.slice(-2).join('.')];
   if (special !== undefined) return special;
@@ -54,8 +57,9 @@ function sample(setting: Setting): readonly [string, unknown] {
   return ['/some/text', '/some/text'];
 }
 
-/** The least a source of a type needs. */
-function minimum(sourceType: string | undefined): Record<string, string> {
+/** The least a source of a type, or a repository, needs. */
+function minimum({ sourceType, path: [section] }: Setting): Record<string, string> {
+  if (section === 'repositories') return { HOLDFAST_REPOSITORIES_SHOP_URL: '/r' };
   if (sourceType === undefined || sourceType === 'postgres') return {};
   if (sourceType === 'postgres-cluster') return { HOLDFAST_SOURCES_SHOP_TYPE: sourceType };
   return { HOLDFAST_SOURCES_SHOP_TYPE: sourceType, HOLDFAST_SOURCES_SHOP_PATHS: '/x' };
@@ -67,6 +71,9 @@ const exampleNames: Readonly<Record<string, string>> = {
   sqlite: 'agents',
   files: 'uploads',
 };
+
+const exampleName = ([section]: readonly string[], sourceType: string): string =>
+  section === 'repositories' ? 'offsite' : (exampleNames[sourceType] ?? '');
 
 describe('every setting', () => {
   it('has a variable of its own', () => {
@@ -81,7 +88,7 @@ describe('every setting', () => {
     it(`${setting.path.join('.')} ${setting.sourceType ?? ''} can be given by ${setting.env}`, () => {
       const [text, expected] = sample(setting);
       const { config } = parse(null, {
-        ...minimum(setting.sourceType),
+        ...minimum(setting),
         [setting.env.replace('<NAME>', 'SHOP')]: text,
       });
       let value: unknown = config;
@@ -102,9 +109,9 @@ describe('the template', () => {
     const document = parseDocument(uncommented());
     assert.deepEqual(document.errors, []);
     for (const { path, sourceType = '' } of allSettings) {
-      const place = path.map((key) => (key === anySourceName ? exampleNames[sourceType] : key));
+      const place = path.map((key) => (key === anySourceName ? exampleName(path, sourceType) : key));
       // A section within a source is one line.
-      const shown = path[0] === 'sources' ? place.slice(0, 3) : place;
+      const shown = path[1] === anySourceName ? place.slice(0, 3) : place;
       assert.notEqual(document.getIn(shown), undefined, shown.join('.'));
     }
   });
@@ -114,10 +121,12 @@ describe('the template', () => {
     for (const { path, defaultValue, sourceType = '' } of allSettings) {
       // Where the default is empty, the template shows an example.
       if (defaultValue === undefined || isEmpty(defaultValue)) continue;
+      // A section below a name is one line.
+      if (path[1] === anySourceName && path.length > 3) continue;
       let value: unknown = values;
       for (const key of path)
         value = (value as Record<string, unknown>)[
-          key === anySourceName ? (exampleNames[sourceType] ?? '') : key
+          key === anySourceName ? exampleName(path, sourceType) : key
         ];
       assert.deepEqual(value, defaultValue, path.join('.'));
     }
@@ -127,22 +136,24 @@ describe('the template', () => {
     const lines = configTemplate().split('\n');
     const heads = lines.flatMap((line, at) => (/^ {2}#[a-z]+:$/.test(line) ? [at] : []));
     lines.forEach((line, index) => {
-      if (!/^\s*#[a-z_]+:/.test(line) || heads.includes(index)) return;
+      if (!/^\s*#[a-z0-9_]+:/.test(line) || heads.includes(index)) return;
       const head = line.startsWith('    #') ? heads.findLast((at) => at < index) : undefined;
       const edited = lines.map((other, at) => {
-        const needed = head !== undefined && at > head && at < head + 20 && /^ *#(type|paths):/.test(other);
+        const least = lines[head ?? 0] === '  #offsite:' ? /^ *#url:/ : /^ *#(type|paths):/;
+        const needed = head !== undefined && at > head && at < head + 20 && least.test(other);
         return at === index || at === head || needed ? other.replace('#', '') : other;
       });
       parse(edited.join('\n'), {
         HOLDFAST_PASSPHRASE: 'x',
         DATABASE_URL: 'postgres://h/d',
         SHOP_PASSWORD: 'y',
+        GOOGLE_CLIENT_SECRET: 'z',
       });
     });
   });
 
   function uncommented(): string {
-    return configTemplate().replaceAll(/^(\s*)#([a-z_]+:)/gm, '$1$2');
+    return configTemplate().replaceAll(/^(\s*)#([a-z0-9_]+:)/gm, '$1$2');
   }
 });
 
