@@ -157,7 +157,6 @@ export class GcsServer extends GoogleServer {
     const delimiter = query.get('delimiter');
     const from = query.get('startOffset') ?? '';
     const token = query.get('pageToken');
-    if (token !== null && query.has('startOffset')) throw new Refusal(400, 'invalid', 'Invalid argument');
     const after = token === null ? undefined : Buffer.from(token, 'base64').toString();
     const limit = Math.min(Number(query.get('maxResults') ?? 1000), this.pageObjects);
     const names = [...bucket.keys()]

@@ -2,6 +2,13 @@ import { z } from 'zod';
 import type { GoogleTokens } from './google-token.ts';
 import type { HttpClient, HttpRequest, HttpResponse } from './http-client.ts';
 import { TroubleReaching } from './http-trouble.ts';
+import { sizeOf } from './parts.ts';
+import { RequestCounter } from './requests.ts';
+
+export interface ApiRequest extends HttpRequest {
+  /** The service's own name of what is asked, such as `objects.insert`: for counting. */
+  readonly operation: string;
+}
 
 /** An error as Google's JSON APIs tell it. */
 export interface ApiError {
@@ -14,6 +21,8 @@ export interface ApiError {
 
 /** Requests to a JSON API in somebody's name. */
 export class GoogleApi {
+  /** Of what was sent, tokens excepted. */
+  readonly counter = new RequestCounter();
   readonly #http: HttpClient;
   readonly #tokens: GoogleTokens | undefined;
   readonly #location: string;
@@ -39,7 +48,7 @@ export class GoogleApi {
    * Any answer resolves, whatever its status; a token that is not taken any more is replaced once. Rejects with
    * `storage_unreachable` when no whole answer came, `google_credentials`, and the signal's reason.
    */
-  async send(request: HttpRequest): Promise<HttpResponse> {
+  async send(request: ApiRequest): Promise<HttpResponse> {
     const first = await this.#sendAs(request);
     if (first.status !== 401 || this.#tokens === undefined) return first;
     this.#tokens.renew();
@@ -47,15 +56,22 @@ export class GoogleApi {
   }
 
   /** To an address that is itself the permission: that of an upload which has begun. */
-  async sendAsNobody(request: HttpRequest): Promise<HttpResponse> {
+  async sendAsNobody(request: ApiRequest): Promise<HttpResponse> {
+    const count = this.counter.of(request.operation);
+    count.requests += 1;
+    count.sentBytes += sizeOf(request.body ?? []);
     try {
-      return await this.#http.send(request);
+      const response = await this.#http.send(request);
+      count.receivedBytes += response.body.byteLength;
+      if (response.status >= 400) count.failed += 1;
+      return response;
     } catch (error) {
+      count.failed += 1;
       throw error instanceof TroubleReaching ? error.toFailure(this.#location) : error;
     }
   }
 
-  async #sendAs(request: HttpRequest): Promise<HttpResponse> {
+  async #sendAs(request: ApiRequest): Promise<HttpResponse> {
     const shown = await this.#tokens?.headers(request.signal);
     return this.sendAsNobody({ ...request, headers: { ...request.headers, ...shown } });
   }

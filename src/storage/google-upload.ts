@@ -12,6 +12,8 @@ export interface ResumableUpload {
   /** The address that the service gave for this one upload. Whoever knows it may write: a secret. */
   readonly session: URL;
   readonly parts: readonly Uint8Array[];
+  /** See {@link ApiRequest}. */
+  readonly operation: string;
   /** Bytes sent in one request; a multiple of {@link uploadUnitBytes}. */
   readonly pieceBytes: number;
   readonly clock: Pick<Clock, 'sleep'>;
@@ -50,8 +52,8 @@ export async function sendResumably(upload: ResumableUpload): Promise<HttpRespon
 }
 
 /** Tells the service that nothing more will come. Never rejects: what was sent is dropped after a week anyway. */
-export async function cancelUpload(api: GoogleApi, session: URL): Promise<void> {
-  await api.sendAsNobody({ method: 'DELETE', url: session }).catch(() => undefined);
+export async function cancelUpload(api: GoogleApi, session: URL, operation: string): Promise<void> {
+  await api.sendAsNobody({ method: 'DELETE', url: session, operation }).catch(() => undefined);
 }
 
 function sendPiece(upload: ResumableUpload, offset: number, totalBytes: number): Promise<HttpResponse> {
@@ -65,11 +67,18 @@ function askForOffset(upload: ResumableUpload, totalBytes: number): Promise<Http
 }
 
 function put(
-  { api, session, signal }: ResumableUpload,
+  { api, session, operation, signal }: ResumableUpload,
   range: string,
   body: readonly Uint8Array[],
 ): Promise<HttpResponse> {
-  return api.sendAsNobody({ method: 'PUT', url: session, headers: { 'content-range': range }, body, signal });
+  return api.sendAsNobody({
+    operation,
+    method: 'PUT',
+    url: session,
+    headers: { 'content-range': range },
+    body,
+    signal,
+  });
 }
 
 /** The bytes from `start` to `end` of all parts together; nothing is copied. */

@@ -31,8 +31,6 @@ export interface HttpClientOptions {
   readonly connectTimeoutMs: number;
   /** Without a byte either way. A whole exchange may take four times as long, and longer where it carries much. */
   readonly timeoutMs: number;
-  /** Told of every request that is sent. */
-  readonly onRequest?: (request: HttpRequest) => void;
 }
 
 /** What is written at once: a signal or an early answer is noticed between two pieces. */
@@ -76,7 +74,6 @@ export class HttpClient {
 
   async #exchange(request: HttpRequest): Promise<HttpResponse> {
     request.signal?.throwIfAborted();
-    this.#options.onRequest?.(request);
     const body = request.body ?? [];
     const secure = request.url.protocol === 'https:';
     const outgoing = (secure ? httpsRequest : httpRequest)(request.url, {

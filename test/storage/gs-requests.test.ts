@@ -4,9 +4,11 @@ import { createServer, request as httpRequest } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { test } from 'node:test';
 import { gsSchema } from '../../src/contract/config-gs.ts';
+import { withRetry } from '../../src/storage/wrap/retry.ts';
 import type { Received } from '../../testing/google-server.ts';
 import { assertSame, namesOf, pattern, rejectsWith } from '../../testing/storage-conformance.ts';
 import { gsPlace } from './gs-support.ts';
+import { TestClock } from './support.ts';
 
 const bytes = pattern(50_000, 1);
 const isMedia = ({ query }: Received): boolean => query.get('alt') === 'media';
@@ -58,10 +60,11 @@ test('an answer that never comes is given up', async () => {
   await storage.close();
 });
 
-test('a page that fails is asked for again, from the last name on', async () => {
+test('a listing that breaks off goes on at the last name, not from the start', async () => {
   await using place = await gsPlace();
   place.server.pageObjects = 3;
-  const storage = await place.open();
+  const bare = await place.open();
+  const storage = withRetry(bare, { clock: new TestClock(), random: () => 0.5 });
   const names = Array.from({ length: 10 }, (_, i) => `a/${i}`);
   for (const name of names) await storage.put(name, bytes);
   const onPage = (n: number) => {
@@ -75,8 +78,30 @@ test('a page that fails is asked for again, from the last name on', async () => 
   );
   assert.deepEqual(await namesOf(storage.list('a/')), names);
   const asked = place.server.requests.filter(isList).map(({ query }) => query.get('startOffset'));
-  // The first of each page is the last of the page before, where it is asked for by name.
-  assert.deepEqual(asked, [null, null, 'backups/eu/a/2', null, 'backups/eu/a/4', null]);
+  const at = (name: string): string => `backups/eu/${name}`;
+  assert.deepEqual(asked, [null, null, at('a/2'), at('a/2'), at('a/4'), at('a/4')]);
+  await storage.close();
+});
+
+test('what is asked of the service is counted by its own names', async () => {
+  await using place = await gsPlace({ chunk_size: '256KiB' });
+  const storage = await place.open();
+  await storage.put('small', bytes);
+  await storage.put('large', pattern(600_000, 1));
+  await rejectsWith('object_exists', storage.put('small', pattern(10, 1)));
+  await storage.get('small', { offset: 10, length: 100 });
+  await namesOf(storage.list(''));
+  await storage.delete('small');
+  const counts = storage.requests ?? {};
+  const requests = Object.entries(counts).map(([name, count]) => [name, count.requests, count.failed]);
+  assert.deepEqual(requests, [
+    ['objects.insert', 3, 1],
+    ['objects.insert (piece)', 3, 0],
+    ['objects.get', 2, 0],
+    ['objects.list', 1, 0],
+    ['objects.delete', 1, 0],
+  ]);
+  assert.equal(counts['objects.insert (piece)']?.sentBytes, 600_000);
   await storage.close();
 });
 

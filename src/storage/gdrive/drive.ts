@@ -157,16 +157,25 @@ export class Drive {
     rest: Pick<HttpRequest, 'headers' | 'body'> = {},
   ): Promise<HttpResponse> {
     const url = new URL(path, this.#endpoint);
+    const operation = operationOf(method, path, query);
     // Without it, everything in shared drives is said not to be there.
     const asked: Query = path.endsWith('generateIds') ? query : { ...query, supportsAllDrives: 'true' };
     for (const [key, value] of Object.entries(asked))
       if (value !== undefined) url.searchParams.set(key, value);
     using _place = await this.#pace.turn(signal);
-    const response = await this.api.send({ method, url, signal, ...rest });
+    const response = await this.api.send({ operation, method, url, signal, ...rest });
     if (saysTooFast(response)) this.#pace.tooFast();
     else if (response.status < 400) this.#pace.fine();
     return response;
   }
+}
+
+/** As the documents call it: `files.list`, `files.get`, … */
+function operationOf(method: string, path: string, query: Query): string {
+  if (path.endsWith('generateIds')) return 'files.generateIds';
+  if (method !== 'GET') return method === 'POST' ? 'files.create' : 'files.delete';
+  if (query['alt'] === 'media') return 'files.get (media)';
+  return path.endsWith('/files') ? 'files.list' : 'files.get';
 }
 
 type Query = Readonly<Record<string, string | undefined>>;

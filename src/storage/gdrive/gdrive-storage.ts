@@ -4,6 +4,7 @@ import { assertListPrefix, assertObjectName } from '../names.ts';
 import { partsOf } from '../parts.ts';
 import type { CallOptions, GetOptions, ListOptions, ObjectInfo, Storage } from '../port.ts';
 import { assertRange, resolveRange, type ByteRange } from '../range.ts';
+import type { RequestCounts } from '../requests.ts';
 import type { DriveFile } from './drive.ts';
 import { coded, driveFailure, type DriveDeed } from './errors.ts';
 import { findForeign, listObjects } from './list.ts';
@@ -26,6 +27,10 @@ export class GdriveStorage implements Storage {
     this.location = place.location;
     this.#place = place;
     this.#http = http;
+  }
+
+  get requests(): RequestCounts {
+    return this.#place.drive.api.counter.counts;
   }
 
   async put(

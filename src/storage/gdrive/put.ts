@@ -119,7 +119,15 @@ async function sendInPieces(place: DrivePlace, arrival: Arrival, metadata: Metad
   if (typeof address !== 'string') throw new Error('the service began an upload and did not say where');
   const { chunkBytes: pieceBytes, clock, drive } = place;
   const session = new URL(address);
-  const ended = await sendResumably({ api: drive.api, session, parts, pieceBytes, clock, signal });
+  const ended = await sendResumably({
+    api: drive.api,
+    session,
+    operation: 'files.create (piece)',
+    parts,
+    pieceBytes,
+    clock,
+    signal,
+  });
   if (ended.status === 404 || ended.status === 410) throw new Error('the service lost the upload half-way');
   return ended;
 }

@@ -40,26 +40,29 @@ export class GsBucket {
   /** About an object; `key` is its whole name in the bucket. */
   object(method: 'GET' | 'DELETE', key: string, query: Query, rest: Rest): Promise<HttpResponse> {
     const path = `storage/v1/b/${this.#inPath}/o/${encodeURIComponent(key)}`;
-    return this.api.send({ method, url: this.#url(path, query), ...rest });
+    const operation = method === 'DELETE' ? 'objects.delete' : 'objects.get';
+    return this.api.send({ operation, method, url: this.#url(path, query), ...rest });
   }
 
   objects(query: Query, rest: Rest): Promise<HttpResponse> {
-    return this.api.send({ method: 'GET', url: this.#url(`storage/v1/b/${this.#inPath}/o`, query), ...rest });
+    const url = this.#url(`storage/v1/b/${this.#inPath}/o`, query);
+    return this.api.send({ operation: 'objects.list', method: 'GET', url, ...rest });
   }
 
   upload(query: Query, rest: Rest): Promise<HttpResponse> {
     const url = this.#url(`upload/storage/v1/b/${this.#inPath}/o`, query);
-    return this.api.send({ method: 'POST', url, ...rest });
+    return this.api.send({ operation: 'objects.insert', method: 'POST', url, ...rest });
   }
 
   /** Which of `permissions` whoever asks has. Needs none itself. */
   permissions(permissions: readonly string[], rest: Rest): Promise<HttpResponse> {
     const url = this.#url(`storage/v1/b/${this.#inPath}/iam/testPermissions`, { permissions });
-    return this.api.send({ method: 'GET', url, ...rest });
+    return this.api.send({ operation: 'buckets.testIamPermissions', method: 'GET', url, ...rest });
   }
 
   create(project: string, settings: unknown, rest: Rest): Promise<HttpResponse> {
     return this.api.send({
+      operation: 'buckets.insert',
       method: 'POST',
       url: this.#url('storage/v1/b', { project }),
       ...jsonBody({ name: this.name, ...(settings as object) }),

@@ -2,8 +2,9 @@ import { apiError, readJson } from '../google-api.ts';
 import type { HttpClient, HttpResponse } from '../http-client.ts';
 import { assertListPrefix, assertObjectName } from '../names.ts';
 import { partsOf } from '../parts.ts';
-import type { CallOptions, GetOptions, ObjectInfo, Storage } from '../port.ts';
+import type { CallOptions, GetOptions, ListOptions, ObjectInfo, Storage } from '../port.ts';
 import { assertRange } from '../range.ts';
+import type { RequestCounts } from '../requests.ts';
 import { objectSchema } from './bucket.ts';
 import { coded, gsFailure, saysNoBucket, type GsDeed } from './errors.ts';
 import { findForeign, infoOf, listObjects } from './list.ts';
@@ -25,6 +26,10 @@ export class GsStorage implements Storage {
     this.location = place.location;
     this.#place = place;
     this.#http = http;
+  }
+
+  get requests(): RequestCounts {
+    return this.#place.bucket.api.counter.counts;
   }
 
   async put(
@@ -60,12 +65,12 @@ export class GsStorage implements Storage {
     );
   }
 
-  async *list(prefix: string, { signal }: CallOptions = {}): AsyncGenerator<ObjectInfo, void, void> {
+  async *list(prefix: string, options: ListOptions = {}): AsyncGenerator<ObjectInfo, void, void> {
     assertListPrefix(prefix);
-    signal?.throwIfAborted();
-    for await (const info of listObjects(this.#place, prefix, signal)) {
+    options.signal?.throwIfAborted();
+    for await (const info of listObjects(this.#place, prefix, options)) {
       yield info;
-      signal?.throwIfAborted();
+      options.signal?.throwIfAborted();
     }
   }
 

@@ -80,13 +80,14 @@ async function sendInPieces(place: GsPlace, arrival: Arrival): Promise<HttpRespo
   const session = new URL(address);
   const { api } = place.bucket;
   const { chunkBytes: pieceBytes, clock } = place;
+  const operation = 'objects.insert (piece)';
   try {
-    const ended = await sendResumably({ api, session, parts, pieceBytes, clock, signal });
+    const ended = await sendResumably({ api, session, operation, parts, pieceBytes, clock, signal });
     if (ended.status === 404 || ended.status === 410) throw new Error('the service lost the upload half-way');
-    if (ended.status >= 400) place.inBackground(cancelUpload(api, session));
+    if (ended.status >= 400) place.inBackground(cancelUpload(api, session, operation));
     return ended;
   } catch (error) {
-    place.inBackground(cancelUpload(api, session));
+    place.inBackground(cancelUpload(api, session, operation));
     throw error;
   }
 }
