@@ -21,7 +21,10 @@ export const areas: readonly Area[] = [
   { prefix: '53', title: 'Backups of PostgreSQL clusters' },
   { prefix: '54', title: 'WAL and replication' },
   { prefix: '55', title: 'Restores of PostgreSQL clusters' },
-  { prefix: '60', title: 'Service' },
+  { prefix: '60', title: 'Retention' },
+  { prefix: '61', title: 'Garbage collection' },
+  { prefix: '62', title: 'Several repositories' },
+  { prefix: '63', title: 'Repair' },
 ];
 
 /** The page `docs/errors.md`. Each error is a heading named by its code alone, so that `#hf-2001` links to it. */

@@ -59,9 +59,11 @@ export async function showConfig(options: CommonOptions, context: AppContext): P
         const found = show(settings, setting);
         return { ...found, value: found.value ?? effective.get(found.setting) ?? null };
       }),
-    ...Object.entries(settings.config.sources).flatMap(([name, { type }]) =>
+    ...Object.entries(settings.config.sources).flatMap(([name, source]) =>
       ofSources
-        .filter(({ sourceType }) => sourceType === type)
+        .filter(({ sourceType }) => sourceType === source.type)
+        // Of a section within a source that it does not have, the general one counts.
+        .filter(({ path: [, , key = '', ...rest] }) => rest.length === 0 || Object.hasOwn(source, key))
         .map((setting) => show(settings, setting, name)),
     ),
   ];
@@ -85,6 +87,7 @@ function effectiveDefaults(
     ['cache_directory', cache],
     ['temp_directory', temp],
     ['compression.level', codec === 'none' ? null : level],
+    ['timezone', new Intl.DateTimeFormat().resolvedOptions().timeZone],
   ]);
 }
 
@@ -105,14 +108,15 @@ function load(options: CommonOptions, { machine }: AppContext): Promise<Settings
 function show(settings: Settings, setting: Setting, source?: string): ShownSetting {
   const path = setting.path.map((key) => (key === anySourceName ? (source ?? key) : key));
   let value: unknown = settings.config;
-  for (const key of path) value = (value as Readonly<Record<string, unknown>>)[key];
+  // A section that nobody gave is not there.
+  for (const key of path) value = (value as Readonly<Record<string, unknown>> | undefined)?.[key];
   const origin: Origin = settings.origins.exact(path) ?? { layer: 'default' };
   return {
     setting: path.join('.'),
     value: value === undefined ? null : value instanceof Secret ? hidden(value, setting) : value,
     unit: setting.unit,
     from: describeOrigin(origin),
-    variable: source === undefined ? setting.env : sourceVariable(source, setting.path.at(-1) ?? ''),
+    variable: source === undefined ? setting.env : sourceVariable(source, setting.path.slice(2).join('_')),
   };
 }
 

@@ -1,5 +1,6 @@
 import type { Manifest } from '../contract/manifest.ts';
 import type { Entry } from '../contract/stream.ts';
+import { readPin } from '../repository/history/pins.ts';
 import type { Repository } from '../repository/repository.ts';
 import { backupView } from './backup-view.ts';
 import {
@@ -74,7 +75,8 @@ export async function backupDetails(
     recoverable: null,
     wal: null,
   };
-  return { ...backupView(manifest), recoverable, sequence, metadata, wal };
+  const pinned = (await readPin(repository, manifest.id, signal))?.reason ?? null;
+  return { ...backupView(manifest), recoverable, pinned, sequence, metadata, wal };
 }
 
 async function entriesOf(

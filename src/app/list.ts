@@ -2,6 +2,7 @@ import type { Manifest } from '../contract/manifest.ts';
 import { failure, isFailure } from '../kernel/errors/failure.ts';
 import { clusterKind } from '../operations/recovery/backups.ts';
 import type { Recoverable } from '../operations/wal/recoverable.ts';
+import { pinsOf } from '../repository/history/pins.ts';
 import type { BackupName } from '../repository/model.ts';
 import type { Repository } from '../repository/repository.ts';
 import { backupView, type BackupView } from './backup-view.ts';
@@ -26,6 +27,8 @@ export interface ListOptions extends CommonOptions {
 export interface ListedBackup extends BackupView {
   /** How far recovery gets from it; null for anything but a backup of a PostgreSQL cluster. */
   readonly recoverable: Recoverable | null;
+  /** Why it is pinned, empty when nobody said; null when it is not. */
+  readonly pinned: string | null;
 }
 
 export interface ListResult extends Outcome {
@@ -68,7 +71,16 @@ export async function list(options: ListOptions, context: AppContext): Promise<L
       refuseUnknown(app, options.source, sources);
     const clusters = found.map(({ cluster }) => cluster).filter((manifest) => manifest !== null);
     const recoverable = await recoverableOf(repository, clusters, app.signal);
-    const backups = found.map(({ view }) => ({ ...view, recoverable: recoverable.get(view.id) ?? null }));
+    const pins = await pinsOf(
+      repository,
+      found.map(({ view }) => view.id),
+      app.signal,
+    );
+    const backups = found.map(({ view }) => ({
+      ...view,
+      recoverable: recoverable.get(view.id) ?? null,
+      pinned: pins.get(view.id) ?? null,
+    }));
     const { id } = repository.info;
     const { location } = repository.storage;
     const count = unreadable.length;

@@ -5,8 +5,6 @@ import { failure } from '../kernel/errors/failure.ts';
 export const laterVerbs: readonly string[] = [
   'status',
   'compare',
-  'clean',
-  'forget',
   'sync',
   'drill',
   'open',

@@ -1,5 +1,6 @@
 import { Command, Option } from 'commander';
 import { addLater, laterOption, laterVerbs } from './later.ts';
+import { retentionVerbs } from './program-retention.ts';
 import { duration, fraction, keyValue, positiveInteger, share } from './values.ts';
 
 /** Called with what was typed, once it has parsed. `verb` has its subcommand: `key add`. */
@@ -178,6 +179,8 @@ export function createProgram(version: string, dispatch: Dispatch): Command {
     )
     .option('--jobs <n>', 'how many packs to check at once', positiveInteger);
   laterOption(verify, '--repair');
+
+  retentionVerbs(program, verb);
 
   verb(program, 'prune', 'give back the space that no backup needs', [
     ['holdfast prune --dry-run', 'say what would be removed and marked'],

@@ -5,6 +5,12 @@ export function positiveInteger(text: string): number {
   return Number(text);
 }
 
+/** How many to keep: 0 as well, which means that the rule is not one. */
+export function count(text: string): number {
+  if (!/^\d{1,6}$/.test(text)) throw new InvalidArgumentError('It must be a whole number from 0.');
+  return Number(text);
+}
+
 /** `10%` or `0.1`, above nothing and at most all. */
 export function fraction(text: string): number {
   const part = share(text);

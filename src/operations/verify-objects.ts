@@ -1,5 +1,6 @@
 import { hash } from 'node:crypto';
 import { failure, isFailure } from '../kernel/errors/failure.ts';
+import { forgottenRecords, type ForgottenBackup } from '../repository/history/forgotten.ts';
 import { decodeIndex } from '../repository/index-object.ts';
 import { readKeys } from '../repository/keyring.ts';
 import { indexPrefix } from '../repository/layout.ts';
@@ -38,7 +39,10 @@ export async function verifyIndexes(
   }
 }
 
-/** Every manifest opens, and every backup that a manifest names as its predecessor is there and the same. */
+/**
+ * Every manifest opens, and every backup that a manifest names as its predecessor is there and the same, or was forgotten
+ * and is named as what it was in a record of that.
+ */
 export async function verifyHistory(
   repository: Repository,
   names: readonly BackupName[],
@@ -48,6 +52,7 @@ export async function verifyHistory(
   const { storage, pipelineKeys } = repository;
   const present = new Set<string>(names.map((name) => name.id));
   const hashes = new Map<string, string>();
+  const gone = new Map<string, Link>();
   const told = new Set<string>();
   for (const name of names) {
     findings.objectsChecked += 1;
@@ -55,16 +60,53 @@ export async function verifyHistory(
       const { manifest, sha256 } = await readManifestWithHash(storage, pipelineKeys, name, signal);
       hashes.set(manifest.id, sha256);
       for (const link of manifest.previous) {
-        const changed = hashes.has(link.id) && hashes.get(link.id) !== link.sha256;
-        // Several later backups may know the one that is gone: it is one gap.
-        if ((present.has(link.id) && !changed) || told.has(link.id)) continue;
-        told.add(link.id);
-        const error = failure('history_broken', { missing: link.id, id: manifest.id });
-        findings.add(name.objectName, error, changed ? [link.id] : []);
+        const broken = { ...link, from: name.objectName, by: manifest.id };
+        if (!present.has(link.id)) gone.set(`${link.id} ${link.sha256}`, broken);
+        else if (hashes.has(link.id) && hashes.get(link.id) !== link.sha256)
+          tellBroken(findings, broken, told, [link.id]);
       }
     } catch (error) {
       tellDamage(findings, name.objectName, error, signal, [name.id]);
     }
+  }
+  await takeOutForgotten(repository, gone, findings, signal);
+  for (const link of gone.values()) tellBroken(findings, link, told, []);
+}
+
+/** A predecessor as a manifest names it. */
+interface Link {
+  readonly id: string;
+  readonly sha256: string;
+  /** Object and id of the backup that names it. */
+  readonly from: string;
+  readonly by: string;
+}
+
+/** Several later backups may know the one that is gone: it is one gap. */
+function tellBroken(findings: Findings, link: Link, told: Set<string>, backups: readonly string[]): void {
+  if (told.has(link.id)) return;
+  told.add(link.id);
+  findings.add(link.from, failure('history_broken', { missing: link.id, id: link.by }), backups);
+}
+
+/** One that could not be read any more when it was forgotten cannot be told from what it had been. */
+function takeOut(gone: Map<string, Link>, { id, sha256, source }: ForgottenBackup): void {
+  gone.delete(`${id} ${sha256}`);
+  if (source !== null) return;
+  for (const [key, link] of gone) if (link.id === id) gone.delete(key);
+}
+
+/** What was forgotten as just that backup is no gap. Records cannot be forged by who has no key. */
+async function takeOutForgotten(
+  repository: Repository,
+  gone: Map<string, Link>,
+  findings: Findings,
+  signal: AbortSignal,
+): Promise<void> {
+  for await (const read of forgottenRecords(repository, signal)) {
+    findings.objectsChecked += 1;
+    if ('damage' in read) tellDamage(findings, read.name, read.damage, signal);
+    else for (const backup of read.record.backups) takeOut(gone, backup);
   }
 }
 

@@ -1,4 +1,5 @@
 import { backup } from '../app/backup.ts';
+import { clean } from '../app/clean.ts';
 import { init } from '../app/init.ts';
 import { list } from '../app/list.ts';
 import { restore } from '../app/restore.ts';
@@ -8,13 +9,21 @@ import { call, errorOf } from './call.ts';
 import { checkOptions } from './check-options.ts';
 import type {
   BackupOptions,
+  CleanOptions,
   InitOptions,
   ListOptions,
   NamedSource,
   RestoreOptions,
   VerifyOptions,
 } from './options.ts';
-import type { BackupResult, InitResult, ListResult, RestoreResult, VerifyResult } from './results.ts';
+import type {
+  BackupResult,
+  CleanResult,
+  InitResult,
+  ListResult,
+  RestoreResult,
+  VerifyResult,
+} from './results.ts';
 import type { SourceSettings } from './settings.ts';
 
 export async function initRepository(options: InitOptions): Promise<InitResult> {
@@ -62,6 +71,22 @@ export async function listBackups(options: ListOptions): Promise<ListResult> {
     options,
     ['listBackups'],
     async (common, context) => (await list({ ...common, source, tags, limit }, context)) as ListResult,
+  );
+}
+
+export async function cleanOldBackups(options: CleanOptions): Promise<CleanResult> {
+  checkOptions('cleanOldBackups', options);
+  const { source = [], keep, retention, dryRun } = options;
+  if (keep !== undefined && retention?.keep_last !== undefined)
+    throw usage('keep and retention.keep_last exclude each other', 'give one of the two');
+  const rules = keep === undefined ? retention : { ...retention, keep_last: keep };
+  const sources = typeof source === 'string' ? [source] : source;
+  const asked = ['cleanOldBackups', ...sources, ...(rules === undefined ? [] : [JSON.stringify(rules)])];
+  return await call(
+    options,
+    asked,
+    async (common, context) =>
+      (await clean({ ...common, sources, retention: rules, dryRun }, context)) as CleanResult,
   );
 }
 

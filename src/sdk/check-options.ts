@@ -3,6 +3,7 @@ import { nearest } from '../kernel/nearest.ts';
 import type {
   BackupOptions,
   CallOptions,
+  CleanOptions,
   InitOptions,
   ListOptions,
   RestoreOptions,
@@ -56,6 +57,14 @@ const restore: Known<RestoreOptions> = {
 
 const list: Known<ListOptions> = { ...common, source: 'string', tags: 'object', limit: 'number' };
 
+const clean: Known<CleanOptions> = {
+  ...common,
+  source: 'string list',
+  keep: 'number',
+  retention: 'object',
+  dryRun: 'boolean',
+};
+
 const verify: Known<VerifyOptions> = {
   ...common,
   id: 'string list',
@@ -70,6 +79,7 @@ const known = {
   restoreBackup: restore,
   listBackups: list,
   verifyBackup: verify,
+  cleanOldBackups: clean,
 } satisfies Readonly<Record<string, Readonly<Record<string, string>>>>;
 
 /**

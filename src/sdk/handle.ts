@@ -1,5 +1,6 @@
 import type {
   BackupOptions,
+  CleanOptions,
   ListOptions,
   RestoreOptions,
   SignalOption,
@@ -10,6 +11,7 @@ import type {
   BackupDetails,
   BackupEntry,
   BackupResult,
+  CleanResult,
   ListResult,
   RestoreResult,
   VerifyResult,
@@ -42,6 +44,8 @@ export interface HoldfastRepository extends AsyncDisposable {
   restore(options: Within<RestoreOptions>): Promise<RestoreResult>;
   /** As {@link verifyBackup}. */
   verify(options?: Within<VerifyOptions>): Promise<VerifyResult>;
+  /** As {@link cleanOldBackups}. */
+  clean(options?: Within<CleanOptions>): Promise<CleanResult>;
   /** Frees everything. Nothing can be done with it afterwards; reading that is under way rejects. */
   close(): Promise<void>;
 }

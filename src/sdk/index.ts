@@ -3,12 +3,20 @@ import { requireNode } from './node-version.ts';
 import type {
   BackupOptions,
   CallOptions,
+  CleanOptions,
   InitOptions,
   ListOptions,
   RestoreOptions,
   VerifyOptions,
 } from './options.ts';
-import type { BackupResult, InitResult, ListResult, RestoreResult, VerifyResult } from './results.ts';
+import type {
+  BackupResult,
+  CleanResult,
+  InitResult,
+  ListResult,
+  RestoreResult,
+  VerifyResult,
+} from './results.ts';
 
 // What is loaded with this module is little, and runs on any Node: everything else is loaded by the first call.
 requireNode(process.versions.node);
@@ -30,6 +38,7 @@ export type { HoldfastRepository } from './handle.ts';
 export type {
   BackupOptions,
   CallOptions,
+  CleanOptions,
   InitOptions,
   ListOptions,
   NamedSource,
@@ -43,6 +52,7 @@ export type {
   BackupDetails,
   BackupEntry,
   BackupResult,
+  CleanResult,
   ErrorInfo,
   FilesRestorePlan,
   FilesRestored,
@@ -50,6 +60,7 @@ export type {
   InitResult,
   ListedBackup,
   ListResult,
+  PlannedBackup,
   PostgresRestorePlan,
   PostgresRestored,
   RepositoryRef,
@@ -58,6 +69,8 @@ export type {
   Restored,
   Recoverable,
   Result,
+  RetentionRules,
+  SourcePolicy,
   SqliteRestorePlan,
   SqliteRestored,
   VerifiedRecovery,
@@ -105,6 +118,16 @@ export async function listBackups(options: ListOptions = {}): Promise<ListResult
  */
 export async function verifyBackup(options: VerifyOptions = {}): Promise<VerifyResult> {
   return await (await import('./calls.ts')).verifyBackup(options);
+}
+
+/**
+ * Forgets what no rule of retention keeps: those given, else those of the configuration. The result has a plan with the
+ * reasons for every backup. What is forgotten can be brought back (`holdfast forget --undo`) until a prune gives its space
+ * back. Rejects with `retention_empty` (HF-6001) where no rule keeps anything; pinned backups, and the last good one of a
+ * source, always stay.
+ */
+export async function cleanOldBackups(options: CleanOptions = {}): Promise<CleanResult> {
+  return await (await import('./calls.ts')).cleanOldBackups(options);
 }
 
 /** Opens a repository for reading single things out of backups and for several calls with the same options. */

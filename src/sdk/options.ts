@@ -96,6 +96,18 @@ export interface ListOptions extends CallOptions {
   readonly limit?: number | undefined;
 }
 
+/** For {@link cleanOldBackups}. */
+export interface CleanOptions extends CallOptions {
+  /** Only these sources; all that are configured unless given. */
+  readonly source?: string | readonly string[] | undefined;
+  /** Keep the newest so many of each source. Short for `retention: { keep_last }`. */
+  readonly keep?: number | undefined;
+  /** The rules, in the place of all that the configuration has; named as there. */
+  readonly retention?: Settings['retention'];
+  /** Only plan: the result then tells what would be forgotten, and nothing is changed. */
+  readonly dryRun?: boolean | undefined;
+}
+
 /** For {@link verifyBackup}. */
 export interface VerifyOptions extends CallOptions {
   /** Which backups, as for a restore; the whole repository unless given. */

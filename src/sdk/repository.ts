@@ -6,11 +6,12 @@ import { asFailure, failure } from '../kernel/errors/failure.ts';
 import { entryKinds } from '../sources/files/metadata.ts';
 import type { Repository } from '../repository/repository.ts';
 import { call, interruption } from './call.ts';
-import { createBackup, listBackups, restoreBackup, verifyBackup } from './calls.ts';
+import { cleanOldBackups, createBackup, listBackups, restoreBackup, verifyBackup } from './calls.ts';
 import { checkOptions } from './check-options.ts';
 import type { HoldfastRepository } from './handle.ts';
 import type {
   BackupOptions,
+  CleanOptions,
   CallOptions,
   ListOptions,
   RestoreOptions,
@@ -22,6 +23,7 @@ import type {
   BackupDetails,
   BackupEntry,
   BackupResult,
+  CleanResult,
   ListResult,
   RestoreResult,
   VerifyResult,
@@ -96,6 +98,11 @@ class OpenRepository implements HoldfastRepository {
   async verify(options: Within<VerifyOptions> = {}): Promise<VerifyResult> {
     this.#requireOpen();
     return await verifyBackup(this.#with(options));
+  }
+
+  async clean(options: Within<CleanOptions> = {}): Promise<CleanResult> {
+    this.#requireOpen();
+    return await cleanOldBackups(this.#with(options));
   }
 
   async info(id: string, { signal }: SignalOption = {}): Promise<BackupDetails> {

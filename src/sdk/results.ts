@@ -1,4 +1,5 @@
 import type { ErrorKind } from '../kernel/errors/define.ts';
+import type { Settings } from './settings.ts';
 
 /** What every result has: the very object that the verb prints with `--json`. */
 export interface Result {
@@ -66,6 +67,8 @@ export interface Backup {
 export interface ListedBackup extends Backup {
   /** How far recovery gets from it; null for anything but a backup of a PostgreSQL cluster. */
   readonly recoverable: Recoverable | null;
+  /** Why it is pinned, empty when nobody said; null when it is not. */
+  readonly pinned: string | null;
 }
 
 /** A backup in detail. */
@@ -178,6 +181,43 @@ export interface ListResult extends Result {
     readonly code: string;
     readonly message: string;
   }[];
+}
+
+export interface CleanResult extends Result {
+  readonly dry_run: boolean;
+  readonly repository: RepositoryRef;
+  /** The time zone in which days and weeks were counted. */
+  readonly timezone: string;
+  /** The rules that counted for each source, in the order of their names. */
+  readonly policies: readonly SourcePolicy[];
+  /** By source, the oldest first. */
+  readonly plan: readonly PlannedBackup[];
+  /** How many stay, and how many are forgotten or, in a dry run, would be. */
+  readonly kept: number;
+  readonly forgotten: number;
+  /** Backups that are there and cannot be read: no policy touches them; `ok` is false when there are any. */
+  readonly unreadable: ListResult['unreadable'];
+}
+
+export interface SourcePolicy {
+  readonly source: string;
+  /** Null when there are none for it, or it was not to be cleaned. */
+  readonly retention: RetentionRules | null;
+  /** Where they are written. */
+  readonly from: string | null;
+}
+
+/** Rules, as below `retention` in a configuration file. */
+export type RetentionRules = NonNullable<Settings['retention']>;
+
+export interface PlannedBackup {
+  readonly id: string;
+  readonly source: string;
+  readonly kind: string;
+  readonly started_at: string;
+  readonly action: 'keep' | 'forget';
+  /** For people. Of one that stays, each by itself enough; of one that goes, why no rule keeps it. */
+  readonly reasons: readonly string[];
 }
 
 export interface VerifyResult extends Result {

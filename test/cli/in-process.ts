@@ -1,5 +1,6 @@
 import { PassThrough } from 'node:stream';
 import { text } from 'node:stream/consumers';
+import type { Clock } from '../../src/kernel/clock.ts';
 import { systemMachine, type Machine } from '../../src/app/machine.ts';
 import { runCli } from '../../src/cli/run.ts';
 import type { Terminal } from '../../src/cli/terminal.ts';
@@ -18,7 +19,7 @@ export function machineOf(box: Sandbox, env: RunOptions['env'] = {}, cwd = box.p
 export async function runInProcess(
   box: Sandbox,
   args: readonly string[],
-  { env, cwd }: Pick<RunOptions, 'env' | 'cwd'> = {},
+  { env, cwd, clock }: Pick<RunOptions, 'env' | 'cwd'> & { readonly clock?: Clock } = {},
 ): Promise<Ran> {
   const terminal = {
     stdin: new PassThrough(),
@@ -28,7 +29,8 @@ export async function runInProcess(
     screen: false,
     colour: false,
   };
-  const machine = machineOf(box, env, cwd);
+  const own = machineOf(box, env, cwd);
+  const machine = clock === undefined ? own : { ...own, clock };
   const output = Promise.all([text(terminal.stdout), text(terminal.stderr)]);
   const code = await runCli(args, {
     machine,

@@ -11,13 +11,16 @@ import type { ErrorEntry } from '../../src/kernel/errors/define.ts';
 import { demoErrors } from '../../src/kernel/errors/demo.ts';
 import { exportErrors } from '../../src/kernel/errors/export.ts';
 import { filesErrors } from '../../src/kernel/errors/files.ts';
+import { gcErrors } from '../../src/kernel/errors/gc.ts';
 import { keyErrors } from '../../src/kernel/errors/keys.ts';
 import { postgresErrors } from '../../src/kernel/errors/postgres.ts';
 import { recoveryErrors } from '../../src/kernel/errors/recovery.ts';
 import { repositoryErrors } from '../../src/kernel/errors/repository.ts';
 import { restoreErrors } from '../../src/kernel/errors/restore.ts';
+import { retentionErrors } from '../../src/kernel/errors/retention.ts';
 import { sqliteErrors } from '../../src/kernel/errors/sqlite.ts';
 import { storageErrors } from '../../src/kernel/errors/storage.ts';
+import { syncErrors } from '../../src/kernel/errors/sync.ts';
 import { walCommandErrors } from '../../src/kernel/errors/wal-commands.ts';
 import { walStreamErrors } from '../../src/kernel/errors/wal-stream.ts';
 import { walErrors } from '../../src/kernel/errors/wal.ts';
@@ -39,6 +42,9 @@ const parts: Record<string, Record<string, ErrorEntry>> = {
   53: clusterErrors,
   54: { ...walErrors, ...walCommandErrors, ...walStreamErrors },
   55: recoveryErrors,
+  60: retentionErrors,
+  61: gcErrors,
+  62: syncErrors,
 };
 
 test('docs/errors.md is what the catalogue says', () => {

@@ -33,7 +33,7 @@ describe('a program that uses the SDK', () => {
     assert.deepEqual(backup.tags, { release: '7' });
 
     const { backups } = await listBackups({ ...options, tags: { release: '7' } });
-    assert.deepEqual(backups, [{ ...backup, recoverable: null }]);
+    assert.deepEqual(backups, [{ ...backup, recoverable: null, pinned: null }]);
     assert.deepEqual((await listBackups({ ...options, tags: { release: '8' } })).backups, []);
 
     const verified = await verifyBackup({ ...options, id: backup.id, readData: true });

@@ -4,6 +4,7 @@ import type { z } from 'zod';
 import { sdkErrorCodes } from '../../scripts/sdk-error-codes.ts';
 import { sdkSettings } from '../../scripts/sdk-settings.ts';
 import type * as backup from '../../src/app/backup.ts';
+import type * as clean from '../../src/app/clean.ts';
 import type { BackupView } from '../../src/app/backup-view.ts';
 import type * as info from '../../src/app/info.ts';
 import type * as init from '../../src/app/init.ts';
@@ -35,6 +36,8 @@ export type Checks = [
   Holds<SameFields<sdk.InitResult, init.InitResult>>,
   Holds<SameFields<sdk.BackupResult, backup.BackupResult>>,
   Holds<SameFields<sdk.ListResult, list.ListResult>>,
+  Holds<SameFields<sdk.CleanResult, clean.CleanResult>>,
+  Holds<Same<sdk.PlannedBackup, clean.PlannedBackup>>,
   Holds<SameFields<sdk.VerifyResult, verify.VerifyResult>>,
   Holds<SameFields<sdk.RestoreResult, RestoreResult>>,
   Holds<Thrown extends Omit<HoldfastError, 'toJSON' | 'errorName'> ? true : false>,

@@ -66,6 +66,9 @@ function render(face: Face, backup: Backup, after = ''): void {
           ] as [string, string],
         ]),
     ...Object.entries(backup.tags).map(([key, value]): [string, string] => ['tag', `${key}=${value}`]),
+    ...(backup.pinned === null
+      ? []
+      : [['pinned', backup.pinned === '' ? 'yes' : backup.pinned] as [string, string]]),
     ...(backup.incomplete === null ? [] : [['incomplete', backup.incomplete] as [string, string]]),
     ...backup.warnings.map((warning): [string, string] => ['warning', warning]),
     ...(postgresFacts(backup.metadata) ??

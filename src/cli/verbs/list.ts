@@ -1,5 +1,4 @@
-import type { BackupView } from '../../app/backup-view.ts';
-import { list, type ListResult } from '../../app/list.ts';
+import { list, type ListedBackup, type ListResult } from '../../app/list.ts';
 import { recoverableText } from '../cluster-facts.ts';
 import type { Face } from '../face.ts';
 import { plural } from '../../kernel/plural.ts';
@@ -53,10 +52,11 @@ const imported = /^imported_(?:from|id|started_at)$/;
 const longestFile = 30;
 
 /** Tags, and what else there is to know. Where an imported backup comes from is told at length by info. */
-function remarks({ incomplete, tags }: BackupView): string[] {
+function remarks({ incomplete, pinned, tags }: ListedBackup): string[] {
   const { imported_from: file, imported_id: id } = tags;
   const others = Object.entries(tags).filter(([key]) => file === undefined || !imported.test(key));
   return [
+    ...(pinned === null ? [] : [pinned === '' ? 'pinned' : `pinned: ${pinned}`]),
     ...(incomplete === null ? [] : ['incomplete']),
     ...(file === undefined ? [] : [`imported from ${id?.slice(0, 8) ?? shortened(file)}`]),
     ...others.map(([key, value]) => `${key}=${value}`),

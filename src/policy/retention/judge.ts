@@ -1,9 +1,12 @@
 import type { RetentionConfig } from '../../contract/config-retention.ts';
-import { walWindowBases } from '../wal-window.ts';
+import { walWindowBases, type WalBackup } from '../wal-window.ts';
 import { bucketOf, type BucketKind } from './buckets.ts';
 import type { Judgement, RetentionBackup, RetentionContext } from './model.ts';
 import { readRules, type Rules, type SlotRule } from './rules.ts';
 import type { WallTime } from './zone.ts';
+
+/** Of backups that WAL belongs to. */
+const clusterKind = 'postgres-cluster';
 
 /** Reasons to keep backups, and why rules do not keep others. */
 class Reasons {
@@ -134,7 +137,10 @@ function keepTagged({ tags }: Rules, backups: readonly RetentionBackup[], reason
   }
 }
 
-/** Whatever is to be recovered within the window needs a backup to begin with. */
+/**
+ * Whatever is to be recovered within the window needs a backup to begin with. Where the histories of timelines cannot be
+ * read, or a backup does not tell where it lies, nobody knows which one: then all of them stay.
+ */
 function keepForWal(
   { wal }: Rules,
   backups: readonly RetentionBackup[],
@@ -143,14 +149,17 @@ function keepForWal(
 ): void {
   if (wal === null) return;
   const windowStartMs = zone.before(nowMs, wal.span);
-  const whole = new Map(
-    backups.flatMap((backup) =>
-      backup.incomplete || backup.wal === null ? [] : [[backup.wal, backup] as const],
-    ),
-  );
   const since = new Date(windowStartMs).toISOString().slice(0, 19);
-  for (const base of walWindowBases([...whole.keys()], timelines, windowStartMs)) {
-    const backup = whole.get(base);
+  const placed = new Map<WalBackup, RetentionBackup>();
+  for (const backup of backups) {
+    if (backup.kind !== clusterKind || backup.imported) continue;
+    if (backup.wal === null) reasons.keep(backup, 'it does not tell where it lies in the WAL');
+    else if (!timelines.has(backup.wal.archive))
+      reasons.keep(backup, 'the histories of its timelines cannot be read');
+    else if (!backup.incomplete) placed.set(backup.wal, backup);
+  }
+  for (const base of walWindowBases([...placed.keys()], timelines, windowStartMs)) {
+    const backup = placed.get(base);
     if (backup !== undefined) reasons.keep(backup, `PITR window since ${since}Z`);
   }
 }

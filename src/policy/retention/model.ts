@@ -16,7 +16,7 @@ export interface RetentionBackup {
   readonly incomplete: boolean;
   /** Made out of a file: its time is that of the import, and tells nothing of what is in it. */
   readonly imported: boolean;
-  /** Where it lies in the WAL; null for anything but a backup of a cluster. */
+  /** Where it lies in the WAL; null for anything but a backup of a cluster, and where that tells it not. */
   readonly wal: WalBackup | null;
 }
 
@@ -32,6 +32,6 @@ export interface Judgement {
 export interface RetentionContext {
   readonly zone: Zone;
   readonly nowMs: number;
-  /** How the timelines of an archive come from each other, for `keep_wal`. */
+  /** How the timelines of each archive come from each other, for `keep_wal`; without those that cannot be read. */
   readonly timelines: TimelinePaths;
 }
