@@ -126,10 +126,14 @@ test('what lies in the bin, in other case, or is not ours is no object', async (
   const parents = ['backups-folder'];
   const properties = { holdfast: 'a' };
   server.place({ id: 'f1', name: 'a/1', parents, properties, trashed: true });
-  server.place({ id: 'f2', name: 'A/2', parents, properties });
+  server.place({ id: 'f2', name: 'a/TWO', parents, properties });
   server.place({ id: 'f4', name: 'a/4', parents: ['root'], properties });
   const storage = await place.open();
-  assert.equal(await storage.foreign(), 'A/2');
+  assert.equal(await storage.foreign(), 'a/TWO');
+  await rejectsWith('object_missing', storage.get('a/two'));
+  await storage.put('a/two', bytes);
+  await storage.delete('a/two');
+  assert.equal(server.called('a/TWO').length, 1);
   server.files.delete('f2');
   assert.equal(await storage.foreign(), undefined);
   server.place({ id: 'f3', name: 'a/3', parents });
