@@ -77,9 +77,21 @@ class Stop extends Error {}
 
 /** Names can hold anything, also what makes a terminal do things. */
 const printable = (text) => text.replaceAll(/[^\P{Cc}\n]|[\u2028-\u202e]/gu, '?');
-const say = (text) => fs.writeSync(1, `${printable(text)}\n`);
+const say = (text) => print(1, `${printable(text)}\n`);
 /** Also of damage that costs nothing, because the same is there once more. */
-const note = (text) => fs.writeSync(2, `${clearProgress()}${printable(text)}\n`);
+const note = (text) => print(2, `${clearProgress()}${printable(text)}\n`);
+
+/** Waits for a slow reader; one that has gone does not stop a restore. */
+function print(fd, text) {
+  for (let rest = Buffer.from(text); rest.length > 0;) {
+    try {
+      rest = rest.subarray(fs.writeSync(fd, rest));
+    } catch (error) {
+      if (error.code !== 'EAGAIN') return;
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 10);
+    }
+  }
+}
 
 /** What could not be had. Each is said once, at once, and kept in a file beside what is restored. */
 const troubles = {
@@ -105,7 +117,7 @@ function progress(bytes) {
   progressBytes += bytes;
   if (!process.stderr.isTTY || Date.now() - progressShownAt < 250) return;
   progressShownAt = Date.now();
-  fs.writeSync(2, `\r\x1b[K${size(progressBytes)} read`);
+  print(2, `\r\x1b[K${size(progressBytes)} read`);
 }
 function clearProgress() {
   if (progressShownAt === 0 || !process.stderr.isTTY) return '';
@@ -474,7 +486,7 @@ function firstLine(file) {
 /** Reads a line from the terminal without showing it. */
 async function askPassphrase(question) {
   const { stdin } = process;
-  fs.writeSync(2, question);
+  print(2, question);
   stdin.setEncoding('utf8');
   stdin.setRawMode(true);
   let typed = '';
@@ -491,7 +503,7 @@ async function askPassphrase(question) {
     return typed;
   } finally {
     stdin.setRawMode(false);
-    fs.writeSync(2, '\n');
+    print(2, '\n');
   }
 }
 
@@ -507,7 +519,7 @@ const packsOpenAtOnce = 64;
 /**
  * Which pack holds which chunk, and where: of each chunk the first 12 bytes of its id, the number of its pack and the
  * offset of its record; in one array of 20 bytes a slot that is never more than three quarters full. So it takes 27 to 53
- * bytes of memory for each chunk, and half as much again while it grows: 1.5 GB for 20 million chunks, which are some 600
+ * bytes of memory for each chunk, and half as much again while it grows: 1 GB for 20 million chunks, which are some 600
  * GB of dumps or files. The whole id is compared when the chunk is read.
  */
 class ChunkTable {

@@ -1,4 +1,4 @@
-import { mkdir, open } from 'node:fs/promises';
+import { mkdir, open, readFile } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import type { SourceConfig } from '../contract/config-source.ts';
 import { failure, reasonOf } from '../kernel/errors/failure.ts';
@@ -16,10 +16,14 @@ export interface RecoveryFacts {
   readonly sources: Readonly<Record<string, SourceConfig>>;
 }
 
+/** Restores from a copy of a repository with nothing but Node. At the same distance from what is published. */
+const restorer = 'holdfast-restore.mjs';
+const restorerFile = join(import.meta.dirname, '..', '..', 'recovery', restorer);
+
 /**
- * Writes the recovery kit, mode 0600, and answers its path: the one asked for, else the current directory, else the
- * configuration directory when that cannot be written. Null, with a loud word, when no place will take it: the
- * repository is there all the same.
+ * Writes the recovery kit, mode 0600, and beside it the file that restores without Holdfast. Answers the path of the
+ * page: the one asked for, else the current directory, else the configuration directory when that cannot be written.
+ * Null, with a loud word, when no place will take it: the repository is there all the same.
  */
 export async function writeRecoveryKit(
   app: App,
@@ -43,6 +47,7 @@ export async function writeRecoveryKit(
       await using file = await open(path, 'wx', 0o600);
       await file.writeFile(text);
       await file.sync();
+      await copyRestorer(dirname(path));
       return path;
     } catch (error) {
       trouble ??= error;
@@ -55,6 +60,17 @@ export async function writeRecoveryKit(
     hint: 'keep the location of the repository and its passphrase in a safe place yourself',
   });
   return null;
+}
+
+/** One that is there stays, whatever it is; and without one the page says where else to find it. */
+async function copyRestorer(directory: string): Promise<void> {
+  try {
+    await using file = await open(join(directory, restorer), 'wx', 0o644);
+    await file.writeFile(await readFile(restorerFile));
+    await file.sync();
+  } catch {
+    // Nothing that anybody relies on yet.
+  }
 }
 
 /** The page itself. It never holds a passphrase. */
@@ -80,7 +96,8 @@ Print this page, or keep it where it outlives the machine that makes the backups
 1. **The place itself**, \`${location}\`, all of it: \`holdfast.json\`, \`keys/\`, \`packs/\` and the rest. A copy of the whole directory is a whole repository.
 2. ${keeping(facts)}
 3. **Holdfast itself**, version ${holdfastVersion()} or newer: a checkout, or a package file (\`npm pack\` in a checkout makes \`${packageFile()}\`). It is in no package registry: a package of that name there is somebody else's.
-4. **This page.**
+4. **\`${restorer}\`**, which was put beside this page (and is in the package, in \`recovery/\`): one file that restores from a copy of the place with nothing but Node.js 24.7 or newer. Do not keep it in the place itself: whoever can write there could give you another one.
+5. **This page.**
 
 Keep each of them in at least one place that does not burn down, get stolen or get encrypted together with this machine.
 
@@ -109,12 +126,24 @@ What is to be restored to is made when it does not exist; what is there already 
 
 ## Restore without Holdfast
 
-The format is public: \`docs/format.md\` in the package and in the source tells how every object is named, sealed and cut, precisely enough to write a reader. ${byHand(info.encrypted)}
+Where there is Node.js 24.7 or newer, with a copy of the place on that machine, ${info.encrypted ? 'the passphrase ' : ''}and \`${restorer}\`, nothing else is needed:
+
+    node ${restorer} list ./copy
+    node ${restorer} restore ./copy latest${onlySource(facts)} --to ./restored
+
+${info.encrypted ? 'It asks for the passphrase; `--passphrase-file FILE` takes it from a file. ' : ''}\`node ${restorer} --help\` has the rest, and so has \`docs/recovery-kit.md\` in the package.
+
+And without that, the format is public: \`docs/format.md\` in the package and in the source tells how every object is named, sealed and cut, precisely enough to write a reader. ${byHand(info.encrypted)}
 
 ## Check it before you need it
 
 Once a quarter: \`holdfast verify --read-data\`, and a real \`holdfast restore\` of each source into a new place. A backup that was never restored is a hope.
 `;
+}
+
+function onlySource({ sources }: RecoveryFacts): string {
+  const [first] = Object.keys(sources);
+  return first === undefined ? '' : `:${first}`;
 }
 
 /** What restores the newest backup of each source: `latest` alone may be one of any kind. */

@@ -69,6 +69,10 @@ describe('init of a repository that is there', () => {
     assert.equal(again.recovery_kit, test.at('kit.md'));
     const kit = await readFile(test.at('kit.md'), 'utf8');
     assert.ok(kit.includes(made.repository.id) && kit.includes(made.key_file ?? '-'));
+    // What restores without Holdfast lies beside it, and is not written again.
+    const restorer = await readFile(new URL('../../recovery/holdfast-restore.mjs', import.meta.url), 'utf8');
+    assert.equal(await readFile(test.at('holdfast-restore.mjs'), 'utf8'), restorer);
+    assert.match(kit, /^ {4}node holdfast-restore\.mjs restore \.\/copy latest --to \.\/restored$/m);
     // A name in a public registry could be anybody's: what is installed must be a file that was kept.
     assert.match(kit, /npm install --global \.\/holdfast-\d+\.\d+\.\d+\S*\.tgz/);
     assert.doesNotMatch(kit, /holdfast@|npm install --global holdfast/);

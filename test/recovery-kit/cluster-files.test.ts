@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { existsSync, readdirSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { test } from 'node:test';
 import { unscannedFacts } from '../../src/contract/wal.ts';
 import { systemClock } from '../../src/kernel/clock.ts';
@@ -9,7 +9,7 @@ import { patternedBytes } from '../../testing/bytes.ts';
 import { backUp, makeRepository } from '../../testing/repository.ts';
 import { mib, walBytes } from '../../testing/wal-archive.ts';
 import { madeUpMetadata, put } from '../cluster/restore-kit.ts';
-import { bareMachine, filesBelow, type BareMachine } from './kit.ts';
+import { bareMachine, filesBelow, overwrite, type BareMachine } from './kit.ts';
 
 const map = '16400 /srv/one\\\ntwo\n16401 pg_tblspc/16401\n16999 /gone\n';
 
@@ -113,7 +113,7 @@ test('without its label a data directory gets no pg_control, and what tells of a
   await using machine = await bareMachine();
   const repository = await makeCluster(machine);
   const [about = ''] = filesBelow(`${repository}/wal/about`);
-  writeFileSync(about, 'something else');
+  overwrite(about, 'something else');
   const listed = await machine.run(['list', repository]);
   assert.equal(listed.code, 0, listed.stderr);
   assert.match(listed.stdout, /^WAL of main .*\n  timeline 3: 1\/FC000000 to 1\/FD500000$/m);
@@ -122,7 +122,7 @@ test('without its label a data directory gets no pg_control, and what tells of a
     const bytes = readFileSync(file);
     for (let at = 64; at < bytes.readUInt32LE(bytes.length - 80); at += 44 + bytes.readUInt32LE(at + 8))
       if (bytes.readUInt32LE(at + 4) === 31) bytes[at + 50] = (bytes[at + 50] ?? 0) ^ 1;
-    writeFileSync(file, bytes);
+    overwrite(file, bytes);
   }
   const ran = await machine.run(['restore', repository, 'latest', '--to', 'data']);
   assert.equal(ran.code, 3, ran.stderr);

@@ -45,6 +45,7 @@ for (const encrypted of [true, false]) {
     });
     after(async () => {
       await machine[Symbol.asyncDispose]();
+      execFileSync('chmod', ['-R', 'u+rwX', box.at('tree')]);
       await box[Symbol.asyncDispose]();
     });
 

@@ -1,5 +1,5 @@
-import { spawn } from 'node:child_process';
-import { copyFileSync, cpSync, readdirSync, statSync } from 'node:fs';
+import { execFileSync, spawn } from 'node:child_process';
+import { copyFileSync, cpSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { text } from 'node:stream/consumers';
@@ -49,7 +49,11 @@ export async function bareMachine(): Promise<BareMachine> {
       const [stdout, stderr] = await Promise.all([text(child.stdout), text(child.stderr)]);
       return { code: await ended, stdout, stderr };
     },
-    [Symbol.asyncDispose]: () => directory[Symbol.asyncDispose](),
+    [Symbol.asyncDispose]: async () => {
+      // What was restored may be shut even for its owner.
+      execFileSync('chmod', ['-R', 'u+rwX', directory.path]);
+      await directory[Symbol.asyncDispose]();
+    },
   };
 }
 
@@ -58,6 +62,12 @@ export function goldenCopy(machine: BareMachine, name: string, as = 'repository'
   const copy = machine.at(as);
   cpSync(fileURLToPath(new URL(`../golden/${name}`, import.meta.url)), copy, { recursive: true });
   return copy;
+}
+
+/** Objects are read-only, so that only on purpose they are changed. */
+export function overwrite(file: string, bytes: string | Uint8Array): void {
+  rmSync(file);
+  writeFileSync(file, bytes);
 }
 
 /** Every file below a folder, the largest first. */

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { hash } from 'node:crypto';
-import { cpSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { cpSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { zstdDecompressSync } from 'node:zlib';
@@ -16,7 +16,7 @@ import { startPostgres, withoutPostgres, type PostgresServer } from '../../testi
 import { backUp, makeRepository } from '../../testing/repository.ts';
 import { tempDirectory, type TempDirectory } from '../../testing/temp.ts';
 import { env } from '../postgres/support.ts';
-import { bareMachine, filesBelow, type BareMachine } from './kit.ts';
+import { bareMachine, filesBelow, overwrite, type BareMachine } from './kit.ts';
 
 /** Of a row of `many`: no other chunk holds it. */
 const hashed = "encode(sha256(('many ' || i)::bytea), 'hex')";
@@ -57,22 +57,27 @@ describe('databases out of a repository', { skip: withoutPostgres('system') }, (
     aside += 1;
     await server.psql(`ALTER DATABASE "every /one" RENAME TO aside_${aside}`);
   };
-  /** The record of the chunk that holds this text: nothing is encrypted here. */
-  const recordOf = (words: string | Buffer): [string, number] => {
+  /** The records of the chunks that hold this text: nothing is encrypted here. */
+  const recordsOf = (words: string | Buffer): [string, number][] => {
+    const found: [string, number][] = [];
     for (const file of filesBelow(join(repository, 'packs'))) {
       const bytes = readFileSync(file);
       for (let at = 64; at < bytes.readUInt32LE(bytes.length - 80); at += 44 + bytes.readUInt32LE(at + 8)) {
         const stored = bytes.subarray(at + 44, at + 28 + bytes.readUInt32LE(at + 8));
-        if ((bytes[at + 2] === 1 ? zstdDecompressSync(stored) : stored).includes(words)) return [file, at];
+        if ((bytes[at + 2] === 1 ? zstdDecompressSync(stored) : stored).includes(words))
+          found.push([file, at]);
       }
     }
-    throw new Error(`no chunk holds ${String(words)}`);
+    assert.ok(found.length > 0, `no chunk holds ${String(words)}`);
+    return found;
   };
-  const damage = (copy: string, [file, at]: [string, number]): void => {
-    const damaged = file.replace(repository, copy);
-    const bytes = readFileSync(damaged);
-    bytes[at + 100] = (bytes[at + 100] ?? 0) ^ 1;
-    writeFileSync(damaged, bytes);
+  const damage = (copy: string, records: readonly [string, number][]): void => {
+    for (const [file, at] of records) {
+      const damaged = file.replace(repository, copy);
+      const bytes = readFileSync(damaged);
+      bytes[at + 100] = (bytes[at + 100] ?? 0) ^ 1;
+      overwrite(damaged, bytes);
+    }
   };
 
   before(async () => {
@@ -146,7 +151,7 @@ describe('databases out of a repository', { skip: withoutPostgres('system') }, (
   it('loses the rows of a damaged chunk and no others', async () => {
     const copy = machine.at('rows');
     cpSync(repository, copy, { recursive: true });
-    damage(copy, recordOf(hash('sha256', 'many 10000')));
+    damage(copy, recordsOf(hash('sha256', 'many 10000')));
     const ran = await machine.run(['restore', copy, 'latest:jobs-3', '--to', 'rows-out']);
     assert.equal(ran.code, 3, ran.stderr);
     assert.match(ran.stderr, /^DAMAGED: every \/one: public\.many: rows are lost, \d+ bytes of them/m);
@@ -162,10 +167,22 @@ describe('databases out of a repository', { skip: withoutPostgres('system') }, (
     assert.deepEqual(without(await everything('every /one')), without(taken));
   });
 
+  it('gives the tables as text when the table of contents is lost', async () => {
+    const copy = machine.at('contents');
+    cpSync(repository, copy, { recursive: true });
+    damage(copy, recordsOf('PGDMP'));
+    const ran = await machine.run(['restore', copy, 'latest', '--to', 'contents-out']);
+    assert.equal(ran.code, 3, ran.stderr);
+    assert.match(ran.stderr, /DAMAGED: every \/one: its table of contents is lost/);
+    const tables = readdirSync(machine.at('contents-out/every%20%2Fone/tables'));
+    assert.ok(tables.length > 10 && tables.includes('public.many'), tables.join());
+    assert.ok(!readdirSync(machine.at('contents-out')).includes('every%20%2Fone.dump'));
+  });
+
   it('loses the bytes of a damaged large object and nothing else', async () => {
     const copy = machine.at('objects');
     cpSync(repository, copy, { recursive: true });
-    damage(copy, recordOf(hash('sha512', '1500', 'buffer')));
+    damage(copy, recordsOf(hash('sha512', '1500', 'buffer')));
     const ran = await machine.run(['restore', copy, 'latest:jobs-1', '--to', 'objects-out']);
     assert.equal(ran.code, 3, ran.stderr);
     assert.match(ran.stderr, /^DAMAGED: every \/one: .*the large object 3000000000 /m);
