@@ -163,6 +163,49 @@ export interface Settings {
     readonly azure?: {
       /** The storage account. Default: AZURE_STORAGE_ACCOUNT. */
       readonly account?: string | undefined;
+      /**
+       * A key of the storage account. Better given by the variable than written here. Default:
+       * AZURE_STORAGE_KEY.
+       */
+      readonly account_key?: string | undefined;
+      /** File whose first line is a key of the storage account. */
+      readonly account_key_file?: string | undefined;
+      /**
+       * A shared access signature, instead of a key: for one container, with chosen permissions. Default:
+       * AZURE_STORAGE_SAS_TOKEN.
+       */
+      readonly sas_token?: string | undefined;
+      /** File whose first line is a shared access signature. */
+      readonly sas_token_file?: string | undefined;
+      /**
+       * A connection string, which holds account, key or signature, and endpoint. Default:
+       * AZURE_STORAGE_CONNECTION_STRING.
+       */
+      readonly connection_string?: string | undefined;
+      /** File whose first line is a connection string. */
+      readonly connection_string_file?: string | undefined;
+      /**
+       * Where the blob service of the account answers, when it is not the public cloud: sovereign clouds,
+       * private endpoints, Azurite. Default: https://ACCOUNT.blob.core.windows.net.
+       */
+      readonly endpoint?: string | undefined;
+      /**
+       * The tier of packs, which hold nearly all bytes. Everything else has the default of the account.
+       * Colder tiers cost to read, and for a least time of storage. Archive cannot be read at once and is not
+       * offered. Default: the default of the account.
+       */
+      readonly access_tier?: 'Hot' | 'Cool' | 'Cold' | undefined;
+      /** Up to this size an object is sent in one request; a larger one in blocks of it. Default: 32MiB. */
+      readonly block_size?: number | string | undefined;
+      /** How many blocks of one object are sent at once. Default: 4. */
+      readonly parallel_blocks?: number | undefined;
+      /** How long to wait for a connection. Default: 10s. */
+      readonly connect_timeout?: string | undefined;
+      /**
+       * How long to wait while nothing is received or sent, before a request is broken off and tried again.
+       * Default: 60s.
+       */
+      readonly timeout?: string | undefined;
     } | undefined;
     readonly gs?: {
       /**
@@ -355,6 +398,49 @@ export interface Settings {
   readonly azure?: {
     /** The storage account. Default: AZURE_STORAGE_ACCOUNT. */
     readonly account?: string | undefined;
+    /**
+     * A key of the storage account. Better given by the variable than written here. Default:
+     * AZURE_STORAGE_KEY.
+     */
+    readonly account_key?: string | undefined;
+    /** File whose first line is a key of the storage account. */
+    readonly account_key_file?: string | undefined;
+    /**
+     * A shared access signature, instead of a key: for one container, with chosen permissions. Default:
+     * AZURE_STORAGE_SAS_TOKEN.
+     */
+    readonly sas_token?: string | undefined;
+    /** File whose first line is a shared access signature. */
+    readonly sas_token_file?: string | undefined;
+    /**
+     * A connection string, which holds account, key or signature, and endpoint. Default:
+     * AZURE_STORAGE_CONNECTION_STRING.
+     */
+    readonly connection_string?: string | undefined;
+    /** File whose first line is a connection string. */
+    readonly connection_string_file?: string | undefined;
+    /**
+     * Where the blob service of the account answers, when it is not the public cloud: sovereign clouds,
+     * private endpoints, Azurite. Default: https://ACCOUNT.blob.core.windows.net.
+     */
+    readonly endpoint?: string | undefined;
+    /**
+     * The tier of packs, which hold nearly all bytes. Everything else has the default of the account. Colder
+     * tiers cost to read, and for a least time of storage. Archive cannot be read at once and is not offered.
+     * Default: the default of the account.
+     */
+    readonly access_tier?: 'Hot' | 'Cool' | 'Cold' | undefined;
+    /** Up to this size an object is sent in one request; a larger one in blocks of it. Default: 32MiB. */
+    readonly block_size?: number | string | undefined;
+    /** How many blocks of one object are sent at once. Default: 4. */
+    readonly parallel_blocks?: number | undefined;
+    /** How long to wait for a connection. Default: 10s. */
+    readonly connect_timeout?: string | undefined;
+    /**
+     * How long to wait while nothing is received or sent, before a request is broken off and tried again.
+     * Default: 60s.
+     */
+    readonly timeout?: string | undefined;
   } | undefined;
   readonly gs?: {
     /**

@@ -4,6 +4,8 @@ import type { StorageSettings } from '../contract/config-storage.ts';
 import type { Clock } from '../kernel/clock.ts';
 import { failure, reasonOf } from '../kernel/errors/failure.ts';
 import type { Logger } from '../kernel/log.ts';
+import type { PlaceConcern } from './description.ts';
+import { parseAzureLocation, type AzureLocation } from './azure/location.ts';
 import { openFsStorage } from './fs/open.ts';
 import { parseGdrive, parseGs, type GdriveLocation, type GsLocation } from './google-locations.ts';
 import { MemoryStorage } from './memory/memory-storage.ts';
@@ -18,6 +20,10 @@ export interface OpenStorageOptions {
   readonly home?: string | undefined;
   /** Make the place unless it is there. */
   readonly create: boolean;
+  /** Make the bucket as well, of a storage that has such; only together with `create`. */
+  readonly createBucket?: boolean | undefined;
+  /** Told what people should know of the place when it is made or tried. */
+  readonly notice?: ((concern: PlaceConcern) => void) | undefined;
   readonly clock: Clock;
   readonly logger?: Logger;
   /** The sections of the configuration for each kind of storage. */
@@ -31,6 +37,7 @@ export type ParsedLocation =
   | { readonly scheme: 'file'; readonly directory: string }
   | { readonly scheme: 'memory' }
   | { readonly scheme: 'sftp'; readonly place: SftpLocation }
+  | AzureLocation
   | GsLocation
   | GdriveLocation
   | S3Location;
@@ -52,11 +59,17 @@ export async function openStorage(location: string, options: OpenStorageOptions)
   const { create, clock, logger, settings, env } = options;
   if (parsed.scheme === 's3') {
     const { openS3Storage } = await import('./s3/open.ts');
-    return openS3Storage(parsed, { clock, settings: settings.s3, env });
+    const { createBucket, notice } = options;
+    return openS3Storage(parsed, { create, createBucket, notice, clock, settings: settings.s3, env });
   }
   if (parsed.scheme === 'sftp') {
     const { openSftpStorage } = await import('./sftp/open.ts');
     return openSftpStorage(parsed.place, { create, clock, logger, settings: settings.sftp, env });
+  }
+  if (parsed.scheme === 'azure') {
+    const { openAzureStorage } = await import('./azure/open.ts');
+    const createBucket = options.createBucket === true;
+    return openAzureStorage(parsed, { create, createBucket, settings: settings.azure, env });
   }
   if (parsed.scheme === 'gdrive') {
     const { openGdriveStorage } = await import('./gdrive/open.ts');
@@ -64,7 +77,14 @@ export async function openStorage(location: string, options: OpenStorageOptions)
   }
   if (parsed.scheme === 'gs') {
     const { openGsStorage } = await import('./gs/open.ts');
-    return openGsStorage(parsed, { create, clock, settings: settings.gs, env, home: options.home });
+    return openGsStorage(parsed, {
+      create,
+      createBucket: options.createBucket === true,
+      clock,
+      settings: settings.gs,
+      env,
+      home: options.home,
+    });
   }
   return openFsStorage(parsed.directory, { create, clock, ...(logger === undefined ? {} : { logger }) });
 }
@@ -85,6 +105,7 @@ export function parseLocation(
   if (scheme === 'memory') return parseMemory(location);
   if (scheme === 's3') return parseS3Location(location, shown);
   if (scheme === 'sftp') return { scheme, place: parseSftpLocation(location) };
+  if (scheme === 'azure') return parseAzureLocation(location, shown);
   if (scheme === 'gdrive') return parseGdrive(location, shown);
   if (scheme === 'gs') return parseGs(location, shown);
   if (scheme === 'file') return { scheme: 'file', directory: parseFileUrl(location, shown) };

@@ -1,3 +1,4 @@
+import type { PlaceDescription } from './description.ts';
 import type { RequestCounts } from './requests.ts';
 
 /**
@@ -63,9 +64,14 @@ export interface Storage {
    */
   readonly retain?: Retain | undefined;
 
+  /** Where there is more to know of the place than that it works: how it is set up, and what is of concern. */
+  readonly describe?: Describe | undefined;
+
   /** Where the storage is a service that counts: what was asked of it since it was opened. */
   readonly requests?: RequestCounts | undefined;
 }
+
+export type Describe = (options?: CallOptions) => Promise<PlaceDescription>;
 
 export type Retain = (name: string, untilMs: number, options?: CallOptions) => Promise<void>;
 

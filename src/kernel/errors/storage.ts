@@ -286,6 +286,14 @@ export const storageErrors = defineErrors({
     hint: 'the service says why; see docs/storage-s3.md for what each service needs, and report this if it is not about your settings',
     explain: 'The service takes the request for wrong, so that trying again is of no use.',
   },
+  s3_bucket_taken: {
+    code: 'HF-2045',
+    kind: 'conflict',
+    retryable: false,
+    message: 'the name {bucket} is taken: somebody else has a bucket that is called so ({location})',
+    hint: 'choose another name; names of buckets are shared by all customers of a service',
+    explain: 'A bucket was to be made, and the service has one of that name which is not yours.',
+  },
   sftp_ssh: {
     code: 'HF-2050',
     kind: 'failed',
@@ -370,6 +378,49 @@ export const storageErrors = defineErrors({
     hint: 'leave the password out, make a key and give it to the server: ssh-keygen -t ed25519 -N "" -f {key}; ssh-copy-id -i {key}.pub {target}',
     explain:
       'ssh takes no passwords from other programs, for good reasons. A key can be limited to SFTP, and taken away, without touching the account.',
+  },
+  azure_no_container: {
+    code: 'HF-2060',
+    kind: 'not_found',
+    retryable: false,
+    message: 'there is no container {container} in the storage account {account}',
+    hint: 'check its name and azure.account; to make it: az storage container create --account-name {account} --name {container}, or holdfast init --create-bucket --repo {location}',
+    explain: 'The service answers, the credentials are taken, and the account has no container of that name.',
+  },
+  azure_login: {
+    code: 'HF-2061',
+    kind: 'refused',
+    retryable: false,
+    message: 'the storage account {account} of {location} does not take our credentials: {reason}',
+    hint: 'check azure.account and its key or shared access signature: all of it, not run out, of this account; and the clock of this machine (timedatectl)',
+    explain:
+      'The key is not of this account or was renewed, the signature has run out, keys are switched off for the account, or the clock of ' +
+      'this machine is a quarter of an hour off.',
+  },
+  azure_setting: {
+    code: 'HF-2062',
+    kind: 'usage',
+    retryable: false,
+    message: 'cannot use the settings for {location}: {reason}',
+    hint: '{mend}',
+    explain: 'The settings of the section azure are incomplete, or a file they name cannot be read.',
+  },
+  azure_archived: {
+    code: 'HF-2063',
+    kind: 'failed',
+    retryable: false,
+    message: 'object {name} in {location} is in the archive tier and cannot be read at once',
+    hint: 'bring it back (az storage blob set-tier --tier Hot), wait some hours, and run the same command again; take away the rule that moved it',
+    explain:
+      'A rule of the account that is not of Holdfast has moved it there. Keep backups in tiers that are read at once.',
+  },
+  azure_refused: {
+    code: 'HF-2064',
+    kind: 'failed',
+    retryable: false,
+    message: 'cannot {action} {name} in {location}: {reason}',
+    hint: 'the service says why; check azure.endpoint and azure.account, and report this if it is not about your settings',
+    explain: 'The service takes the request for wrong, so that trying again is of no use.',
   },
   google_credentials: {
     code: 'HF-2065',

@@ -1,4 +1,4 @@
-import { PutObjectCommand, type S3Client } from '@aws-sdk/client-s3';
+import { PutObjectCommand, type PutObjectCommandInput, type S3Client } from '@aws-sdk/client-s3';
 import type { S3Calls } from './calls.ts';
 import type { S3Deed } from './deed.ts';
 import { httpStatusOf, serviceCodeOf } from './errors.ts';
@@ -7,24 +7,27 @@ import type { S3Place } from './place.ts';
 /** Begins with a dot, so it is no name of ours and in no listing. Empty, and left where it is. */
 export const probeName = '.holdfast-probe';
 
+/** What a request needs. */
+interface Asking {
+  readonly place: S3Place;
+  readonly client: S3Client;
+  readonly calls: S3Calls;
+}
+
 /**
  * Whether the service keeps `If-None-Match: *`, which makes a put fail where the name is taken. AWS is known to; of
  * others it is tried, as some answer that they know no such thing, and some say nothing and overwrite (Ceph 16 only
  * in buckets with versioning). Remembered as long as the storage is open.
  */
 export class ConditionalWrites {
-  readonly #place: S3Place;
-  readonly #client: S3Client;
-  readonly #calls: S3Calls;
+  readonly #asking: Asking;
   #answer: Promise<boolean> | undefined;
 
-  constructor(place: S3Place, client: S3Client, calls: S3Calls) {
-    this.#place = place;
-    this.#client = client;
-    this.#calls = calls;
-    const { conditional_writes: chosen } = place.settings;
-    if (chosen !== 'auto') this.#answer = Promise.resolve(chosen);
-    else if (place.isAws) this.#answer = Promise.resolve(true);
+  constructor(asking: Asking) {
+    this.#asking = asking;
+    const { settings, isAws } = asking.place;
+    if (settings.conditional_writes !== 'auto') this.#answer = Promise.resolve(settings.conditional_writes);
+    else if (isAws) this.#answer = Promise.resolve(true);
   }
 
   /** One request where the condition holds and the probe is there already, two otherwise. */
@@ -45,38 +48,42 @@ export class ConditionalWrites {
   /** Tries it now, whatever is known or set. */
   async tryNow(signal?: AbortSignal): Promise<boolean> {
     const honoured = await this.#try(signal);
-    if (this.#place.settings.conditional_writes === 'auto') this.#answer = Promise.resolve(honoured);
+    if (this.#asking.place.settings.conditional_writes === 'auto') this.#answer = Promise.resolve(honoured);
     return honoured;
   }
 
   async #try(signal: AbortSignal | undefined): Promise<boolean> {
     // A probe of an earlier run makes the first one fail already, as it should.
     for (let round = 0; round < 2; round += 1) {
-      const outcome = await this.#putProbe(signal);
-      if (outcome !== 'stored') return outcome === 'refused';
+      try {
+        await putProbe(this.#asking, { IfNoneMatch: '*' }, signal);
+      } catch (error) {
+        if (isTaken(error)) return true;
+        if (isUnknownCondition(error)) return false;
+        throw error;
+      }
     }
     return false;
   }
+}
 
-  async #putProbe(signal: AbortSignal | undefined): Promise<'stored' | 'refused' | 'unknown'> {
-    const { bucket, prefix } = this.#place;
-    const deed: S3Deed = { operation: 'PutObject', action: 'write', name: probeName };
-    const command = new PutObjectCommand({
-      Bucket: bucket,
-      Key: prefix + probeName,
-      Body: new Uint8Array(0),
-      ContentMD5: '1B2M2Y8AsgTpgAmY7PhCfg==',
-      IfNoneMatch: '*',
-    });
-    try {
-      await this.#calls.run(deed, { signal }, ({ options }) => this.#client.send(command, options));
-      return 'stored';
-    } catch (error) {
-      if (isTaken(error)) return 'refused';
-      if (isUnknownCondition(error)) return 'unknown';
-      throw error;
-    }
-  }
+/**
+ * Stores the probe, whatever is there. Of 0 bytes; `wishes` are what is to be tried with it: a condition, encryption.
+ */
+export async function putProbe(
+  { place, client, calls }: Asking,
+  wishes: Partial<PutObjectCommandInput>,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const command = new PutObjectCommand({
+    Bucket: place.bucket,
+    Key: place.prefix + probeName,
+    Body: new Uint8Array(0),
+    ContentMD5: '1B2M2Y8AsgTpgAmY7PhCfg==',
+    ...wishes,
+  });
+  const deed: S3Deed = { operation: 'PutObject', action: 'write', name: probeName };
+  await calls.run(deed, { signal }, ({ options }) => client.send(command, options));
 }
 
 /** The condition held: the name is taken, or being taken right now. */

@@ -83,6 +83,8 @@ function serviceFailure(error: S3ServiceException, deed: S3Deed, place: S3Place)
     return failure('storage_failed', { action, name, location, reason: saidBy(error) }, options);
   const known = accountFailure(error, code, place) ?? regionFailure(error, status, place);
   if (known !== undefined) return known;
+  if (isAboutLock(error, deed, place))
+    return failure('s3_no_lock', { bucket: place.bucket, reason: saidBy(error) }, options);
   if (code === 'InvalidObjectState')
     return failure(
       's3_archived',
@@ -93,6 +95,14 @@ function serviceFailure(error: S3ServiceException, deed: S3Deed, place: S3Place)
   // A page of something that is no S3 at all has no code in it that any S3 would send.
   if (status === 404 && !/^[A-Z][A-Za-z]+$/.test(code)) return strangerFailure(place, saidBy(error), error);
   return failure('s3_refused', { action, name, location, reason: saidBy(error) }, options);
+}
+
+/** A lock was asked for in a bucket that was made without: services say so with a code that means many things. */
+function isAboutLock(error: S3ServiceException, { operation }: S3Deed, { settings }: S3Place): boolean {
+  const codes = ['InvalidRequest', 'ObjectLockConfigurationNotFoundError', 'InvalidBucketState'];
+  if (settings.object_lock === undefined || !codes.includes(error.name)) return false;
+  const withLock = ['PutObject', 'CreateMultipartUpload', 'PutObjectRetention', 'GetObjectRetention'];
+  return withLock.includes(operation) && (/lock/i.test(error.message) || error.message === 'UnknownError');
 }
 
 /** Of the keys and the clock: nothing that a permission would mend. */

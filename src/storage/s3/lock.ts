@@ -26,13 +26,9 @@ export async function retainObject(
     ...keyOf(context, name),
     Retention: { Mode, RetainUntilDate: wholeSecond(untilMs) },
   });
-  await context.calls
-    .run(lockDeed('PutObjectRetention', name), { signal }, ({ options }) =>
-      context.client.send(command, options),
-    )
-    .catch((error: unknown) => {
-      throw noLock(context, error) ?? error;
-    });
+  await context.calls.run(lockDeed('PutObjectRetention', name), { signal }, ({ options }) =>
+    context.client.send(command, options),
+  );
 }
 
 /** What holds an object, or one version of it; undefined when nothing does. */
@@ -52,8 +48,10 @@ export async function retentionOf(
     );
     return Retention;
   } catch (error) {
-    if (serviceCodeOf(error) === 'NoSuchObjectLockConfiguration') return undefined;
-    throw noLock(context, error) ?? error;
+    // Ceph says of an object without a lock what others say of a bucket without.
+    const none = ['NoSuchObjectLockConfiguration', 'ObjectLockConfigurationNotFoundError'];
+    if (none.includes(serviceCodeOf(error) ?? '')) return undefined;
+    throw error;
   }
 }
 
@@ -94,14 +92,6 @@ async function lockedFailure(
     // Without the permission to look at the lock, what the service said stands.
     return undefined;
   }
-}
-
-/** The bucket was made without object lock. */
-function noLock({ place }: S3Context, error: unknown): HoldfastError | undefined {
-  const codes = ['InvalidRequest', 'ObjectLockConfigurationNotFoundError', 'InvalidBucketState'];
-  const code = serviceCodeOf(error);
-  if (code === undefined || !codes.includes(code) || !isFailure(error)) return undefined;
-  return failure('s3_no_lock', { bucket: place.bucket, reason: error.message }, { cause: error });
 }
 
 function lockDeed(operation: string, name: string): S3Deed {

@@ -1,4 +1,5 @@
 import type { ObjectLockMode, ServerSideEncryption, StorageClass } from '@aws-sdk/client-s3';
+import type { S3Config } from '../../contract/config-s3.ts';
 import type { S3Context } from './context.ts';
 
 /** Nearly all bytes of a repository lie in its packs; whatever else it has must be read at once, and often. */
@@ -16,15 +17,13 @@ export interface ObjectWishes {
 }
 
 export function wishesFor(name: string, { place: { settings }, clock }: S3Context): ObjectWishes {
-  const { storage_class: storageClass, encryption, kms_key_id: keyId, object_lock: lockMs } = settings;
+  const { storage_class: storageClass, object_lock: lockMs } = settings;
   const isLocked = lockMs !== undefined && mayBeLocked(name);
   return {
+    ...encryptionFor(settings),
     ...(storageClass !== undefined && name.startsWith(packs)
       ? { StorageClass: storageClass as StorageClass }
       : {}),
-    ...(encryption === 'sse-s3' ? { ServerSideEncryption: 'AES256' } : {}),
-    ...(encryption === 'sse-kms' ? { ServerSideEncryption: 'aws:kms' } : {}),
-    ...(encryption === 'sse-kms' && keyId !== undefined ? { SSEKMSKeyId: keyId } : {}),
     ...(isLocked
       ? {
           ObjectLockMode: lockMode(settings.object_lock_mode),
@@ -32,6 +31,12 @@ export function wishesFor(name: string, { place: { settings }, clock }: S3Contex
         }
       : {}),
   };
+}
+
+export function encryptionFor({ encryption, kms_key_id: key }: S3Config): ObjectWishes {
+  if (encryption === 'none') return {};
+  if (encryption === 'sse-s3') return { ServerSideEncryption: 'AES256' };
+  return { ServerSideEncryption: 'aws:kms', ...(key === undefined ? {} : { SSEKMSKeyId: key }) };
 }
 
 export function mayBeLocked(name: string): boolean {

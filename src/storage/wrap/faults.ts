@@ -1,7 +1,7 @@
 import type { Clock } from '../../kernel/clock.ts';
 import { failure } from '../../kernel/errors/failure.ts';
 import { joinParts, partsOf } from '../parts.ts';
-import type { CallOptions, GetOptions, ListOptions, ObjectInfo, Retain, Storage } from '../port.ts';
+import type { CallOptions, Describe, GetOptions, ListOptions, ObjectInfo, Retain, Storage } from '../port.ts';
 import type { RequestCounts } from '../requests.ts';
 import type { Fault, FaultPlan } from './fault-plan.ts';
 import type { StorageOperation } from './log.ts';
@@ -30,6 +30,10 @@ class FaultyStorage implements Storage {
     if (retain !== undefined)
       this.retain = (name, untilMs, call = {}) =>
         this.#run('retain', name, call.signal, () => retain(name, untilMs, call));
+  }
+
+  get describe(): Describe | undefined {
+    return this.#inner.describe;
   }
 
   get requests(): RequestCounts | undefined {

@@ -1,5 +1,5 @@
 import { Semaphore } from '../../kernel/queue.ts';
-import type { CallOptions, GetOptions, ListOptions, ObjectInfo, Retain, Storage } from '../port.ts';
+import type { CallOptions, Describe, GetOptions, ListOptions, ObjectInfo, Retain, Storage } from '../port.ts';
 import type { RequestCounts } from '../requests.ts';
 
 export interface LimitOptions {
@@ -29,6 +29,10 @@ class LimitedStorage implements Storage {
     if (retain !== undefined)
       this.retain = (name, untilMs, call = {}) =>
         this.#inTurn(call.signal, () => retain(name, untilMs, call));
+  }
+
+  get describe(): Describe | undefined {
+    return this.#inner.describe;
   }
 
   get requests(): RequestCounts | undefined {

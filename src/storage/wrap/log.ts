@@ -2,7 +2,7 @@ import type { Clock } from '../../kernel/clock.ts';
 import { isFailure } from '../../kernel/errors/failure.ts';
 import type { Logger } from '../../kernel/log.ts';
 import { partsOf, sizeOf } from '../parts.ts';
-import type { CallOptions, GetOptions, ListOptions, ObjectInfo, Retain, Storage } from '../port.ts';
+import type { CallOptions, Describe, GetOptions, ListOptions, ObjectInfo, Retain, Storage } from '../port.ts';
 import type { RequestCounts } from '../requests.ts';
 
 export type StorageOperation = 'put' | 'get' | 'list' | 'stat' | 'delete' | 'retain';
@@ -67,6 +67,10 @@ class LoggingStorage implements CountingStorage {
           () => retain(name, untilMs, call),
           () => ({}),
         );
+  }
+
+  get describe(): Describe | undefined {
+    return this.#inner.describe;
   }
 
   get requests(): RequestCounts | undefined {

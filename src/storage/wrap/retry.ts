@@ -1,6 +1,6 @@
 import type { Clock } from '../../kernel/clock.ts';
 import { failure, isFailure, type HoldfastError } from '../../kernel/errors/failure.ts';
-import type { CallOptions, GetOptions, ListOptions, ObjectInfo, Retain, Storage } from '../port.ts';
+import type { CallOptions, Describe, GetOptions, ListOptions, ObjectInfo, Retain, Storage } from '../port.ts';
 import type { RequestCounts } from '../requests.ts';
 
 export interface RetryOptions {
@@ -48,6 +48,10 @@ class RetryingStorage implements Storage {
     if (retain !== undefined)
       this.retain = (name, untilMs, call = {}) =>
         this.#retry('retain', call.signal, () => retain(name, untilMs, call));
+  }
+
+  get describe(): Describe | undefined {
+    return this.#inner.describe;
   }
 
   get requests(): RequestCounts | undefined {
