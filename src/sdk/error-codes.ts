@@ -93,6 +93,8 @@ export const errorCodes = {
   gs_create: 'HF-2068',
   gdrive_limit: 'HF-2069',
   gdrive_ambiguous: 'HF-2070',
+  gs_bucket_missing: 'HF-2071',
+  gdrive_folder_missing: 'HF-2072',
   repository_missing: 'HF-3001',
   repository_exists: 'HF-3002',
   repository_foreign: 'HF-3003',

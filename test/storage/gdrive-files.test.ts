@@ -167,9 +167,9 @@ test('a folder that was moved into the bin is said to be missing, not its object
   await storage.put('a', bytes);
   await clock.sleep(60_001);
   for (const file of place.server.files.values()) file.trashed = true;
-  await rejectsWith('storage_missing', namesOf(storage.list('')));
-  await rejectsWith('storage_missing', storage.stat('b'));
-  await rejectsWith('storage_missing', place.open());
+  await rejectsWith('gdrive_folder_missing', namesOf(storage.list('')));
+  await rejectsWith('gdrive_folder_missing', storage.stat('b'));
+  await rejectsWith('gdrive_folder_missing', place.open());
   await storage.close();
 });
 

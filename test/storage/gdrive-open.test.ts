@@ -19,7 +19,7 @@ const isUpload = ({ path }: Received): boolean => path.startsWith('/upload/');
 test('folders of a path are made where they are missing, and found again', async () => {
   await using place = await drivePlace();
   const location = { root: 'root', folders: ["Ada's backups", 'shop'] };
-  await rejectsWith('storage_missing', place.open({}, location));
+  await rejectsWith('gdrive_folder_missing', place.open({}, location));
   const storage = await place.open({ create: true }, location);
   assert.equal(storage.location, "gdrive://root/Ada's backups/shop");
   await storage.put('a', bytes);
@@ -72,7 +72,7 @@ test('an id that is no folder, and one that nobody knows', async () => {
   await using place = await drivePlace();
   place.server.place({ id: 'letter', name: 'letter.txt' });
   await rejectsWith('storage_layout', place.open({}, { root: 'letter' }));
-  await rejectsWith('storage_missing', place.open({}, { root: 'nothing' }));
+  await rejectsWith('gdrive_folder_missing', place.open({}, { root: 'nothing' }));
 });
 
 test('a service account may act for a user', async () => {
@@ -129,7 +129,7 @@ for (const [status, reason, name] of [
   [403, 'teamDriveFileLimitExceeded', 'gdrive_limit'],
   [403, 'insufficientFilePermissions', 'storage_denied'],
   [403, 'accessNotConfigured', 'storage_denied'],
-  [404, 'notFound', 'storage_missing'],
+  [404, 'notFound', 'gdrive_folder_missing'],
   [400, 'badRequest', 'google_refused'],
 ] as const) {
   test(`an upload answered ${status} ${reason} is ${name}`, async () => {

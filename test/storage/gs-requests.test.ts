@@ -200,11 +200,11 @@ test('a bucket that is gone is not taken for objects that are', async () => {
   await using place = await gsPlace();
   const storage = await place.open();
   place.server.buckets.clear();
-  await rejectsWith('storage_missing', storage.get('a'));
-  await rejectsWith('storage_missing', storage.stat('a'));
-  await rejectsWith('storage_missing', storage.delete('a'));
-  await rejectsWith('storage_missing', storage.put('a', bytes));
-  await rejectsWith('storage_missing', namesOf(storage.list('')));
+  await rejectsWith('gs_bucket_missing', storage.get('a'));
+  await rejectsWith('gs_bucket_missing', storage.stat('a'));
+  await rejectsWith('gs_bucket_missing', storage.delete('a'));
+  await rejectsWith('gs_bucket_missing', storage.put('a', bytes));
+  await rejectsWith('gs_bucket_missing', namesOf(storage.list('')));
   await storage.close();
 });
 
@@ -216,7 +216,7 @@ test('opening for a new repository proves what it needs', async () => {
   const error = await rejectsWith('storage_denied', place.open({ create: true }));
   assert.match(error.message, /lacks storage\.objects\.list, storage\.objects\.delete/);
   place.server.buckets.clear();
-  await rejectsWith('storage_missing', place.open({ create: true }));
+  await rejectsWith('gs_bucket_missing', place.open({ create: true }));
 });
 
 test('a bucket is made when it is asked for, closed to the world', async () => {

@@ -450,6 +450,24 @@ export const storageErrors = defineErrors({
     explain:
       'A bucket needs a project that pays for it and a place where it lies, and its name must be free world-wide.',
   },
+  gs_bucket_missing: {
+    code: 'HF-2071',
+    kind: 'not_found',
+    retryable: false,
+    message: 'there is no bucket {bucket} in Google Cloud Storage',
+    hint: 'check its name; to make it, set gs.project and gs.bucket_location, then: holdfast init --create-bucket --repo {location}',
+    explain: 'The service answers, the credentials are taken, and there is no bucket of that name.',
+  },
+  gdrive_folder_missing: {
+    code: 'HF-2072',
+    kind: 'not_found',
+    retryable: false,
+    message: 'there is no folder at {location}, or it lies in the bin',
+    hint: 'look into the bin of Google Drive first; check the id, and that the folder is shared with whoever the credentials belong to. Only where there has never been a repository: holdfast init --repo {location}',
+    explain:
+      'Google does not tell a folder that is not there from one that these credentials may not see. With the scope drive.file only ' +
+      'folders are seen that Holdfast has made. Objects are never said to be missing because their folder is.',
+  },
   gdrive_limit: {
     code: 'HF-2069',
     kind: 'failed',

@@ -30,6 +30,10 @@ const healing: ReadonlySet<ErrorName> = new Set<ErrorName>([
   'storage_nowhere',
   'storage_file_limit',
   'storage_disorder',
+  'google_credentials',
+  'gs_bucket_missing',
+  'gdrive_folder_missing',
+  'gdrive_limit',
 ]);
 
 /** Calls the repository again and again until it answers; who is told of it once when it goes away, and once when it is back. */

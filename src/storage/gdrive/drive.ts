@@ -81,7 +81,7 @@ export class Drive {
     do {
       const response = await this.#send('GET', 'drive/v3/files', { ...fixed, pageToken }, call);
       // The folder itself is not there: not a word about any object.
-      if (response.status === 404) throw failure('storage_missing', { location: call.deed.location });
+      if (response.status === 404) throw failure('gdrive_folder_missing', { location: call.deed.location });
       const page = readJson(pageSchema, succeeded(response, call.deed));
       if (page.incompleteSearch) throw new Error('the service says that it has not searched everywhere');
       yield page.files;

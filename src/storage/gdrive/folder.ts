@@ -18,7 +18,7 @@ interface Resolving {
 
 /**
  * Follows a location to its folder. With `create`, folders that are not there are made; the first part of a location
- * must be there. Rejects with `storage_missing`, `gdrive_ambiguous`, `storage_layout` (no folder), and what the service says.
+ * must be there. Rejects with `gdrive_folder_missing`, `gdrive_ambiguous`, `storage_layout` (no folder), and what the service says.
  */
 export async function resolveFolder(
   drive: Drive,
@@ -35,7 +35,7 @@ export async function resolveFolder(
 
 async function folderById({ drive, location }: Resolving, id: string): Promise<DriveFolder> {
   const folder = await drive.find(id, { signal: undefined, deed: deedOf(location) });
-  if (folder === undefined) throw failure('storage_missing', { location });
+  if (folder === undefined) throw failure('gdrive_folder_missing', { location });
   if (folder.mimeType === folderType) return { id: folder.id, driveId: folder.driveId };
   const mend = 'name a folder; its id is the last part of its address in the browser';
   throw failure('storage_layout', { location, reason: `${id} is not a folder`, mend });
@@ -47,7 +47,7 @@ async function folderIn(resolving: Resolving, parent: DriveFolder, name: string)
   const [only] = found;
   if (found.length > 1) throw ambiguous(location, name, found);
   if (only !== undefined) return { id: only.id, driveId: parent.driveId };
-  if (!create) throw failure('storage_missing', { location });
+  if (!create) throw failure('gdrive_folder_missing', { location });
   const call = { signal: undefined, deed: deedOf(location) };
   const made = await drive.makeFolder(name, parent.id, call);
   // Somebody else may have made one at the same time. The older one is kept, as they will see it.

@@ -32,7 +32,7 @@ const scopes: readonly string[] = ['https://www.googleapis.com/auth/drive'];
 const requestsAtOnce = 8;
 
 /**
- * Opens a folder of Google Drive. Rejects with `google_credentials`, `storage_missing` (no such folder),
+ * Opens a folder of Google Drive. Rejects with `google_credentials`, `gdrive_folder_missing` (no such folder),
  * `gdrive_ambiguous`, `storage_layout`, `storage_denied`, `storage_unreachable`, `storage_failed`.
  */
 export async function openGdriveStorage(

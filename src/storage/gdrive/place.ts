@@ -83,7 +83,7 @@ export class DrivePlace {
     const nowNs = this.clock.monotonicNs();
     if (this.folder.id === 'root' || (trusting && nowNs < this.#trustedUntilNs)) return;
     const folder = await this.drive.find(this.folder.id, { signal, deed: this.deed('open', 'the folder') });
-    if (folder === undefined) throw failure('storage_missing', { location: this.location });
+    if (folder === undefined) throw failure('gdrive_folder_missing', { location: this.location });
     this.#trustedUntilNs = nowNs + trustNs;
   }
 

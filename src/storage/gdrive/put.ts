@@ -77,7 +77,7 @@ async function upload(place: DrivePlace, arrival: Arrival): Promise<DriveFile> {
     const error = driveFailure(response, call.deed);
     // Of the folder, as the file was only to be made.
     throw isFailure(error, 'object_missing')
-      ? failure('storage_missing', { location: place.location })
+      ? failure('gdrive_folder_missing', { location: place.location })
       : error;
   }
   const stored = fileOf(response);

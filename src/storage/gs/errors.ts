@@ -38,7 +38,7 @@ export function gsFailure(response: HttpResponse, deed: GsDeed): HoldfastError {
   }
   if (heldReasons.has(error.reason)) return failure('storage_locked', { name, location, reason });
   if (error.status === 403) return denied(error, deed);
-  if (saysNoBucket(error)) return failure('storage_missing', { location });
+  if (saysNoBucket(error)) return failure('gs_bucket_missing', { bucket: deed.bucket, location });
   if (error.status === 404) return failure('object_missing', { name, location });
   return failure('google_refused', { action, name, location, reason });
 }

@@ -36,7 +36,7 @@ const needed: readonly string[] = [
  * Opens a folder of a bucket. Nothing is asked of the service unless `create` is set: the first call meets what is
  * wrong.
  *
- * Rejects with `google_credentials`, `storage_missing` (no such bucket), `storage_denied`, `gs_create`,
+ * Rejects with `google_credentials`, `gs_bucket_missing`, `storage_denied`, `gs_create`,
  * `storage_unreachable`, `storage_failed`.
  */
 export async function openGsStorage(location: GsLocation, options: OpenGsOptions): Promise<GsStorage> {
@@ -99,7 +99,7 @@ async function prove(place: GsPlace, options: OpenGsOptions): Promise<void> {
       }
       // Emulators do not know the request.
       if (response.status === 404 && !saysNoBucket(apiError(response))) return;
-      if (response.status === 404) throw failure('storage_missing', { location });
+      if (response.status === 404) throw failure('gs_bucket_missing', { bucket: bucket.name, location });
       if (response.status === 501) return;
       if (response.status !== 200) throw gsFailure(response, deed);
       const { permissions } = readJson(permissionsSchema, response);
