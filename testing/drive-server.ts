@@ -1,6 +1,5 @@
 import { createHash, randomBytes } from 'node:crypto';
 import {
-  GoogleServer,
   onlyParameters,
   pickFields,
   rangeOf,
@@ -8,24 +7,10 @@ import {
   Refusal,
   type Answer,
   type Received,
-} from './google-server.ts';
+} from './google-protocol.ts';
+import { GoogleServer } from './google-server.ts';
 import { UploadSessions } from './google-sessions.ts';
-
-export interface StoredDriveFile {
-  readonly id: string;
-  readonly name: string;
-  readonly mimeType: string;
-  readonly parents: readonly string[];
-  readonly properties: Readonly<Record<string, string>>;
-  readonly bytes: Buffer;
-  readonly createdAtMs: number;
-  readonly driveId?: string;
-  trashed: boolean;
-  /** Searches before this one (they are counted) do not show it yet. */
-  shownFrom: number;
-  /** Searches from this one on do not show it any more. */
-  hiddenFrom: number;
-}
+import { conditionsOf, type StoredDriveFile } from './drive-query.ts';
 
 const folderType = 'application/vnd.google-apps.folder';
 const mostAtOnce = 5 * 1024 * 1024;
@@ -261,55 +246,6 @@ export class DriveServer extends GoogleServer {
     this.#gone.set(id, file);
     return { status: 204 };
   }
-}
-
-/** `'x' in parents and name = 'y' and …` as a test of files. */
-function conditionsOf(query: string, isFolder: (id: string) => boolean): (file: StoredDriveFile) => boolean {
-  const text = String.raw`'((?:[^'\\]|\\['\\])*)'`;
-  const forms: readonly (readonly [
-    RegExp,
-    (found: readonly string[]) => (file: StoredDriveFile) => boolean,
-  ])[] = [
-    [
-      new RegExp(`^${text} in parents`),
-      ([id = '']) => {
-        if (!isFolder(id)) throw new Refusal(404, 'notFound', 'File not found: .');
-        return (file) => file.parents.includes(id);
-      },
-    ],
-    // The service does not tell upper from lower case.
-    [
-      new RegExp(`^name = ${text}`),
-      ([name = '']) =>
-        (file) =>
-          file.name.toLowerCase() === name.toLowerCase(),
-    ],
-    [
-      new RegExp(`^mimeType = ${text}`),
-      ([type]) =>
-        (file) =>
-          file.mimeType === type,
-    ],
-    [/^trashed = false/, () => (file) => !file.trashed],
-    [
-      new RegExp(`^properties has \\{ key=${text} and value=${text} \\}`),
-      ([key = '', value]) =>
-        (file) =>
-          file.properties[key] === value,
-    ],
-  ];
-  const tests: ((file: StoredDriveFile) => boolean)[] = [];
-  for (let rest = query; ;) {
-    const form = forms.find(([pattern]) => pattern.test(rest));
-    const match = form?.[0].exec(rest);
-    if (form === undefined || !match) throw new Refusal(400, 'invalid', `Invalid Value: ${rest}`);
-    tests.push(form[1](match.slice(1).map((part) => part.replaceAll(/\\(['\\])/g, '$1'))));
-    rest = rest.slice(match[0].length);
-    if (rest === '') break;
-    if (!rest.startsWith(' and ')) throw new Refusal(400, 'invalid', `Invalid Value: ${rest}`);
-    rest = rest.slice(' and '.length);
-  }
-  return (file) => tests.every((isMatch) => isMatch(file));
 }
 
 function tokenOf(token: string | null): readonly [query: string | undefined, from: string] {

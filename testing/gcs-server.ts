@@ -1,6 +1,5 @@
 import { createHash } from 'node:crypto';
 import {
-  GoogleServer,
   onlyParameters,
   pickFields,
   rangeOf,
@@ -8,7 +7,8 @@ import {
   Refusal,
   type Answer,
   type Received,
-} from './google-server.ts';
+} from './google-protocol.ts';
+import { GoogleServer } from './google-server.ts';
 import { UploadSessions } from './google-sessions.ts';
 
 export interface StoredGsObject {

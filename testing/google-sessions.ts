@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { Refusal, type Answer, type Received } from './google-server.ts';
+import { Refusal, type Answer, type Received } from './google-protocol.ts';
 
 const unitBytes = 256 * 1024;
 

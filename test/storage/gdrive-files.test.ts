@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Received } from '../../testing/google-server.ts';
+import type { Received } from '../../testing/google-protocol.ts';
 import { assertSame, namesOf, pattern, rejectsWith } from '../../testing/storage-conformance.ts';
 import { drivePlace } from './gdrive-support.ts';
 import { TestClock } from './support.ts';

@@ -7,7 +7,7 @@ import { isFailure } from '../../src/kernel/errors/failure.ts';
 import { parseLocation } from '../../src/storage/open.ts';
 import type { Storage } from '../../src/storage/port.ts';
 import { withRetry } from '../../src/storage/wrap/retry.ts';
-import type { Received } from '../../testing/google-server.ts';
+import type { Received } from '../../testing/google-protocol.ts';
 import { assertSame, namesOf, pattern, rejectsWith } from '../../testing/storage-conformance.ts';
 import { drivePlace } from './gdrive-support.ts';
 import { temporaryDirectory, TestClock } from './support.ts';

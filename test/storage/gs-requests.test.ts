@@ -5,7 +5,7 @@ import type { AddressInfo } from 'node:net';
 import { test } from 'node:test';
 import { gsSchema } from '../../src/contract/config-gs.ts';
 import { withRetry } from '../../src/storage/wrap/retry.ts';
-import type { Received } from '../../testing/google-server.ts';
+import type { Received } from '../../testing/google-protocol.ts';
 import { assertSame, namesOf, pattern, rejectsWith } from '../../testing/storage-conformance.ts';
 import { gsPlace } from './gs-support.ts';
 import { TestClock } from './support.ts';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { test } from 'node:test';
-import type { Received } from '../../testing/google-server.ts';
+import type { Received } from '../../testing/google-protocol.ts';
 import { assertSame, namesOf, pattern, rejectsWith } from '../../testing/storage-conformance.ts';
 import { gsPlace } from './gs-support.ts';
 
