@@ -12,8 +12,10 @@ import {
   type CommonOptions,
   type Outcome,
 } from './compose.ts';
+import { copiesError, updateCopies, type CopyOutcome } from './copies.ts';
 import { checkSource, errorOfFinding } from './check-source.ts';
 import { gitInfo } from './git.ts';
+import { copyPlaces } from './places.ts';
 import { chooseSources, prepareSource, type ChosenSource } from './sources.ts';
 import { shareThreads, type SharedThreads } from './backup-threads.ts';
 import { holdfastVersion } from './version.ts';
@@ -40,6 +42,8 @@ export interface BackupResult extends Outcome {
   readonly failed: readonly FailedSource[];
   /** Names of the sources that an interruption left without a backup. */
   readonly not_made: readonly string[];
+  /** What became of each copy that is written with every backup. */
+  readonly copies: readonly CopyOutcome[];
   /** With `--dry-run`: what was found out about each source. */
   readonly plan?: readonly {
     readonly source: string;
@@ -111,7 +115,17 @@ async function run(
       lane(index === 0 ? repository : siblings.use(repository.sibling())),
     ),
   );
-  return summarize(app, repository, chosen, outcomes);
+  const result = summarize(app, repository, chosen, outcomes);
+  if (result.backups.length === 0 || result.not_made.length > 0) return result;
+  return await withCopies(app, repository, result);
+}
+
+/** A copy that is not up to date makes a run partly done: the backups are there. */
+async function withCopies(app: App, repository: Repository, result: BackupResult): Promise<BackupResult> {
+  const places = copyPlaces(app).filter(({ config }) => config?.with_backup !== false);
+  const copies = await updateCopies(app, repository, places);
+  const error = result.error ?? copiesError(copies);
+  return { ...result, ok: error === undefined, ...(error === undefined ? {} : { error }), copies };
 }
 
 /** What became of one source: a backup, an error, or nothing because of an interruption. */
@@ -175,7 +189,7 @@ function summarize(
   }
   const error =
     notMade.length > 0 ? asFailure(app.signal.reason).toJSON() : overall(failed, chosen.length, backups);
-  return { ...resultOf(repository, error), dry_run: false, backups, failed, not_made: notMade };
+  return { ...resultOf(repository, error), dry_run: false, backups, failed, not_made: notMade, copies: [] };
 }
 
 function tell(app: App, view: BackupView): void {
@@ -224,7 +238,7 @@ async function plan(
     failed.push({ source: source.name, error });
   }
   const result = resultOf(repository, dryRunError(failed, chosen.length));
-  return { ...result, dry_run: true, backups: [], failed, not_made: [], plan: plans };
+  return { ...result, dry_run: true, backups: [], failed, not_made: [], copies: [], plan: plans };
 }
 
 /** Of one source its own error; where there are several, all that would fail are named. */

@@ -12,6 +12,7 @@ import { readRepositoryInfo } from '../repository/info.ts';
 import type { RepositoryInfo } from '../repository/model.ts';
 import type { Repository } from '../repository/repository.ts';
 import { chooseDefaultDirectory } from '../storage/fs/default-directory.ts';
+import type { PlaceConcern } from '../storage/description.ts';
 import { openStorage } from '../storage/open.ts';
 import type { Storage } from '../storage/port.ts';
 import { chooseDirectories, type Directories } from './directories.ts';
@@ -24,6 +25,7 @@ import {
   type FoundPassphrase,
   type PassphraseContext,
 } from './passphrase.ts';
+import { storageSettingsOf } from './places.ts';
 import { loadSettings, withoutConfiguration, type Settings } from './settings.ts';
 import { guarded } from './storage.ts';
 
@@ -158,20 +160,39 @@ function warnOfUnknown(settings: Settings, observer: Observer): void {
  * The place of the repository. With `create` it is made where it is not there. Where nobody named one and ./backups
  * cannot be written, a directory of the user's own takes its place, loudly.
  */
-export async function openPlace(app: App, options: { readonly create: boolean }): Promise<Storage> {
-  if (options.create) await refuseForeignPlace(app);
+export async function openPlace(app: App, options: PlaceOptions): Promise<Storage> {
+  if (options.create) await refuseForeignPlace(app, options);
   const location = await placeOf(app, options);
-  const { machine, log } = app;
-  const { clock } = machine;
-  const storage = await openStorage(location, {
-    ...storageOptions(app),
-    create: options.create,
-    logger: log,
-  });
-  return guarded(storage, { log, clock, random: Math.random });
+  return await openStorageAt(app, location, options.create, options.createBucket);
 }
 
-async function placeOf(app: App, { create }: { readonly create: boolean }): Promise<string> {
+export interface PlaceOptions {
+  readonly create: boolean;
+  /** The bucket, too; only together with `create`. */
+  readonly createBucket?: boolean | undefined;
+}
+
+/** The storage at a place that somebody has named; with `create` it is made where it is not there. */
+export async function openStorageAt(
+  app: App,
+  location: string,
+  create: boolean,
+  createBucket = false,
+): Promise<Storage> {
+  const { log, machine, observer } = app;
+  const notice = ({ message, mend }: PlaceConcern): void =>
+    observer.notice({ level: 'warning', message, ...(mend === undefined ? {} : { hint: mend }) });
+  const storage = await openStorage(location, {
+    ...storageOptions(app, location),
+    create,
+    createBucket,
+    notice,
+    logger: log,
+  });
+  return guarded(storage, { log, clock: machine.clock, random: Math.random });
+}
+
+async function placeOf(app: App, { create }: PlaceOptions): Promise<string> {
   const preferred = app.config.repository;
   if (app.settings.repositoryNamed) return preferred;
   const { machine, directories, observer } = app;
@@ -202,10 +223,13 @@ async function placeOf(app: App, { create }: { readonly create: boolean }): Prom
 }
 
 /** Before a place is proved writable by writing to it: a directory of other files must stay as it is. */
-async function refuseForeignPlace(app: App): Promise<void> {
+async function refuseForeignPlace(app: App, { createBucket }: PlaceOptions): Promise<void> {
   let storage: Storage;
   try {
-    storage = await openStorage(app.config.repository, { ...storageOptions(app), create: false });
+    storage = await openStorage(app.config.repository, {
+      ...storageOptions(app, app.config.repository),
+      create: false,
+    });
   } catch (error) {
     // Not there yet, or in a trouble that making it will meet and name as well.
     if (isFailure(error)) return;
@@ -219,19 +243,22 @@ async function refuseForeignPlace(app: App): Promise<void> {
         throw failure('repository_foreign', { location: storage.location, example: name });
       }
     }
+  } catch (error) {
+    // The bucket is still to be made.
+    if (createBucket !== true || !isFailure(error) || error.kind !== 'not_found') throw error;
   } finally {
     await storage.close();
   }
 }
 
 /** What every storage is opened with. */
-function storageOptions({ machine: { cwd, home, clock }, config, env }: App) {
-  return { cwd, home, clock, env, settings: config };
+function storageOptions({ machine: { cwd, home, clock }, config, env }: App, location: string) {
+  return { cwd, home, clock, env, settings: storageSettingsOf(config, location) };
 }
 
 async function hasRepository(app: App, location: string): Promise<boolean> {
   try {
-    const storage = await openStorage(location, { ...storageOptions(app), create: false });
+    const storage = await openStorage(location, { ...storageOptions(app, location), create: false });
     const info = await readRepositoryInfo(storage);
     await storage.close();
     return info !== null;

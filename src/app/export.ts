@@ -8,14 +8,8 @@ import { alreadyThere, exportBackup, type NamedItem, type WrittenFile } from '..
 import { restoreContext } from '../operations/restore.ts';
 import type { Repository } from '../repository/repository.ts';
 import { backupView, type BackupView } from './backup-view.ts';
-import {
-  openConfiguredRepository,
-  withApp,
-  type App,
-  type AppContext,
-  type CommonOptions,
-  type Outcome,
-} from './compose.ts';
+import { withApp, type App, type AppContext, type CommonOptions, type Outcome } from './compose.ts';
+import { openForReading } from './open-for-reading.ts';
 import { nameItems } from './export-names.ts';
 import { exportKindNamed } from './kinds/export-find.ts';
 import { randomHex } from './random-hex.ts';
@@ -61,7 +55,8 @@ export async function exportTo(options: ExportOptions, context: AppContext): Pro
   const audited =
     options.dryRun === true ? null : { name: 'export', touched: ({ backup }: ExportResult) => [backup.id] };
   return withApp(options, context, audited, async (app) => {
-    await using repository = await openConfiguredRepository(app);
+    const { repository } = await openForReading(app);
+    await using _repository = repository;
     const manifest = await repository.find(options.id, { signal: app.signal });
     const startedNs = app.machine.clock.monotonicNs();
     using progress = app.observer.progress(`export ${manifest.id.slice(0, 8)}`);

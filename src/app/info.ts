@@ -3,13 +3,8 @@ import type { Entry } from '../contract/stream.ts';
 import { readPin } from '../repository/history/pins.ts';
 import type { Repository } from '../repository/repository.ts';
 import { backupView } from './backup-view.ts';
-import {
-  openConfiguredRepository,
-  withApp,
-  type AppContext,
-  type CommonOptions,
-  type Outcome,
-} from './compose.ts';
+import { withApp, type AppContext, type CommonOptions, type Outcome } from './compose.ts';
+import { openForReading } from './open-for-reading.ts';
 import type { ListedBackup } from './list.ts';
 import { walOfBackup, type WalOfBackup } from './recoverable.ts';
 
@@ -49,7 +44,8 @@ export interface InfoResult extends Outcome {
 /** One backup in detail, with what is in it: a million files are listed only where they can be streamed. */
 export async function info(options: InfoOptions, context: AppContext): Promise<InfoResult> {
   return withApp(options, context, null, async (app) => {
-    await using repository = await openConfiguredRepository(app);
+    const { repository } = await openForReading(app);
+    await using _repository = repository;
     const manifest = await repository.find(options.id, { signal: app.signal });
     const backup = await backupDetails(repository, manifest, app.signal);
     options.onBackup?.(backup);

@@ -6,14 +6,8 @@ import { pinsOf } from '../repository/history/pins.ts';
 import type { BackupName } from '../repository/model.ts';
 import type { Repository } from '../repository/repository.ts';
 import { backupView, type BackupView } from './backup-view.ts';
-import {
-  openConfiguredRepository,
-  withApp,
-  type App,
-  type AppContext,
-  type CommonOptions,
-  type Outcome,
-} from './compose.ts';
+import { withApp, type App, type AppContext, type CommonOptions, type Outcome } from './compose.ts';
+import { openForReading } from './open-for-reading.ts';
 import { recoverableOf } from './recoverable.ts';
 import { unknownSource } from './unknown-source.ts';
 
@@ -52,7 +46,8 @@ export interface UnreadableBackup {
  */
 export async function list(options: ListOptions, context: AppContext): Promise<ListResult> {
   return withApp(options, context, null, async (app) => {
-    await using repository = await openConfiguredRepository(app);
+    const { repository } = await openForReading(app);
+    await using _repository = repository;
     const names = await repository.names({ signal: app.signal });
     const wanted = options.limit ?? Number.POSITIVE_INFINITY;
     const found: { readonly view: BackupView; readonly cluster: Manifest | null }[] = [];

@@ -9,14 +9,8 @@ import type { RestorePlanSummary } from '../sources/postgres-logical/restore-opt
 import type { RestoreSummary } from '../sources/postgres-logical/restore.ts';
 import type { SqliteRestored, SqliteRestoreSummary } from '../sources/sqlite/restore/restore.ts';
 import { backupView, type BackupView } from './backup-view.ts';
-import {
-  openAndTell,
-  withApp,
-  type App,
-  type AppContext,
-  type CommonOptions,
-  type Outcome,
-} from './compose.ts';
+import { withApp, type App, type AppContext, type CommonOptions, type Outcome } from './compose.ts';
+import { openForReading } from './open-for-reading.ts';
 import { chooseRecovery, type ClusterRecovery } from './recovery.ts';
 import type { RecoveryOptions } from './recovery-wish.ts';
 import { refuseRepositoryPlace } from './repository-place.ts';
@@ -83,7 +77,7 @@ export async function restore(options: RestoreOptions, context: AppContext): Pro
     options.dryRun === true ? null : { name: 'restore', touched: ({ backup }: RestoreResult) => [backup.id] };
   return withApp(options, context, audited, async (app) => {
     refuseNonsense(options);
-    const { repository, found } = await openAndTell(app);
+    const { repository, found } = await openForReading(app);
     await using _repository = repository;
     const meant = await repository.find(options.id, { signal: app.signal });
     const startedNs = app.machine.clock.monotonicNs();

@@ -5,7 +5,6 @@ import { failure } from '../kernel/errors/failure.ts';
 export const laterVerbs: readonly string[] = [
   'status',
   'compare',
-  'sync',
   'drill',
   'open',
   'query',

@@ -57,10 +57,15 @@ export function createProgram(version: string, dispatch: Dispatch): Command {
   verb(program, 'init', 'create a repository and write its recovery kit', [
     ['holdfast init', 'in ./backups, or where the configuration says'],
     ['holdfast init --repo /srv/backups', 'in a directory of your choice'],
+    ['holdfast init --repo s3://shop-backups/db --create-bucket', 'in a new bucket'],
     ['holdfast init --no-encryption', 'readable by anyone who can read the place'],
   ])
     .option('--no-encryption', 'do not encrypt; damage is still detected')
     .option('--label <text>', 'name of the first key (default: user@host)')
+    .option(
+      '--create-bucket',
+      'make the bucket when it is not there, with versioning and without public access',
+    )
     .option('--recovery-kit <file>', 'where to write the recovery kit (default: the current directory)');
 
   verb(program, 'backup [sources...]', 'back up the configured sources, or those named', [
@@ -181,6 +186,12 @@ export function createProgram(version: string, dispatch: Dispatch): Command {
   laterOption(verify, '--repair');
 
   retentionVerbs(program, verb);
+
+  verb(program, 'sync', 'bring copies of the repository up to date', [
+    ['holdfast sync', 'every copy that the configuration names'],
+    ['holdfast sync --to offsite', 'one of them'],
+    ['holdfast sync --to s3://my-bucket/backups', 'an empty place becomes a copy'],
+  ]).option('--to <place>', 'a name below repositories:, or a location; may be repeated', collect);
 
   verb(program, 'prune', 'give back the space that no backup needs', [
     ['holdfast prune --dry-run', 'say what would be removed and marked'],

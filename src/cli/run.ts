@@ -107,8 +107,14 @@ function faceOptions(verb: string, options: Readonly<Record<string, unknown>>) {
     yes: options['yes'] === true,
     longRunning: longRunning.includes(verb),
     ifInterrupted: ifInterrupted(verb, options['globals'] === true),
-    ...(storing.includes(verb) ? { always: { backups: [], failed: [], not_made: [] } } : {}),
+    ...(storing.includes(verb) ? { always: nothingStored(verb) } : {}),
   };
+}
+
+/** What the summary of a verb that stores has even when it failed. */
+function nothingStored(verb: string): Readonly<Record<string, unknown>> {
+  const nothing = { backups: [], failed: [], not_made: [] };
+  return verb === 'backup' ? { ...nothing, copies: [] } : nothing;
 }
 
 /** What Ctrl-C has left, and what to do then. */

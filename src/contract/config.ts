@@ -176,8 +176,6 @@ export type Config = z.output<typeof configSchema>;
 export const laterKeys: readonly string[] = [
   'schedules',
   'schedule',
-  'sync',
-  'replicas',
   'alerts',
   'notify',
   'serve',

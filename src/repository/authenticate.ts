@@ -47,9 +47,7 @@ function check(keys: PipelineKeys, name: string, bytes: Uint8Array): void {
   } else if (name.startsWith(walPrefix)) {
     decodeWalObject(keys, name, bytes, (head) => {
       const parsed = walHeadSchema.parse(head);
-      return 'file' in parsed
-        ? Number(parsed['bytes'])
-        : lengthOf(String(parsed['start']), String(parsed['end']));
+      return 'file' in parsed ? Number(parsed['bytes']) : lengthOf(parsed['start'], parsed['end']);
     });
   } else {
     openObject(keys, 'record', name, bytes, name);

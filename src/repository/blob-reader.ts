@@ -1,4 +1,4 @@
-import { failure } from '../kernel/errors/failure.ts';
+import { failure, isFailure } from '../kernel/errors/failure.ts';
 import type { DecodeRequest } from '../pipeline/decode.ts';
 import type { WorkerPool } from '../pipeline/pool.ts';
 import { footerEntryBytes, recordHeaderBytes, writeEntry } from '../pipeline/pack-format.ts';
@@ -21,23 +21,29 @@ export interface ReadGroup {
 
 export type OpenedBlob = { readonly raw: Uint8Array } | { readonly error: Error };
 
-/** Finds, reads, opens and checks blobs. */
+/** A blob from a copy of the repository; undefined when no copy has it. */
+export type Elsewhere = (id: Uint8Array, signal?: AbortSignal) => Promise<Uint8Array | undefined>;
+
+/** Finds, reads, opens and checks blobs; those that cannot be had here, from elsewhere. */
 export class BlobReader {
   readonly #storage: Storage;
   readonly #cache: IndexCache;
   readonly #pool: WorkerPool;
+  readonly #elsewhere: Elsewhere | undefined;
 
-  constructor(storage: Storage, cache: IndexCache, pool: WorkerPool) {
+  constructor(storage: Storage, cache: IndexCache, pool: WorkerPool, elsewhere?: Elsewhere) {
     this.#storage = storage;
     this.#cache = cache;
     this.#pool = pool;
+    this.#elsewhere = elsewhere;
   }
 
-  /** Where a blob is. `blob_missing` when no pack is known to have it. */
+  /** Where a blob is. `blob_missing` when no pack is known to have it, and nobody else may. */
   locate(id: Uint8Array): Located {
     const found = this.#cache.locate(id);
-    if (found === undefined) throw failure('blob_missing', { blob: shortId(id) });
-    return found;
+    if (found !== undefined) return found;
+    if (this.#elsewhere === undefined) throw failure('blob_missing', { blob: shortId(id) });
+    return nowhere(id);
   }
 
   /** One blob. `blob_damaged`, `blob_missing`, `object_missing`. */
@@ -52,7 +58,11 @@ export class BlobReader {
 
   /** Reads and checks the blobs of a group; for each null or its error. Rejects when the pack cannot be read. */
   async checkGroup(group: ReadGroup, signal?: AbortSignal): Promise<readonly (Error | null)[]> {
-    const request = await this.#fetch(group, signal);
+    const request = await this.#fetchOr(group, signal);
+    if (request instanceof Error) {
+      const found = await this.#allElsewhere(group, request, signal);
+      return found.map((opened) => ('error' in opened ? opened.error : null));
+    }
     const damages = await this.#pool.probe(request);
     signal?.throwIfAborted();
     const errors: (Error | null)[] = [];
@@ -66,7 +76,9 @@ export class BlobReader {
 
   /** The blobs of a group, each opened or with its own error; rejects when the pack cannot be read at all. */
   async readGroup(group: ReadGroup, signal?: AbortSignal): Promise<readonly OpenedBlob[]> {
-    const { bytes, damages } = await this.#pool.decode(await this.#fetch(group, signal));
+    const request = await this.#fetchOr(group, signal);
+    if (request instanceof Error) return await this.#allElsewhere(group, request, signal);
+    const { bytes, damages } = await this.#pool.decode(request);
     signal?.throwIfAborted();
     const opened: OpenedBlob[] = [];
     let offset = 0;
@@ -89,8 +101,34 @@ export class BlobReader {
     const [group] = other?.present === true && !other.damaged ? groupReads([other]) : [];
     const [opened] = group === undefined ? [] : await this.readGroup(group, signal);
     if (opened !== undefined && 'raw' in opened) return opened;
+    const raw = await this.#elsewhere?.(blob.id, signal);
+    if (raw !== undefined) return { raw };
     const name = packObject(blob.packId);
     return { error: failure('blob_damaged', { blob: shortId(blob.id), name, reason }) };
+  }
+
+  /** The bytes of a group; or why they cannot be had, where a copy may have them. */
+  async #fetchOr(group: ReadGroup, signal?: AbortSignal): Promise<DecodeRequest | Error> {
+    if (group.packId === '')
+      return failure('blob_missing', { blob: shortId(group.blobs[0]?.id ?? group.packSalt) });
+    try {
+      return await this.#fetch(group, signal);
+    } catch (error) {
+      signal?.throwIfAborted();
+      if (this.#elsewhere === undefined || !isFailure(error)) throw error;
+      return error;
+    }
+  }
+
+  async #allElsewhere(group: ReadGroup, error: Error, signal?: AbortSignal): Promise<OpenedBlob[]> {
+    const opened: OpenedBlob[] = [];
+    for (const { id } of group.blobs) {
+      const raw = await this.#elsewhere?.(id, signal);
+      // A pack that cannot be read at all is one error, as it is without copies.
+      if (raw === undefined) throw error;
+      opened.push({ raw });
+    }
+    return opened;
   }
 
   async #fetch(group: ReadGroup, signal?: AbortSignal): Promise<DecodeRequest> {
@@ -98,6 +136,23 @@ export class BlobReader {
     const bytes = await this.#storage.get(name, { offset: group.offset, length: group.length, signal });
     return { salt: group.packSalt, bytesOffset: group.offset, bytes, rows: rowsOf(group.blobs) };
   }
+}
+
+/** A blob that no pack here is known to have. */
+function nowhere(id: Uint8Array): Located {
+  return {
+    id: Uint8Array.from(id),
+    type: 1,
+    codec: 0,
+    offset: 0,
+    rawLength: 0,
+    storedLength: 0,
+    packId: '',
+    packSalt: new Uint8Array(0),
+    packSizeBytes: 0,
+    present: false,
+    damaged: false,
+  };
 }
 
 function rowsOf(blobs: readonly Located[]): Uint8Array {
@@ -133,6 +188,7 @@ function joins(open: readonly Located[], blob: Located): boolean {
   const [first] = open;
   const last = open.at(-1);
   if (first === undefined || last === undefined || blob.packId !== last.packId) return false;
+  if (blob.packId === '') return false;
   const gap = blob.offset - endOf(last);
   return gap >= 0 && gap <= gapBytes && endOf(blob) - first.offset <= readBytes;
 }

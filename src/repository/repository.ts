@@ -12,7 +12,8 @@ import { defaultPackBytes } from '../pipeline/blob-sink.ts';
 import type { Extent } from '../pipeline/map.ts';
 import { WorkerPool } from '../pipeline/pool.ts';
 import type { Storage } from '../storage/port.ts';
-import { BlobReader } from './blob-reader.ts';
+import { BlobReader, type Elsewhere } from './blob-reader.ts';
+import type { Fallback } from './fallback.ts';
 import { infoOf, requireFeatures, type OperationKind, type RepositoryConfig } from './config-object.ts';
 import { findBackup } from './find-backup.ts';
 import { IndexCache } from './index-cache.ts';
@@ -66,6 +67,7 @@ export class Repository implements AsyncDisposable {
   #reader: Promise<BlobReader> | undefined;
   #indexProblems: readonly IndexProblem[] = [];
   #listedAtMs = 0;
+  #fallback: Fallback | undefined;
 
   constructor(
     storage: Storage,
@@ -96,7 +98,21 @@ export class Repository implements AsyncDisposable {
    * storage. To be disposed before this one is.
    */
   sibling(): Repository {
-    return new Repository(this.storage, this.#config, this.#options, this.#master, this.#unlocked, false);
+    const sibling = new Repository(
+      this.storage,
+      this.#config,
+      this.#options,
+      this.#master,
+      this.#unlocked,
+      false,
+    );
+    sibling.#fallback = this.#fallback;
+    return sibling;
+  }
+
+  /** What cannot be read here is read from copies from now on. To be called before anything is read. */
+  fallBackTo(copies: Fallback): void {
+    this.#fallback = copies;
   }
 
   /** Every backup there is, oldest first, from one listing. */
@@ -106,7 +122,14 @@ export class Repository implements AsyncDisposable {
 
   /** Reads, authenticates and parses one manifest. */
   async manifest(name: BackupName, context: CallContext = {}): Promise<Manifest> {
-    return await readManifest(this.storage, this.pipelineKeys, name, context.signal);
+    try {
+      return await readManifest(this.storage, this.pipelineKeys, name, context.signal);
+    } catch (error) {
+      context.signal?.throwIfAborted();
+      const found = await this.#fallback?.manifest(name, context.signal);
+      if (found === undefined) throw error;
+      return found;
+    }
   }
 
   /**
@@ -254,7 +277,12 @@ export class Repository implements AsyncDisposable {
 
   /** The blob reader, with the index brought up to date when it is first asked for. */
   async reader(signal?: AbortSignal): Promise<BlobReader> {
-    this.#reader ??= this.cache(signal).then((cache) => new BlobReader(this.storage, cache, this.workers()));
+    this.#reader ??= this.cache(signal).then((cache) => {
+      const fallback = this.#fallback;
+      const elsewhere: Elsewhere | undefined =
+        fallback === undefined ? undefined : (id, during) => fallback.blob(id, during);
+      return new BlobReader(this.storage, cache, this.workers(), elsewhere);
+    });
     return await this.#reader;
   }
 
@@ -275,7 +303,9 @@ export class Repository implements AsyncDisposable {
       (cache) => cache[Symbol.dispose](),
       () => {}, // It was never opened; whoever asked for it was told.
     );
-    if (this.#ownsStorage) await this.storage.close();
+    if (!this.#ownsStorage) return;
+    await this.#fallback?.[Symbol.asyncDispose]();
+    await this.storage.close();
   }
 
   #walPlaces(): WalPlaces {

@@ -151,6 +151,8 @@ export interface BackupResult extends Result {
   readonly failed: readonly { readonly source: string; readonly error: ErrorInfo }[];
   /** Sources that an interruption left without a backup. */
   readonly not_made: readonly string[];
+  /** What became of each copy that is written with every backup. */
+  readonly copies: readonly CopyOutcome[];
   /** Of a dry run: what was found out about each source. */
   readonly plan?:
     | readonly {
@@ -159,6 +161,42 @@ export interface BackupResult extends Result {
         readonly findings: readonly Finding[];
       }[]
     | undefined;
+}
+
+/** What became of one copy of the repository. */
+export interface CopyOutcome {
+  /** As in the configuration; the location where it has no name. */
+  readonly name: string;
+  readonly location: string;
+  /** Up to date: it has every backup that can be copied. */
+  readonly ok: boolean;
+  readonly duration_ms: number;
+  readonly error?: Readonly<Record<string, unknown>> | undefined;
+  /** Absent when it broke off: what was copied by then is there. */
+  readonly report?: CopyReport | undefined;
+}
+
+export interface CopyReport {
+  /** The copy was empty and is a repository now. */
+  readonly created: boolean;
+  /** Ids of the backups that appeared there, oldest first. */
+  readonly copied: readonly string[];
+  /** Backups that were there already. */
+  readonly present: number;
+  /** Backups that were forgotten there, and stay so. */
+  readonly forgotten: number;
+  readonly packs: CopiedCount;
+  readonly wal: CopiedCount;
+  readonly others: CopiedCount;
+  /** What could not be copied, for it is damaged. */
+  readonly problems: readonly { readonly object: string; readonly code: string; readonly message: string }[];
+  /** Keys that open the copy and not the repository it is of. */
+  readonly foreign_keys: readonly string[];
+}
+
+export interface CopiedCount {
+  readonly objects: number;
+  readonly bytes: number;
 }
 
 export interface Finding {

@@ -2,13 +2,8 @@ import { open } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { failure, reasonOf } from '../../kernel/errors/failure.ts';
 import { getWalFile, type Sink } from '../../operations/wal/get.ts';
-import {
-  openConfiguredRepository,
-  withApp,
-  type AppContext,
-  type CommonOptions,
-  type Outcome,
-} from '../compose.ts';
+import { withApp, type AppContext, type CommonOptions, type Outcome } from '../compose.ts';
+import { openForReading } from '../open-for-reading.ts';
 import { archiveOf, clusterSource, identityAround, idOfRepository, walFileName } from './cluster.ts';
 import { FetchedAhead } from './fetched-ahead.ts';
 
@@ -60,7 +55,8 @@ export async function walGet(options: WalGetOptions, context: AppContext): Promi
       await ahead.fillBehind(name, path);
       return done('whole', true);
     }
-    await using repository = await openConfiguredRepository(app);
+    const { repository } = await openForReading(app);
+    await using _repository = repository;
     const archive = await archiveOf(repository, source, identity, app.signal);
     // As an answer to PostgreSQL, that something is missing means that the WAL ends there.
     if (archive === undefined)

@@ -6,6 +6,7 @@ import { findingLines } from '../finding-lines.ts';
 import { duration } from '../format.ts';
 import { commonOptions, tags, text } from './common.ts';
 import type { Handler } from './handler.ts';
+import { renderCopies } from './sync.ts';
 
 export const runBackup: Handler = (face, args, options) =>
   face.run(
@@ -32,6 +33,7 @@ function render(face: Face, result: BackupResult): void {
     face.say(`${head}\n${findingLines(findings)}`);
   }
   for (const view of result.backups) face.say(line(view));
+  renderCopies(face, result.copies);
   if (result.not_made.length > 0) face.say(`not backed up: ${result.not_made.join(', ')}\n`);
 }
 

@@ -24,6 +24,7 @@ export const handlers: Readonly<Record<string, () => Promise<Handler>>> = {
   'wal status': async () => (await import('./wal-status.ts')).runWalStatus,
   'wal stream': async () => (await import('./wal-stream.ts')).runWalStream,
   prune: async () => (await import('./prune.ts')).runPrune,
+  sync: async () => (await import('./sync.ts')).runSync,
   doctor: async () => (await import('./doctor.ts')).runDoctor,
   demo: async () => (await import('./demo.ts')).runDemo,
   'config validate': async () => (await import('./config.ts')).runConfigValidate,

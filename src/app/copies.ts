@@ -1,0 +1,86 @@
+import { asFailure, failure, isFailure } from '../kernel/errors/failure.ts';
+import type { SyncReport } from '../operations/sync/report.ts';
+import { syncTo } from '../operations/sync/sync.ts';
+import type { Repository } from '../repository/repository.ts';
+import type { Storage } from '../storage/port.ts';
+import { openStorageAt, type App } from './compose.ts';
+import type { Place } from './places.ts';
+
+/** What became of one copy. */
+export interface CopyOutcome {
+  /** As in the configuration; the location where it has no name. */
+  readonly name: string;
+  readonly location: string;
+  /** Up to date: it has every backup that can be copied. */
+  readonly ok: boolean;
+  readonly duration_ms: number;
+  readonly error?: Record<string, unknown> | undefined;
+  /** Absent when it broke off: what was copied by then is there. */
+  readonly report?: SyncReport | undefined;
+}
+
+/** Brings copies up to date, all at once. None stops another; what became of each is in the answer. */
+export async function updateCopies(
+  app: App,
+  repository: Repository,
+  places: readonly Place[],
+): Promise<CopyOutcome[]> {
+  return await Promise.all(places.map((place) => updateCopy(app, repository, place)));
+}
+
+async function updateCopy(app: App, repository: Repository, place: Place): Promise<CopyOutcome> {
+  const { clock } = app.machine;
+  const { name, location } = place;
+  const startedMs = clock.now();
+  const facts = { name, location };
+  using progress = app.observer.progress(`sync ${name}`);
+  try {
+    const storage = await openPlace(app, location);
+    const report = await syncTo(repository, storage, { signal: app.signal, log: app.log, progress });
+    const [first] = report.problems;
+    for (const problem of report.problems)
+      app.observer.notice({ level: 'warning', message: `${name}: ${problem.message}` });
+    for (const key of report.foreign_keys)
+      app.observer.notice({
+        level: 'warning',
+        message: `${name}: key ${key} opens this copy and not the repository it is of`,
+        hint: `if it was removed on purpose: holdfast key remove ${key} --repo ${name}`,
+      });
+    return {
+      ...facts,
+      ok: first === undefined,
+      duration_ms: clock.now() - startedMs,
+      ...(first === undefined ? {} : { error: { ...first } }),
+      report,
+    };
+  } catch (error) {
+    app.signal.throwIfAborted();
+    const known = asFailure(error);
+    app.log.error('a copy is not up to date', { copy: name, code: known.code, reason: known.message });
+    const { message, hint } = known;
+    app.observer.notice({
+      level: 'warning',
+      message: `${name}: ${message}`,
+      ...(hint === undefined ? {} : { hint }),
+    });
+    return { ...facts, ok: false, duration_ms: clock.now() - startedMs, error: known.toJSON() };
+  }
+}
+
+/** Made only where there is nothing: what is there stays as it is until it is known to be a copy. */
+async function openPlace(app: App, location: string): Promise<Storage> {
+  try {
+    return await openStorageAt(app, location, false);
+  } catch (error) {
+    if (!isFailure(error, 'storage_missing')) throw error;
+    return await openStorageAt(app, location, true);
+  }
+}
+
+/** `copies_behind` naming those that are not up to date; undefined when all are. */
+export function copiesError(outcomes: readonly CopyOutcome[]): Record<string, unknown> | undefined {
+  const behind = outcomes.filter(({ ok }) => !ok).map(({ name }) => name);
+  if (behind.length === 0) return undefined;
+  const count = behind.length === 1 ? '1 copy is' : `${behind.length} copies are`;
+  return failure('copies_behind', { count, names: behind.join(', ') }).toJSON();
+}
