@@ -77,7 +77,10 @@ class Stop extends Error {}
 
 /** Names can hold anything, also what makes a terminal do things. */
 const printable = (text) => text.replaceAll(/[^\P{Cc}\n]|[\u2028-\u202e]/gu, '?');
-const say = (text) => print(1, `${printable(text)}\n`);
+function say(text) {
+  print(2, clearProgress());
+  print(1, `${printable(text)}\n`);
+}
 /** Also of damage that costs nothing, because the same is there once more. */
 const note = (text) => print(2, `${clearProgress()}${printable(text)}\n`);
 
@@ -339,7 +342,7 @@ async function openRepository(directory, passphraseFile) {
   let master;
   if (config.encrypted) {
     const { passphrase, where } = await findPassphrase(config.id, passphraseFile);
-    master = unwrapMaster(keys, passphrase, where);
+    master = unwrapMaster(config.id, keys, passphrase, where);
   } else {
     // Everybody can compute this key: it guards against accidents and hides nothing.
     master = crypto.hash('sha256', `holdfast/1/public/${config.id}`, 'buffer');
@@ -418,39 +421,39 @@ function readKeys(directory) {
 }
 
 /** The master key, out of the first key that the passphrase opens. */
-function unwrapMaster(keys, passphrase, where) {
-  if (keys.length === 0) throw new Stop('the repository is encrypted and has no usable key below keys/');
-  if (crypto.argon2Sync === undefined)
-    throw new Stop(
-      `Node.js 24.7 or newer is needed to open an encrypted repository; this is ${process.versions.node}`,
-    );
-  for (const { wrapped, ...fields } of keys) {
-    const { kdf } = fields;
-    // A forged key must not take all memory or time.
-    if (!(kdf?.memory_kib <= 4_194_304 && kdf.passes <= 64 && kdf.parallelism <= 64)) continue;
-    const wrappingKey = crypto.argon2Sync(kdf.algorithm, {
-      message: Buffer.from(passphrase.normalize('NFC')),
-      nonce: Buffer.from(kdf.salt, 'base64'),
-      memory: kdf.memory_kib,
-      passes: kdf.passes,
-      parallelism: kdf.parallelism,
-      tagLength: 32,
-    });
-    const bytes = Buffer.from(wrapped, 'base64');
-    const cipher = crypto.createDecipheriv('aes-256-gcm', wrappingKey, Buffer.alloc(12), {
-      authTagLength: tagBytes,
-    });
+function unwrapMaster(id, keys, passphrase, where) {
+  const own = keys.filter(({ repository }) => repository === id);
+  if (own.length === 0) throw new Stop('the repository is encrypted and has no usable key below keys/');
+  for (const key of own) {
     try {
-      cipher.setAAD(Buffer.from(canonical(fields)));
-      cipher.setAuthTag(bytes.subarray(32));
-      return Buffer.concat([cipher.update(bytes.subarray(0, 32)), cipher.final()]);
+      return unwrap(key, passphrase);
     } catch {
-      // Not this key's passphrase: there is no other way to tell.
+      // Not this key's passphrase, or the key is damaged: there is no way to tell.
     }
   }
-  throw new Stop(
-    `the passphrase ${where} opens none of the ${plural(keys.length, 'key')} of this repository`,
-  );
+  throw new Stop(`the passphrase ${where} opens none of the ${plural(own.length, 'key')} of this repository`);
+}
+
+function unwrap({ wrapped, ...fields }, passphrase) {
+  const { algorithm, memory_kib: memory, passes, parallelism, salt } = fields.kdf;
+  // A forged key must not take all memory or time.
+  if (!(memory <= 4_194_304 && passes <= 64 && parallelism <= 64)) throw new Damage('it costs too much');
+  const message = Buffer.from(passphrase.normalize('NFC'));
+  const nonce = Buffer.from(salt, 'base64');
+  const wrappingKey = crypto.argon2Sync(algorithm, {
+    message,
+    nonce,
+    memory,
+    passes,
+    parallelism,
+    tagLength: 32,
+  });
+  const bytes = Buffer.from(wrapped, 'base64');
+  const options = { authTagLength: tagBytes };
+  const cipher = crypto.createDecipheriv('aes-256-gcm', wrappingKey, Buffer.alloc(12), options);
+  cipher.setAAD(Buffer.from(canonical(fields)));
+  cipher.setAuthTag(bytes.subarray(32));
+  return Buffer.concat([cipher.update(bytes.subarray(0, 32)), cipher.final()]);
 }
 
 async function findPassphrase(id, passphraseFile) {
@@ -583,7 +586,9 @@ class Packs {
   /** `{id, size, salt}` by number; `size` null: an index knows it, and it is not there. */
   #packs = [];
   #numbers = new Map();
+  /** The packs whose files are open, the one that was opened first first. */
   #open = new Map();
+  #badIndexes = new Set();
 
   constructor(repository) {
     this.#repository = repository;
@@ -601,7 +606,7 @@ class Packs {
       const there = this.#packs[number];
       there.salt = pack.salt;
       if (there.size !== null && there.size !== pack.size)
-        troubles.add(`${this.nameOf(number)} has ${there.size} bytes instead of ${pack.size}`);
+        note(`Note: ${this.nameOf(number)} has ${there.size} bytes instead of ${pack.size}.`);
       this.#addRows(number, pack.rows);
     }
     // Indexes are a cache: a pack that none of them mentions tells the same itself.
@@ -631,9 +636,11 @@ class Packs {
       try {
         contents = openWhole(this.#repository, 'index', '', this.#repository.read(`index/${name}`));
       } catch (error) {
-        note(
-          `Note: index/${name} cannot be used: ${reasonOf(error)}. It is only a cache: the packs tell the same.`,
-        );
+        if (!this.#badIndexes.has(name))
+          note(
+            `Note: index/${name} cannot be used: ${reasonOf(error)}. It is only a cache: the packs tell the same.`,
+          );
+        this.#badIndexes.add(name);
         continue;
       }
       for (let at = 0; at + 72 <= contents.length;) {
@@ -657,7 +664,8 @@ class Packs {
         this.#addRows(number, this.#scan(number));
       }
     } catch (error) {
-      troubles.add(`${name} cannot be used: ${reasonOf(error)}`);
+      // Whatever needs it is named then.
+      note(`Note: ${name} cannot be used: ${reasonOf(error)}.`);
     }
   }
 
@@ -809,6 +817,8 @@ function readAt(fd, offset, length) {
 const blobTypes = { data: 1, map: 2, list: 3 };
 /** A stream may use many small parts of one chunk after another. */
 const cacheBytes = 64 * 1024 * 1024;
+/** What a chunk takes in memory beside its bytes, rather more than less. */
+const cacheOverhead = 1024;
 
 /** So many bytes of a stream cannot be had. */
 class Gap {
@@ -853,25 +863,28 @@ class Chunks {
   }
 
   #readRecord(packNumber, offset, id, types) {
-    const { fd, seal } = this.#packs.open(packNumber);
+    const pack = this.#packs.open(packNumber);
     let failed;
     try {
-      return this.#openRecord(fd, seal, offset, readAt(fd, offset, recordHeaderBytes), id, types);
+      return this.#openRecord(pack, offset, readAt(pack.fd, offset, recordHeaderBytes), id, types);
     } catch (error) {
       failed = error;
     }
     // It may be that only the record's header is damaged: footer and indexes have all of it once more.
     const header = this.#packs.recordHeader(packNumber, offset);
     if (header === null) throw failed;
-    return this.#openRecord(fd, seal, offset, header, id, types);
+    return this.#openRecord(pack, offset, header, id, types);
   }
 
-  #openRecord(fd, seal, offset, header, id, types) {
+  #openRecord(pack, offset, header, id, types) {
     if (!looksLikeRecord(header) || !header.subarray(12, 44).equals(id))
       throw new Damage('another chunk is there');
     if (!types.includes(header[1])) throw new Damage('it is a chunk of another type');
-    const stored = readAt(fd, offset + recordHeaderBytes, header.readUInt32LE(8));
-    const plain = unpack(header[2], seal.open(offset, header, stored), header.readUInt32LE(4));
+    const storedLength = header.readUInt32LE(8);
+    if (offset + recordHeaderBytes + storedLength > pack.size)
+      throw new Damage('the pack ends before it does');
+    const stored = readAt(pack.fd, offset + recordHeaderBytes, storedLength);
+    const plain = unpack(header[2], pack.seal.open(offset, header, stored), header.readUInt32LE(4));
     const proof = hmac(this.#repository.blobIdKey, Buffer.from([header[1]]), sha256(plain));
     if (!proof.equals(id)) throw new Damage('it unpacks to other bytes than its id stands for');
     progress(plain.length);
@@ -880,11 +893,11 @@ class Chunks {
 
   #remember(key, bytes) {
     this.#recent.set(key, bytes);
-    this.#recentBytes += bytes.length;
+    this.#recentBytes += bytes.length + cacheOverhead;
     for (const [oldest, { length }] of this.#recent) {
       if (this.#recentBytes <= cacheBytes) return;
       this.#recent.delete(oldest);
-      this.#recentBytes -= length;
+      this.#recentBytes -= length + cacheOverhead;
     }
   }
 
@@ -1095,8 +1108,6 @@ class WalArchive {
     this.source = source;
     this.systemIdentifier = system_identifier;
     this.segmentBytes = BigInt(segment_bytes);
-    const expected = hmac(repository.walKey, source, Buffer.of(0), system_identifier).toString('hex', 0, 16);
-    if (expected !== id) throw new Damage('it tells of another archive');
   }
 
   /** WAL is stored in units: segments, or pieces of 16 MiB of larger ones. */
@@ -1255,7 +1266,7 @@ class WalArchive {
   /** `{timeline, start}` of the segment of that name; null when it is no name of a segment. */
   segmentOf(name) {
     const [, timeline, log, number] = /^([0-9A-F]{8})([0-9A-F]{8})([0-9A-F]{8})$/.exec(name) ?? [];
-    if (timeline === undefined) return null;
+    if (timeline === undefined || BigInt(`0x${number}`) >= 0x1_0000_0000n / this.segmentBytes) return null;
     const start = (BigInt(`0x${log}`) << 32n) + BigInt(`0x${number}`) * this.segmentBytes;
     return { timeline: Number.parseInt(timeline, 16), start };
   }
@@ -1270,6 +1281,8 @@ function walArchives(repository) {
     const object = `wal/about/${id}`;
     try {
       const about = JSON.parse(openWhole(repository, 'wal', object, repository.read(object)).toString());
+      const expected = hmac(repository.walKey, about.source, Buffer.of(0), about.system_identifier);
+      if (expected.toString('hex', 0, 16) !== id) throw new Damage('it tells of another archive');
       archives.push(new WalArchive(repository, id, about));
     } catch (error) {
       lost.set(id, `${object}: ${reasonOf(error)}`);
@@ -1278,13 +1291,9 @@ function walArchives(repository) {
   if (lost.size > 0) {
     for (const { source, metadata } of readableBackups(repository)) {
       if (!lost.delete(metadata.wal_archive)) continue;
-      const { system_identifier, wal_segment_bytes: segment_bytes } = metadata;
+      const { wal_archive: id, system_identifier, wal_segment_bytes: segment_bytes } = metadata;
       archives.push(
-        new WalArchive(repository, metadata.wal_archive, {
-          source: source.name,
-          system_identifier,
-          segment_bytes,
-        }),
+        new WalArchive(repository, id, { source: source.name, system_identifier, segment_bytes }),
       );
     }
   }
@@ -1353,9 +1362,10 @@ class Target {
 
   /** All is on the disk, and is known to be all. */
   finish() {
+    if (fs.existsSync(troubles.file)) flush(troubles.file);
     fs.rmSync(path.join(this.directory, unfinishedName));
     flush(this.directory);
-    flush(path.dirname(this.directory));
+    attempt(path.dirname(this.directory), () => flush(path.dirname(this.directory)));
   }
 }
 
@@ -1378,16 +1388,18 @@ function attempt(what, work) {
   }
 }
 
-function openNew(place) {
+/** Makes something, and what it is in where that is not there: its entry was not asked for, or is lost. */
+function withParent(place, make) {
   try {
-    return fs.openSync(place, 'wx', 0o600);
+    return make();
   } catch (error) {
     if (error.code !== 'ENOENT') throw error;
-    // The entry of its directory was not asked for, or is lost.
     fs.mkdirSync(place.subarray(0, place.lastIndexOf(47)), { recursive: true, mode: 0o700 });
-    return fs.openSync(place, 'wx', 0o600);
+    return make();
   }
 }
+
+const openNew = (place) => withParent(place, () => fs.openSync(place, 'wx', 0o600));
 
 function writeAll(fd, bytes, position = null) {
   for (let at = 0; at < bytes.length;)
@@ -1630,7 +1642,7 @@ function makeHardLink(work, entry, place, links) {
   const isDamaged = links.damaged.has(target);
   const file = work.target.place(target);
   const [from, to] = isDamaged ? [damagedName(file), damagedName(place)] : [file, place];
-  fs.linkSync(from, to);
+  withParent(to, () => fs.linkSync(from, to));
   if (isDamaged) troubles.add(`${entry.path} is another name of ${target}, which is damaged`);
   else wholeThings += 1;
 }
@@ -1647,20 +1659,14 @@ function writeLinkedFiles(work, outside) {
     for (const other of others)
       attempt(other, () => {
         if (!isWhole) throw new Damage(`it is another name of ${first}, which is damaged`);
-        fs.linkSync(work.target.place(first), work.target.place(other));
+        const place = work.target.place(other);
+        withParent(place, () => fs.linkSync(work.target.place(first), place));
       });
   }
 }
 
 function makeSymbolicLink({ meta }, place) {
-  const make = () => fs.symlinkSync(pathBytes(meta.target), place);
-  try {
-    make();
-  } catch (error) {
-    if (error.code !== 'ENOENT') throw error;
-    fs.mkdirSync(place.subarray(0, place.lastIndexOf(47)), { recursive: true, mode: 0o700 });
-    make();
-  }
+  withParent(place, () => fs.symlinkSync(pathBytes(meta.target), place));
   giveTo(() => fs.lchownSync(place, meta.uid, meta.gid));
   fs.lutimesSync(place, timeOf(meta.mtime), timeOf(meta.mtime));
   wholeThings += 1;
@@ -1767,32 +1773,25 @@ function writeArchive(work, database, entries, place) {
     });
   }
   const used = new Set();
-  if (parts[0]?.number === 0) {
-    const { toc, blocks } = mergeArchives(parts);
+  const merged = parts[0]?.number === 0 && attempt(database, () => mergeArchives(parts));
+  if (merged) {
+    const { intSize } = parts[0].toc;
     const fd = openNew(place);
     try {
-      writeAll(fd, toc);
+      writeAll(fd, merged.toc);
       let isWhole = true;
-      for (const { dumpId, name, isBlobs, block } of blocks) {
+      for (const { name, block, ...rest } of merged.blocks) {
         used.add(block);
-        if (
-          !writeBlock(work, fd, parts[0].toc.intSize, {
-            dumpId,
-            name: `${database}: ${name}`,
-            isBlobs,
-            block,
-          })
-        )
-          isWhole = false;
+        if (!writeBlock(work, fd, intSize, { ...rest, block, name: `${database}: ${name}` })) isWhole = false;
       }
       if (isWhole) wholeThings += 1;
     } finally {
       fs.closeSync(fd);
     }
-  } else
-    troubles.add(
-      `${database}: its table of contents is lost, so that its tables have to be made by hand; their data follow as text for COPY`,
-    );
+  } else {
+    const loss = 'so that its tables have to be made by hand; their data follow as text for COPY';
+    troubles.add(`${database}: its table of contents is lost, ${loss}`);
+  }
   // What no table of contents tells of is not lost for that.
   for (const entry of entries) {
     if (entry.kind === 'pg.toc' || used.has(entry)) continue;
@@ -2081,11 +2080,9 @@ const notRestored = new Set([
  * WAL that it needs to be consistent; or with --recover, so that it asks this very file for all WAL that there is.
  */
 async function restoreCluster(work) {
-  const { manifest, target } = work;
-  const { metadata } = manifest;
-  const { recovery } = work;
-  const archive = walArchives(work.repository).find(({ id }) => id === metadata.wal_archive) ?? null;
-  const { tablespaces } = work;
+  const { repository, manifest, target, recovery, tablespaces } = work;
+  const wanted = manifest.metadata.wal_archive;
+  const archive = walArchives(repository).find(({ id }) => id === wanted) ?? null;
   makeTablespaces(work);
   const special = new Map();
   for (const entry of work.entries())
@@ -2106,8 +2103,8 @@ async function restoreCluster(work) {
   if (hasLabel) {
     if (control === undefined)
       troubles.add(`${controlPath} is lost: no server can start from this directory`);
-    else attempt(controlPath, () => writeSpecial(work, controlPath, control));
-    await flushTree(path.join(target.directory, 'global'));
+    else if (attempt(controlPath, () => writeSpecial(work, controlPath, control)))
+      await flushTree(path.join(target.directory, 'global'));
   } else
     troubles.add(
       `backup_label is lost, so ${controlPath} was left out: a server that started without would be silently wrong`,
@@ -2126,7 +2123,10 @@ function planTablespaces({ metadata }, { to, tablespace = [] }) {
     if (oid === undefined) throw new Misuse(`--tablespace ${wish}: write OID=DIRECTORY`);
     if (!places.has(oid))
       throw new Misuse(`--tablespace ${wish}: the backup has no such tablespace; info shows them`);
-    places.set(oid, path.resolve(directory));
+    const place = path.resolve(directory);
+    if (fs.existsSync(place) && fs.readdirSync(place).length > 0)
+      throw new Misuse(`${place} is not empty: name a new directory`);
+    places.set(oid, place);
   }
   return places;
 }
@@ -2202,18 +2202,20 @@ function planRecovery(repository, { metadata }, options) {
   for (const name of targetSettings)
     settings.push([name, name === 'recovery_target_time' && at !== undefined ? at : '']);
   settings.push(['recovery_target_inclusive', 'on'], ['recovery_target_action', 'promote']);
-  settings.push(['archive_cleanup_command', ''], ['recovery_end_command', '']);
+  settings.push(
+    ['archive_cleanup_command', ''],
+    ['recovery_end_command', ''],
+    ['recovery_min_apply_delay', '0'],
+  );
   // It asks for segments behind the target, and one of those may be damaged.
   if (metadata.server_version_num >= 150_000) settings.push(['recovery_prefetch', 'off']);
   if (at === undefined) return settings;
-  if (!/^\d{4}-\d\d-\d\d[ T]\d\d:\d\d(?::\d\d(?:\.\d{1,6})?)?\s?(?:Z|UTC|[+-]\d\d(?::?\d\d)?)$/.test(at))
+  const [, day, time, hours, minutes = '00'] =
+    /^(\d{4}-\d\d-\d\d)[ T](\d\d:\d\d(?::\d\d(?:\.\d{1,6})?)?) ?(Z|UTC|[+-]\d\d)(?::?(\d\d))?$/.exec(at) ??
+    [];
+  if (day === undefined)
     throw new Misuse(`--at ${at}: write it like '2026-11-21 20:15:30+00', with the time zone`);
-  const moment = Date.parse(
-    at
-      .replace(' ', 'T')
-      .replace(/\s?(?:UTC)$/, 'Z')
-      .replace(/([+-]\d\d)$/, '$1:00'),
-  );
+  const moment = Date.parse(`${day}T${time}${/\d/.test(hours) ? `${hours}:${minutes}` : 'Z'}`);
   if (moment < Date.parse(metadata.stopped_at))
     throw new Misuse(
       `this backup only leads to moments from ${metadata.stopped_at} on: take an earlier backup for ${at}`,
@@ -2254,10 +2256,11 @@ function settleConfiguration(work, recovery) {
   const main = path.join(directory, 'postgresql.conf');
   if (fs.existsSync(main)) {
     // The old directory may be there, with another server in it.
-    const elsewhere = /^[ \t]*(?:data_directory|hba_file|ident_file|external_pid_file)\b/gim;
+    const elsewhere = /^[ \t]*(?:data_directory|hba_file|ident_file|external_pid_file)[ \t]*=?[ \t]*'?\//gim;
     const text = fs.readFileSync(main, 'latin1');
-    if (elsewhere.test(text)) {
-      fs.writeFileSync(main, text.replaceAll(elsewhere, '# commented out by holdfast-restore: $&'), 'latin1');
+    const settled = text.replaceAll(elsewhere, '# commented out by holdfast-restore: $&');
+    if (settled !== text) {
+      fs.writeFileSync(main, settled, 'latin1');
       note('Note: settings in postgresql.conf that lead to other directories were commented out.');
     }
   }
@@ -2581,15 +2584,17 @@ function checkHistory(repository) {
       there.set(snapshotName.exec(name)[3], null); // was named already
     }
   }
+  const gone = [];
   for (const [id, expected] of named) {
     const found = there.get(id);
-    if (found === undefined)
-      note(
-        `Note: backup ${id.slice(0, 12)} was there when later ones were made, and is gone: removed, or not copied.`,
-      );
+    if (found === undefined) gone.push(id.slice(0, 12));
     else if (found !== null && found !== expected)
       troubles.add(`backup ${id.slice(0, 12)} is not the one that was there when later ones were made`);
   }
+  if (gone.length > 0)
+    note(
+      `Note: ${plural(gone.length, 'backup that a later one names is', 'backups that later ones name are')} gone: removed, or not copied (${gone.slice(0, 5).join(', ')}${gone.length > 5 ? ', …' : ''})`,
+    );
 }
 
 /**
@@ -2647,6 +2652,7 @@ function parseCommand(args) {
   }
   const { values, positionals } = parsed;
   if (values.help === true || positionals.length === 0) return null;
+  values.only = values.only?.map((wanted) => wanted.replace(/^\.\/(?=.)/, '').replace(/(?<=.)\/+$/, ''));
   const [command, ...rest] = positionals;
   const wanted = { list: [1, 1], info: [2, 2], restore: [2, 2], check: [1, 2], wal: [4, 4] }[command];
   if (wanted === undefined) throw new Misuse(`there is no command ${command}`);
@@ -2655,7 +2661,16 @@ function parseCommand(args) {
   return { command, rest, values };
 }
 
+function requireNode() {
+  const [major, minor] = process.versions.node.split('.').map(Number);
+  if (major < 24 || (major === 24 && minor < 7))
+    throw new Misuse(
+      `Node.js 24.7 or newer is needed, and this is ${process.versions.node}: see https://nodejs.org`,
+    );
+}
+
 async function main(args) {
+  requireNode();
   const parsed = parseCommand(args);
   if (parsed === null) {
     say(usage);
