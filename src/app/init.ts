@@ -34,6 +34,8 @@ export interface InitOptions extends CommonOptions {
   /** Where the recovery kit goes; the current directory unless given. Given, it is written for one that is there, too. */
   readonly recoveryKit?: string | undefined;
   readonly label?: string | undefined;
+  /** Make the bucket of the repository, too, and set it up. */
+  readonly createBucket?: boolean | undefined;
 }
 
 export interface InitResult extends Outcome {
@@ -74,7 +76,7 @@ export async function init(options: InitOptions, context: AppContext): Promise<I
 }
 
 async function initThere(app: App, encrypt: boolean, options: InitOptions): Promise<InitResult> {
-  const storage = await openPlace(app, { create: true });
+  const storage = await openPlace(app, { create: true, createBucket: options.createBucket });
   try {
     const info = await readRepositoryInfo(storage);
     if (info === null) return await createIn(app, storage, encrypt, options);

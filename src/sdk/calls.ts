@@ -28,12 +28,12 @@ import type { SourceSettings } from './settings.ts';
 
 export async function initRepository(options: InitOptions): Promise<InitResult> {
   checkOptions('initRepository', options);
-  const { encryption, label, recoveryKit } = options;
+  const { encryption, label, recoveryKit, createBucket } = options;
   return await call(
     options,
     ['initRepository'],
     async (common, context) =>
-      (await init({ ...common, encryption, label, recoveryKit }, context)) as InitResult,
+      (await init({ ...common, encryption, label, recoveryKit, createBucket }, context)) as InitResult,
   );
 }
 

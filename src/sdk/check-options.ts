@@ -32,6 +32,7 @@ const init: Known<InitOptions> = {
   encryption: 'boolean',
   label: 'string',
   recoveryKit: 'string',
+  createBucket: 'boolean',
 };
 
 const backup: Known<BackupOptions> = {

@@ -44,6 +44,8 @@ export interface InitOptions extends CallOptions {
   readonly label?: string | undefined;
   /** Where the recovery kit goes: a file or directory; the current directory unless given. */
   readonly recoveryKit?: string | undefined;
+  /** Make the bucket of the repository when it is not there, with versioning and without public access. */
+  readonly createBucket?: boolean | undefined;
 }
 
 /** For {@link createBackup}. */

@@ -12,6 +12,7 @@ export const runInit: Handler = (face, _args, options) =>
           encryption: options['encryption'] !== false,
           label: text(options, 'label'),
           recoveryKit: text(options, 'recoveryKit'),
+          createBucket: options['createBucket'] === true,
         },
         context,
       ),

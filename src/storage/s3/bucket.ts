@@ -7,7 +7,11 @@ import { configureBucket, createBucket, isUnused } from './create-bucket.ts';
 import { describeBucket, objectLockOf, saysUnsupported } from './describe.ts';
 import { permissionFor } from './permissions.ts';
 import { removeObject } from './remove.ts';
-import { encryptionFor } from './object-kinds.ts';
+import { deleteVersion } from './lock.ts';
+import { encryptionFor, lockMode, wholeSecond } from './object-kinds.ts';
+
+/** More than clocks are off, most often, and nothing that lasts. */
+const probeLockMs = 300_000;
 
 export interface PrepareOptions {
   /** Make the bucket when it is not there, and set up one that nothing was ever stored in. */
@@ -67,6 +71,8 @@ export async function checkAccess(
   try {
     await removeObject(context, probeName, signal);
   } catch (error) {
+    // Of the lock that was tried, or of an earlier one.
+    if (isFailure(error, 'storage_locked')) return told;
     if (!isFailure(error, 'storage_denied')) throw error;
     told.push(cannotDelete(context));
   }
@@ -93,10 +99,24 @@ async function checkEncryption(context: S3Context, signal: AbortSignal | undefin
   }
 }
 
+/** Locks the probe for some minutes and tries to delete it all the same. */
 async function checkLock(context: S3Context, signal: AbortSignal | undefined): Promise<void> {
   const { bucket, settings } = context.place;
-  if (settings.object_lock === undefined || (await objectLockOf(context, signal)) !== 'off') return;
-  throw failure('s3_no_lock', { bucket, reason: 'it was made without object lock' });
+  if (settings.object_lock === undefined) return;
+  if ((await objectLockOf(context, signal)) === 'off')
+    throw failure('s3_no_lock', { bucket, reason: 'it was made without object lock' });
+  const lock = {
+    ObjectLockMode: lockMode(settings.object_lock_mode),
+    ObjectLockRetainUntilDate: wholeSecond(context.clock.now() + probeLockMs),
+  };
+  const { VersionId: version } = await putProbe(context, lock, signal);
+  try {
+    if (version !== undefined) await deleteVersion(context, probeName, version, signal);
+  } catch (error) {
+    if (isFailure(error, 'storage_locked') || isFailure(error, 'storage_denied')) return;
+    throw error;
+  }
+  throw failure('s3_no_lock', { bucket, reason: 'it takes locks, and does not keep them' });
 }
 
 function unconditional(location: string): PlaceConcern {

@@ -1,4 +1,9 @@
-import { PutObjectCommand, type PutObjectCommandInput, type S3Client } from '@aws-sdk/client-s3';
+import {
+  PutObjectCommand,
+  type PutObjectCommandInput,
+  type PutObjectCommandOutput,
+  type S3Client,
+} from '@aws-sdk/client-s3';
 import type { S3Calls } from './calls.ts';
 import type { S3Deed } from './deed.ts';
 import { httpStatusOf, serviceCodeOf } from './errors.ts';
@@ -74,7 +79,7 @@ export async function putProbe(
   { place, client, calls }: Asking,
   wishes: Partial<PutObjectCommandInput>,
   signal: AbortSignal | undefined,
-): Promise<void> {
+): Promise<PutObjectCommandOutput> {
   const command = new PutObjectCommand({
     Bucket: place.bucket,
     Key: place.prefix + probeName,
@@ -83,7 +88,7 @@ export async function putProbe(
     ...wishes,
   });
   const deed: S3Deed = { operation: 'PutObject', action: 'write', name: probeName };
-  await calls.run(deed, { signal }, ({ options }) => client.send(command, options));
+  return await calls.run(deed, { signal }, ({ options }) => client.send(command, options));
 }
 
 /** The condition held: the name is taken, or being taken right now. */

@@ -11,15 +11,20 @@ import type { S3Deed } from './deed.ts';
 import { httpStatusOf, serviceCodeOf } from './errors.ts';
 import { lockMode, wholeSecond } from './object-kinds.ts';
 
+export interface RetainOptions extends CallOptions {
+  /** A lock that lasts until then is good enough to be left as it is; `untilMs` unless given. */
+  readonly enoughMs?: number;
+}
+
 /** Locks an object until then, unless it is locked for longer. A stricter mode stays. */
 export async function retainObject(
   context: S3Context,
   name: string,
   untilMs: number,
-  { signal }: CallOptions,
+  { signal, enoughMs = untilMs }: RetainOptions,
 ): Promise<void> {
   const current = await retentionOf(context, name, undefined, signal);
-  if ((current?.RetainUntilDate?.getTime() ?? 0) >= untilMs) return;
+  if ((current?.RetainUntilDate?.getTime() ?? 0) >= enoughMs) return;
   const Mode =
     current?.Mode === 'COMPLIANCE' ? 'COMPLIANCE' : lockMode(context.place.settings.object_lock_mode);
   const command = new PutObjectRetentionCommand({

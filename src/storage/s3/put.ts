@@ -7,9 +7,13 @@ import { isTaken } from './conditional.ts';
 import { keyOf, type S3Context } from './context.ts';
 import type { S3Deed } from './deed.ts';
 import { md5Of, plainEtag } from './etag.ts';
+import { retainObject } from './lock.ts';
 import { wishesFor } from './object-kinds.ts';
 import { putInParts } from './upload.ts';
 import { settleVersions } from './versions.ts';
+
+/** A lock that was set when the upload began need not be set again when it ends. */
+const uploadWithinMs = 3_600_000;
 
 /** Names that are taken and let go again while a put is under way do not occur, but in tests. */
 const mostRounds = 4;
@@ -36,6 +40,8 @@ export async function putObject(
       const { body, stored } = await upload(context, name, bytes, { isConditional, signal });
       await assertKept(context, body, stored, signal);
       if (!isGuarded) await assertOurs(context, body, stored, signal);
+      // Ceph 16 takes a lock for an upload in parts and forgets it.
+      if (isInParts) await assertLocked(context, name, signal);
       return;
     } catch (error) {
       if (!isTaken(error)) throw error;
@@ -98,6 +104,16 @@ async function assertKept(
   if ((await compareWith(context, name, bytes, { signal })) === 'same') return;
   const reason = `the service has the ETag ${stored.etag} for what was sent, which is ${etag}`;
   throw failure('storage_failed', { action: 'write', name, location: context.place.location, reason });
+}
+
+async function assertLocked(
+  context: S3Context,
+  name: string,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const untilMs = wishesFor(name, context).ObjectLockRetainUntilDate?.getTime();
+  if (untilMs === undefined) return;
+  await retainObject(context, name, untilMs, { signal, enoughMs: untilMs - uploadWithinMs });
 }
 
 /** Of several who stored the same name at once, the first in the service's own order wins. */
