@@ -2,7 +2,10 @@ import assert from 'node:assert/strict';
 import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
+import { systemClock } from '../../src/kernel/clock.ts';
+import { openFsStorage } from '../../src/storage/fs/open.ts';
 import { patternedBytes } from '../../testing/bytes.ts';
+import { makeWalArchive, mib, putWal, walBytes } from '../../testing/wal-archive.ts';
 import { runInProcess } from '../cli/in-process.ts';
 import { sandbox, type Sandbox } from '../cli/program-runner.ts';
 import { bareMachine, filesBelow, goldenCopy, overwrite, type BareMachine, type KitRan } from './kit.ts';
@@ -248,7 +251,7 @@ describe('a damaged repository', () => {
   });
 });
 
-it('damaged WAL stops a recovery, unless parts have the same', async () => {
+it('damaged WAL stops a recovery', async () => {
   await using machine = await bareMachine();
   const repository = goldenCopy(machine, 'format-1-wal-plain');
   const unit = filesBelow(join(repository, 'wal')).find((file) => file.endsWith('/00200000')) ?? '';
@@ -262,4 +265,29 @@ it('damaged WAL stops a recovery, unless parts have the same', async () => {
   const checked = await machine.run(['check', repository]);
   assert.equal(checked.code, 3);
   assert.match(checked.stdout, /^WAL of golden .*: DAMAGED$/m);
+});
+
+it('where a whole unit of WAL is damaged, the parts that were there before it will do', async () => {
+  await using machine = await bareMachine();
+  const repository = machine.at('r');
+  const storage = await openFsStorage(repository, { create: true, clock: systemClock });
+  const { archive } = await makeWalArchive({ storage });
+  const start = 0x1_0030_0000;
+  await putWal(archive, start, walBytes(start, 300_000));
+  await putWal(archive, start + 200_000, walBytes(start + 200_000, mib - 200_000));
+  await putWal(archive, start, walBytes(start, mib));
+  await storage.close();
+  const get = async (): Promise<KitRan> =>
+    await machine.run(['wal', repository, 'main', '000000010000000100000003', 'got']);
+  const folder = join(repository, 'wal', archive.id, '00000001', '00000001');
+  assert.equal(readdirSync(folder).length, 3);
+  overwrite(join(folder, '00300000'), 'something else');
+  const whole = await get();
+  assert.equal(whole.code, 0, whole.stderr);
+  assert.deepEqual(readFileSync(machine.at('got')), Buffer.from(walBytes(start, mib)));
+  const [part = ''] = readdirSync(folder).filter((name) => name.includes('.p'));
+  overwrite(join(folder, part), readFileSync(join(folder, part)).subarray(0, -1));
+  const cut = await get();
+  assert.equal(cut.code, 126);
+  assert.match(cut.stderr, /WAL of timeline 1 from 1\/300000 on: .*it ends too early/);
 });
