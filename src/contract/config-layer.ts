@@ -106,6 +106,10 @@ export function overlay(lower: Layer, higher: Layer): Layer {
   return merged;
 }
 
+/** Each is a way of its own to be let in. */
+const azureSecrets = ['account_key', 'sas_token', 'connection_string'].flatMap((key) => [key, `${key}_file`]);
+const azureWhole = ['connection_string', 'connection_string_file'];
+
 const displaces: Readonly<Record<string, readonly string[]>> = {
   passphrase: ['passphrase_file', 'passphrase_command'],
   passphrase_file: ['passphrase', 'passphrase_command'],
@@ -120,6 +124,12 @@ const displaces: Readonly<Record<string, readonly string[]>> = {
   profile: ['access_key_id', 'secret_access_key', 'secret_access_key_file', 'session_token'],
   database: ['databases'],
   databases: ['database'],
+  ...Object.fromEntries(azureSecrets.map((key) => [key, azureSecrets.filter((other) => other !== key)])),
+  ...Object.fromEntries(
+    azureWhole.map((key) => [key, [...azureSecrets.filter((other) => other !== key), 'account', 'endpoint']]),
+  ),
+  account: azureWhole,
+  endpoint: azureWhole,
   client_secret: ['client_secret_file'],
   client_secret_file: ['client_secret'],
   refresh_token: ['refresh_token_file', 'credentials_file'],

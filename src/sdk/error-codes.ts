@@ -50,7 +50,6 @@ export const errorCodes = {
   storage_missing: 'HF-2008',
   storage_name: 'HF-2009',
   storage_url: 'HF-2010',
-  storage_scheme_later: 'HF-2011',
   storage_layout: 'HF-2012',
   storage_range: 'HF-2013',
   storage_file_limit: 'HF-2014',

@@ -9,7 +9,7 @@ import { errnoOf, TroubleReaching } from './http-trouble.ts';
 import { pieces, sizeOf } from './parts.ts';
 
 export interface HttpRequest {
-  readonly method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
+  readonly method: 'GET' | 'HEAD' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
   readonly url: URL;
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: readonly Uint8Array[];
@@ -61,7 +61,7 @@ export class HttpClient {
       return await this.#exchange(request);
     } catch (error) {
       // A kept connection that the other side was just closing: as if it had not been sent.
-      if (!(error instanceof TroubleReaching) || !error.wasStale || request.method !== 'GET') throw error;
+      if (!(error instanceof TroubleReaching) || !error.wasStale || !isLook(request)) throw error;
       return await this.#exchange(request);
     }
   }
@@ -82,7 +82,7 @@ export class HttpClient {
       timeout: this.#options.timeoutMs,
       headers: {
         ...request.headers,
-        ...(body.length > 0 || request.method !== 'GET' ? { 'content-length': sizeOf(body) } : {}),
+        ...(body.length > 0 || !isLook(request) ? { 'content-length': sizeOf(body) } : {}),
       },
     });
     using watch = new Watch(outgoing, request, this.#options);
@@ -97,7 +97,7 @@ export class HttpClient {
       const incoming = await Promise.race([answered, sent.then(() => answered)]);
       isAnswered = true;
       watch.expect(incoming);
-      const whole = await readBody(incoming);
+      const whole = await readBody(incoming, request.method);
       if (!outgoing.writableFinished) outgoing.destroy();
       return { status: incoming.statusCode ?? 0, headers: incoming.headers, body: whole };
     } catch (error) {
@@ -195,8 +195,14 @@ function drained(outgoing: ClientRequest): Promise<void> {
   });
 }
 
-async function readBody(incoming: IncomingMessage): Promise<Uint8Array> {
-  const promised = incoming.headers['content-length'];
+/** It changes nothing, however often it is asked. */
+function isLook({ method }: HttpRequest): boolean {
+  return method === 'GET' || method === 'HEAD';
+}
+
+async function readBody(incoming: IncomingMessage, method: HttpRequest['method']): Promise<Uint8Array> {
+  // The answer to a HEAD tells the length of what it does not bring.
+  const promised = method === 'HEAD' ? undefined : incoming.headers['content-length'];
   if (promised === undefined) return joinChunks(incoming);
   // Not from Node's shared pool: the caller may hand the memory on to a worker.
   const whole = Buffer.allocUnsafeSlow(Number(promised));

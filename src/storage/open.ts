@@ -42,16 +42,13 @@ export type ParsedLocation =
   | GdriveLocation
   | S3Location;
 
-const comingSchemes: ReadonlySet<string> = new Set(['azure']);
-const knownSchemes =
-  'file://, s3://, sftp://, gs://, gdrive://, memory: (tests); in a later version azure://';
+const knownSchemes = 'file://, s3://, sftp://, azure://, gs://, gdrive://, memory: (tests)';
 
 /**
- * Opens the place a location names: a path, `file:///path`, `s3://bucket/prefix`, `sftp://user@host/path`, `gs://bucket/prefix`,
- * `gdrive://folder/path`, or `memory:` (empty each time; for tests).
+ * Opens the place a location names: a path, `file:///path`, `s3://bucket/prefix`, `sftp://user@host/path`,
+ * `azure://container/prefix`, `gs://bucket/prefix`, `gdrive://folder/path`, or `memory:` (empty each time; for tests).
  *
- * Rejects with `storage_url` (does not parse, unknown scheme), `storage_scheme_later` (known, not in this version),
- * and what `openFsStorage` and its like for other schemes reject with.
+ * Rejects with `storage_url` (does not parse, unknown scheme), `sftp_password`, and what `openFsStorage` and its like for other schemes reject with.
  */
 export async function openStorage(location: string, options: OpenStorageOptions): Promise<Storage> {
   const parsed = parseLocation(location, options);
@@ -89,7 +86,7 @@ export async function openStorage(location: string, options: OpenStorageOptions)
   return openFsStorage(parsed.directory, { create, clock, ...(logger === undefined ? {} : { logger }) });
 }
 
-/** Throws `storage_url` or `storage_scheme_later`; credentials in a location are never repeated in the message. */
+/** Throws `storage_url` or `sftp_password`; credentials in a location are never repeated in the message. */
 export function parseLocation(
   location: string,
   options: Pick<OpenStorageOptions, 'cwd' | 'home'>,
@@ -109,7 +106,6 @@ export function parseLocation(
   if (scheme === 'gdrive') return parseGdrive(location, shown);
   if (scheme === 'gs') return parseGs(location, shown);
   if (scheme === 'file') return { scheme: 'file', directory: parseFileUrl(location, shown) };
-  if (comingSchemes.has(scheme)) throw failure('storage_scheme_later', { scheme, location: shown });
   const reason = `its scheme "${scheme}" is not known; known are a path, ${knownSchemes}`;
   throw failure('storage_url', { location: shown, reason });
 }

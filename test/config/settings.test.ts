@@ -17,6 +17,8 @@ const samples: Readonly<Record<string, readonly [string, unknown]>> = {
   's3.endpoint': ['s3.example.com', 'https://s3.example.com'],
   's3.path_style': ['true', true],
   's3.storage_class': ['STANDARD_IA', 'STANDARD_IA'],
+  'azure.endpoint': ['https://backups.example.com', 'https://backups.example.com'],
+  'azure.block_size': ['7 MiB', 7 * 2 ** 20],
   's3.part_size': ['7 MiB', 7 * 2 ** 20],
   's3.conditional_writes': ['false', false],
   's3.delete_versions': ['true', true],

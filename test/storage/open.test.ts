@@ -73,17 +73,6 @@ test('an unknown scheme is told which are known', () => {
     assert.ok(message.includes(known), message);
 });
 
-for (const scheme of ['azure']) {
-  test(`${scheme} is known, and not in this version`, () => {
-    const error = refusal(`${scheme}://bucket/prefix`);
-    assert.equal(error.errorName, 'storage_scheme_later');
-    assert.match(
-      error.message,
-      new RegExp(`^${scheme.toLowerCase()}:// repositories are not in this version`),
-    );
-  });
-}
-
 test('credentials in a location are not repeated', () => {
   for (const location of [
     'sftp://ada:hunter2@host/x',

@@ -86,17 +86,8 @@ export const storageErrors = defineErrors({
     kind: 'usage',
     retryable: false,
     message: 'cannot use {location} as a repository: {reason}',
-    hint: 'give a path or file:///path; write a path with a colon in it as ./name:with:colon',
+    hint: 'give a path, or a URL such as s3://bucket/prefix; write a path with a colon in it as ./name:with:colon',
     explain: 'The location does not parse, or its scheme is not known.',
-  },
-  storage_scheme_later: {
-    code: 'HF-2011',
-    kind: 'usage',
-    retryable: false,
-    message: '{scheme}:// repositories are not in this version of Holdfast ({location})',
-    hint: 'use a path or file:///path, for instance of a place that another tool copies to {scheme}',
-    explain:
-      'The scheme is known and planned, and this version cannot read or write it. Nothing was changed.',
   },
   storage_layout: {
     code: 'HF-2012',
@@ -251,7 +242,8 @@ export const storageErrors = defineErrors({
     retryable: false,
     message: 's3.object_lock is set, and {bucket} cannot lock objects: {reason}',
     hint: 'take a bucket that was made with object lock (holdfast init --create-bucket makes one), or take s3.object_lock out of the settings',
-    explain: 'Most services only lock objects in buckets that were made for it, or where it was switched on later.',
+    explain:
+      'Most services only lock objects in buckets that were made for it, or where it was switched on later.',
   },
   s3_setting: {
     code: 'HF-2041',
@@ -346,7 +338,7 @@ export const storageErrors = defineErrors({
     kind: 'refused',
     retryable: false,
     message: '{host} lets us log in and does not speak SFTP: {reason}',
-    hint: 'on the server, put "Subsystem sftp internal-sftp" into sshd_config, and let no start-up file of that user print anything; try it: {login}',
+    hint: 'on the server, put "Subsystem sftp internal-sftp" into the configuration of sshd, and let no start-up file of that user print anything; try it: {login}',
     explain:
       'The server has no SFTP subsystem, a command is forced on the key that is not it, or a start-up file of the shell prints into it.',
   },
@@ -384,7 +376,7 @@ export const storageErrors = defineErrors({
     kind: 'not_found',
     retryable: false,
     message: 'there is no container {container} in the storage account {account}',
-    hint: 'check its name and azure.account; to make it: az storage container create --account-name {account} --name {container}, or holdfast init --create-bucket --repo {location}',
+    hint: 'check its name and azure.account; to make it: holdfast init --create-bucket --repo {location}',
     explain: 'The service answers, the credentials are taken, and the account has no container of that name.',
   },
   azure_login: {
@@ -410,7 +402,7 @@ export const storageErrors = defineErrors({
     kind: 'failed',
     retryable: false,
     message: 'object {name} in {location} is in the archive tier and cannot be read at once',
-    hint: 'bring it back (az storage blob set-tier --tier Hot), wait some hours, and run the same command again; take away the rule that moved it',
+    hint: 'bring it back to the tier Hot in the portal, wait some hours, and run the same command again; take away the rule that moved it',
     explain:
       'A rule of the account that is not of Holdfast has moved it there. Keep backups in tiers that are read at once.',
   },
