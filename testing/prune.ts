@@ -1,7 +1,8 @@
 import type { Clock } from '../src/kernel/clock.ts';
 import { silentLogger } from '../src/kernel/log.ts';
-import { prune, type PruneOptions } from '../src/operations/prune.ts';
-import type { PruneReport } from '../src/operations/prune-report.ts';
+import type { PruneOptions } from '../src/operations/prune/options.ts';
+import { prune } from '../src/operations/prune/prune.ts';
+import type { PruneReport } from '../src/operations/prune/report.ts';
 import type { Repository } from '../src/repository/repository.ts';
 import { silentProgress } from './repository.ts';
 

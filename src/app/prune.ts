@@ -1,5 +1,5 @@
-import { prune as pruneRepository } from '../operations/prune.ts';
-import type { PruneReport } from '../operations/prune-report.ts';
+import { prune as pruneRepository } from '../operations/prune/prune.ts';
+import type { PruneReport } from '../operations/prune/report.ts';
 import {
   openConfiguredRepository,
   withApp,
@@ -9,6 +9,7 @@ import {
   type Outcome,
 } from './compose.ts';
 import type { Repository } from '../repository/repository.ts';
+import { keptWal } from './kept-wal.ts';
 
 export interface PruneOptions extends CommonOptions {
   /** Milliseconds; of the configuration unless given. */
@@ -22,7 +23,7 @@ export interface PruneResult extends Outcome, PruneReport {
   readonly repository: { readonly id: string; readonly location: string };
 }
 
-/** Gives the space back that no backup needs; see `operations/prune.ts` for the errors. */
+/** Gives the space back that no backup needs; see `operations/prune/prune.ts` for the errors. */
 export async function prune(options: PruneOptions, context: AppContext): Promise<PruneResult> {
   const audited = options.dryRun === true ? null : { name: 'prune' };
   return withApp(options, context, audited, async (app) => {
@@ -57,6 +58,7 @@ export async function pruneOpened(
     graceMs: options.graceMs ?? config.prune.grace,
     maxUnused: options.maxUnused ?? config.prune.max_unused,
     dryRun: options.dryRun === true,
+    keptWal: () => keptWal(app, repository),
     compression,
   });
 }

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { silentLogger } from '../../src/kernel/log.ts';
 import { verifyRepository } from '../../src/operations/verify.ts';
+import type { KeptWal } from '../../src/operations/wal/unneeded.ts';
 import type { Repository } from '../../src/repository/repository.ts';
 import { MemoryStorage } from '../../src/storage/memory/memory-storage.ts';
 import type { Manifest } from '../../src/contract/manifest.ts';
@@ -9,6 +10,7 @@ import { patternedBytes } from '../../testing/bytes.ts';
 import { ManualClock } from '../../testing/clock.ts';
 import { forgetManifest } from '../../testing/forget.ts';
 import { pruneWith } from '../../testing/prune.ts';
+import { mib, putWal, walBytes, walInfo } from '../../testing/wal-archive.ts';
 import {
   backUp,
   bytesSource,
@@ -80,4 +82,89 @@ test('what a forgotten backup alone needed goes after the grace, and not before'
   await clock.advance(20 * hour);
   await pruneWith(repository, clock);
   assert.equal(await count(storage, 'gc/'), 0, 'nothing is left of it');
+});
+
+test('WAL that nothing needs goes after the grace; what is needed again by then stays', async () => {
+  const { clock, storage, repository } = await setUp();
+  await using _closing = repository;
+  const archive = await repository.walArchive(walInfo);
+  for (let unit = 1; unit <= 8; unit += 1) await putWal(archive, unit * mib, walBytes(unit * mib, mib));
+  await putWal(archive, 3 * mib, walBytes(3 * mib, mib), 2);
+  let from = BigInt(5 * mib);
+  const keptWal = async (): Promise<KeptWal> => new Map([[archive.id, new Map([[1, [{ from, to: null }]]])]]);
+  const marking = await pruneWith(repository, clock, { keptWal });
+  assert.equal(marking.wal_marked.objects, 4);
+  assert.equal((await pruneWith(repository, clock, { keptWal })).wal_marked.objects, 0, 'only once');
+  await clock.advance(73 * hour);
+  // Two of the marked units are needed by now.
+  from = BigInt(3 * mib + 100);
+  const dry = await pruneWith(repository, clock, { keptWal, dryRun: true });
+  const removing = await pruneWith(repository, clock, { keptWal });
+  assert.deepEqual([dry.wal_removed, removing.wal_removed.objects], [removing.wal_removed, 2]);
+  const runs = await archive.runs(1);
+  assert.deepEqual(
+    runs.map(({ start, end }) => [start, end]),
+    [[BigInt(3 * mib), BigInt(9 * mib)]],
+  );
+  assert.equal((await archive.runs(2)).length, 1, 'a timeline that nobody named stays');
+  assert.equal((await pruneWith(repository, clock)).wal_marked.objects, 0, 'without a plan all stays');
+  assert.ok((await count(storage, 'wal/')) > 6);
+});
+
+test('a backup that vanished without a record stops everything', async () => {
+  const { clock, storage, repository } = await setUp();
+  await using _closing = repository;
+  const first = await backUp(repository, bytesSource({ a: patternedBytes(200_000, 1) }), { clock });
+  const second = await backUp(repository, bytesSource({ b: patternedBytes(200_000, 2) }), { clock });
+  const third = await backUp(repository, bytesSource({ c: patternedBytes(200_000, 3) }), { clock });
+  await clock.advance(48 * hour);
+  await forget(repository, first, clock);
+  await pruneWith(repository, clock);
+  const named = async (id: string): Promise<string> =>
+    (await Array.fromAsync(storage.list('snapshots/'))).find(({ name }) => name.endsWith(id))?.name ?? '';
+  // The newest: no other backup names it, but the run that marked has seen it.
+  const name = await named(third.id);
+  const bytes = await storage.get(name);
+  await storage.delete(name);
+  await clock.advance(80 * hour);
+  await assert.rejects(pruneWith(repository, clock), { errorName: 'prune_backups_missing' });
+  await storage.put(name, bytes);
+  // One in the middle: the one behind names it.
+  const middle = await named(second.id);
+  const kept = await storage.get(middle);
+  await storage.delete(middle);
+  await assert.rejects(pruneWith(repository, clock), { errorName: 'prune_backups_missing' });
+  await storage.put(middle, kept);
+  assert.ok((await pruneWith(repository, clock)).removed.packs > 0);
+});
+
+test('a clock that was set, a chunk or a map that is missing, and another prune stop everything', async () => {
+  const { clock, storage, repository } = await setUp();
+  await using _closing = repository;
+  const contents = { a: patternedBytes(200_000, 1) };
+  const first = await backUp(repository, bytesSource(contents), { clock });
+  await backUp(repository, bytesSource({ b: patternedBytes(200_000, 2) }), { clock });
+  await clock.advance(48 * hour);
+  await forget(repository, first, clock);
+  await pruneWith(repository, clock);
+  await clock.advance(80 * hour);
+  const slow = { now: () => clock.now() - 70 * hour, monotonicNs: () => 0n, sleep: clock.sleep.bind(clock) };
+  await assert.rejects(pruneWith(repository, slow), { errorName: 'prune_clock' });
+
+  await storage.put('gc/turns/0000000007', Buffer.from('somebody'));
+  await assert.rejects(pruneWith(repository, clock), { errorName: 'prune_busy' });
+  await storage.delete('gc/turns/0000000007');
+
+  const packs = (await Array.fromAsync(storage.list('packs/'))).map(({ name }) => name);
+  for (const name of packs) {
+    const bytes = await storage.get(name);
+    await storage.delete(name);
+    await using elsewhere = await openTestRepository(storage, { ...plain, clock });
+    const outcome = await pruneWith(elsewhere, clock, { dryRun: true }).catch((error: unknown) => error);
+    const isRefused = outcome instanceof Error;
+    if (isRefused)
+      assert.ok(['prune_incomplete', 'prune_unreadable'].includes(String(Object(outcome).errorName)));
+    await storage.put(name, bytes);
+  }
+  assert.equal(await count(storage, 'packs/'), packs.length);
 });

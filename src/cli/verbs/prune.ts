@@ -22,7 +22,7 @@ export const runPrune: Handler = (face, _args, options) =>
 
 /** What was removed, marked and still waits. */
 export function renderPrune(face: Face, result: Omit<PruneResult, 'repository' | 'ok' | 'schema'>): void {
-  const { removed, marked, repacked, waiting, before, wal_removed: wal } = result;
+  const { removed, marked, repacked, waiting, before, wal_removed: wal, wal_marked: walMarked } = result;
   const would = result.dry_run ? 'would be ' : '';
   const lines = [
     `${bytes(before.bytes)} in ${plural(before.packs, 'pack')}, needed by ${plural(result.backups, 'backup')}; ${bytes(result.unused_bytes)} of them unused`,
@@ -34,6 +34,9 @@ export function renderPrune(face: Face, result: Omit<PruneResult, 'repository' |
       ? []
       : [`${would}taken apart: ${plural(repacked.packs, 'pack')} that held little that is needed`]),
     `${would}marked: ${bytes(marked.bytes)} in ${plural(marked.packs, 'pack')}, for a later prune to remove`,
+    ...(walMarked.objects === 0
+      ? []
+      : [`${would}marked: ${bytes(walMarked.bytes)} of WAL in ${plural(walMarked.objects, 'object')}`]),
     ...waiting.map(
       (one) =>
         `waiting: ${bytes(one.bytes)} in ${plural(one.packs, 'pack')}, marked ${instant(one.marked_at)}, to be removed from ${instant(one.removable_at)} on`,

@@ -31,6 +31,7 @@ const markSchema = z.strictObject({
   wal: z.array(walRangeSchema),
 });
 
+export type WalRange = z.infer<typeof walRangeSchema>;
 export type MarkContents = z.infer<typeof markSchema>;
 
 /** What is to be removed when its grace has passed and nobody needs it then. */

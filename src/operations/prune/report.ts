@@ -4,6 +4,11 @@ export interface PackCount {
   readonly bytes: number;
 }
 
+export interface ObjectCount {
+  readonly objects: number;
+  readonly bytes: number;
+}
+
 /** What waits for its grace to pass. */
 export interface Waiting extends PackCount {
   /** When it was marked, by the storage's clock. */
@@ -27,7 +32,9 @@ export interface PruneReport {
   readonly repacked: PackCount & { readonly bytes_stored: number };
   /** Marked earlier, their grace not over yet. */
   readonly waiting: readonly Waiting[];
-  readonly wal_removed: { readonly objects: number; readonly bytes: number };
+  /** WAL that no backup and no window for recovery needs: removed now, and marked now. */
+  readonly wal_removed: ObjectCount;
+  readonly wal_marked: ObjectCount;
   readonly indexes_removed: number;
   readonly backups: number;
 }

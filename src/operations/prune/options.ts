@@ -1,0 +1,19 @@
+import type { Clock } from '../../kernel/clock.ts';
+import type { Compression } from '../../pipeline/codec.ts';
+import type { OperationContext } from '../contract.ts';
+import type { KeptWal } from '../wal/unneeded.ts';
+
+export interface PruneOptions extends OperationContext {
+  readonly clock: Clock;
+  readonly host: string;
+  readonly pid: number;
+  readonly isAlive: (pid: number) => boolean;
+  /** Time between marking and removing, by the storage's clock. */
+  readonly graceMs: number;
+  /** So much of what packs hold beside what is needed may stay, as a share of what is needed. */
+  readonly maxUnused: number;
+  readonly dryRun: boolean;
+  /** Which WAL must stay, asked when the backups have been looked at; without it all stays. */
+  readonly keptWal?: (() => Promise<KeptWal>) | undefined;
+  readonly compression?: Compression | undefined;
+}
