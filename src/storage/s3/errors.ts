@@ -92,8 +92,9 @@ function serviceFailure(error: S3ServiceException, deed: S3Deed, place: S3Place)
       options,
     );
   if (deniedCodes.has(code) || status === 403 || status === 401) return deniedFailure(error, deed, place);
-  // A page of something that is no S3 at all has no code in it that any S3 would send.
-  if (status === 404 && !/^[A-Z][A-Za-z]+$/.test(code)) return strangerFailure(place, saidBy(error), error);
+  // A page of something that is no S3 at all has no code in it that any S3 would send; the SDK makes one up.
+  if (status === 404 && (code === 'NotFound' || !/^[A-Z][A-Za-z]+$/.test(code)))
+    return strangerFailure(place, saidBy(error), error);
   return failure('s3_refused', { action, name, location, reason: saidBy(error) }, options);
 }
 
@@ -162,9 +163,10 @@ function strangerFailure(place: S3Place, reason: string, cause: unknown): Holdfa
 /** Out of the SDK itself: an answer it could not read, credentials it could not find. */
 function otherFailure(error: unknown, deed: S3Deed, place: S3Place): unknown {
   if (!(error instanceof Error)) return error;
-  const { location } = place;
+  const { location, profile } = place;
+  const who = profile === undefined ? '' : `profile ${profile}: `;
   if (/Credentials/.test(error.name) || /credential/i.test(error.message))
-    return failure('s3_no_credentials', { location, reason: reasonOf(error) }, { cause: error });
+    return failure('s3_no_credentials', { location, reason: `${who}${reasonOf(error)}` }, { cause: error });
   if (error.message.startsWith('Region is missing'))
     return failure('s3_no_region', { location }, { cause: error });
   if ('$metadata' in error || '$response' in error || error instanceof SyntaxError)
