@@ -56,7 +56,7 @@ export async function undoForget(
   const { manifest, bytes, sha256 } = await readTrashed(repository, name, signal);
   await assertSameAsForgotten(repository, name, sha256, signal);
   progress.phase('looking whether everything is still there');
-  await assertRestorable(repository, manifest, signal);
+  await assertRestorable(repository, manifest, signal, dryRun);
   await assertWalThere(repository, manifest, signal);
   if (dryRun) return manifest;
   // From here on not abortable: it is one step to whoever looks.

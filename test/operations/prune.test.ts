@@ -1,6 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { isFailure } from '../../src/kernel/errors/failure.ts';
 import { silentLogger } from '../../src/kernel/log.ts';
+import { forgetBackups } from '../../src/operations/forget.ts';
+import { findForgotten, undoForget } from '../../src/operations/forget-undo.ts';
 import { verifyRepository } from '../../src/operations/verify.ts';
 import type { KeptWal } from '../../src/operations/wal/unneeded.ts';
 import type { Repository } from '../../src/repository/repository.ts';
@@ -161,10 +164,49 @@ test('a clock that was set, a chunk or a map that is missing, and another prune 
     await storage.delete(name);
     await using elsewhere = await openTestRepository(storage, { ...plain, clock });
     const outcome = await pruneWith(elsewhere, clock, { dryRun: true }).catch((error: unknown) => error);
-    const isRefused = outcome instanceof Error;
-    if (isRefused)
-      assert.ok(['prune_incomplete', 'prune_unreadable'].includes(String(Object(outcome).errorName)));
+    if (outcome instanceof Error)
+      assert.ok(isFailure(outcome, 'prune_incomplete') || isFailure(outcome, 'prune_unreadable'));
     await storage.put(name, bytes);
   }
   assert.equal(await count(storage, 'packs/'), packs.length);
+});
+
+test('a forgotten backup that a prune has marked comes back in time, and is refused when it is too late', async () => {
+  const { clock, storage, repository } = await setUp();
+  await using _closing = repository;
+  const signal = new AbortController().signal;
+  const contents = { a: patternedBytes(200_000, 1) };
+  const doing = { signal, log: silentLogger, progress: silentProgress, clock, host: 'h', user: 'u' };
+  for (const waitHours of [20, 40]) {
+    const made = await backUp(repository, bytesSource(contents), { clock });
+    await backUp(repository, bytesSource({ b: patternedBytes(50_000, waitHours) }), { clock });
+    await clock.advance(48 * hour);
+    const name = (await repository.names()).find(({ id }) => id === made.id);
+    assert.ok(name !== undefined);
+    const going = [{ name, source: 'bytes', why: ['a test'] }];
+    await forgetBackups(repository, going, { ...doing, reason: 'a test', mustStay: [] });
+    assert.ok((await pruneWith(repository, clock)).marked.packs > 0);
+    await clock.advance(waitHours * hour);
+    const undo = undoForget(repository, await findForgotten(repository, made.id, signal), {
+      ...doing,
+      dryRun: false,
+    });
+    if (waitHours === 40) {
+      await assert.rejects(undo, { errorName: 'forget_gone' });
+      assert.equal(await count(storage, 'trash/'), 1);
+      await clock.advance(150 * hour);
+      await pruneWith(repository, clock);
+      assert.equal(await count(storage, 'trash/'), 0, 'nobody could bring it back');
+      continue;
+    }
+    await undo;
+    await clock.advance(60 * hour);
+    await pruneWith(repository, clock);
+    assert.deepEqual(await readBack(repository, made), { a: Buffer.from(contents.a) });
+    assert.equal(await count(storage, 'trash/'), 0);
+    await forget(repository, made, clock);
+    await pruneWith(repository, clock);
+    await clock.advance(80 * hour);
+    await pruneWith(repository, clock);
+  }
 });

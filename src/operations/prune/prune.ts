@@ -15,6 +15,7 @@ import { Turn } from '../../repository/gc/turn.ts';
 import type { IndexCache } from '../../repository/index-cache.ts';
 import type { Repository } from '../../repository/repository.ts';
 import { isMarked, rangesOf, unneededWal, type KeptWal } from '../wal/unneeded.ts';
+import { emptyTrash } from './empty-trash.ts';
 import { MarkWriter } from './mark-writer.ts';
 import { addAllNeeded, announcedPacks } from './needed.ts';
 import type { PruneOptions } from './options.ts';
@@ -80,6 +81,7 @@ class Prune {
     const context = { repository: this.#repository, live, announced, assertHeld: this.#assertHeld, signal };
     await this.#sweep(context, runs, ended);
     const marked = await this.#mark(cache, live, announced, backups, runs);
+    if (!dryRun) await emptyTrash(storage, this.#nowMs, longestMs, signal);
     const indexes = this.#removed.packs > 0 && !dryRun ? await this.#compact() : 0;
     return {
       dry_run: dryRun,

@@ -8,24 +8,25 @@ import { walkStream } from '../walk.ts';
 
 /**
  * Asks whether everything is still there that a forgotten backup needs: its list, every map, every chunk in a pack that
- * is listed. Throws `forget_gone`, naming the first that is not. What garbage collection has marked counts as there until
- * it is removed; so whoever puts the manifest back must do it while that cannot happen.
+ * is listed. Throws `forget_gone`, naming the first that is not. What garbage collection has marked is announced as needed
+ * (not with `lookOnly`), so that it stays for whoever puts the manifest back now; what is about to be removed counts as gone.
  */
 export async function assertRestorable(
   repository: Repository,
   manifest: Manifest,
   signal: AbortSignal,
+  lookOnly: boolean,
 ): Promise<void> {
   // Listed now: a listing from when this program began may show what was removed since.
   const cache = await repository.freshCache(0, signal);
+  const reliance = await repository.beginReliance(signal);
   const reader = await repository.reader(signal);
   const gone = (what: string, cause?: unknown): Error =>
     failure('forget_gone', { id: manifest.id, what }, cause === undefined ? {} : { cause });
-  // Here belongs the question whether a mark of garbage collection names a pack: what is to be removed is as good as gone.
   const present = (id: Uint8Array): void => {
+    if (reliance.rely(id)[0] === 1) return;
     const found = cache.locate(id);
-    if (found === undefined) throw gone(`chunk ${shortId(id)}`);
-    if (!found.present) throw gone(packObject(found.packId));
+    throw gone(found === undefined ? `chunk ${shortId(id)}` : packObject(found.packId));
   };
   cache.beginWalk();
   const visitor = {
@@ -49,6 +50,13 @@ export async function assertRestorable(
   } catch (error) {
     signal.throwIfAborted();
     throw isDamage(error) ? gone(`its list of entries (${reasonOf(error)})`, error) : error;
+  }
+  if (lookOnly) return;
+  try {
+    await reliance.settle(signal);
+  } catch (error) {
+    if (isFailure(error, 'pack_doomed') || isFailure(error, 'pack_lost')) throw gone(error.message, error);
+    throw error;
   }
 }
 
