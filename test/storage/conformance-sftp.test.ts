@@ -66,9 +66,9 @@ const hidden = '-P fsync,hardlink,limits,statvfs,posix-rename,lsetstat,expand-pa
 
 if (skip === false) {
   await conformance('sftp', startSftpServer(), plain);
-  await conformance('sftp with retry, limit and log', startSftpServer(), wrapped);
   // What follows is not about logging in, which takes most of the time above.
   const server = (flags?: string) => directSftpServer(flags);
+  await conformance('sftp with retry, limit and log', server(), wrapped);
   await conformance('sftp, every third call failing before', server(), faulty({ kind: 'fail_before' }));
   await conformance('sftp, every third answer lost', server(), faulty({ kind: 'fail_after' }));
   await conformance('sftp, every third write torn', server(), faulty({ kind: 'torn_write' }));

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { cp, mkdir, writeFile } from 'node:fs/promises';
+import { cp, mkdir, rm, writeFile } from 'node:fs/promises';
 import { createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -30,6 +30,7 @@ function open(server: SftpServer, settings: Partial<SftpConfig> = {}, port?: num
     clock: systemClock,
     settings: { ...server.settings, ...settings },
     env: server.env,
+    attempts: 1,
   });
 }
 
@@ -150,7 +151,8 @@ for (const [said, name, message] of words) {
     await using place = await temporaryDirectory();
     const ssh = join(place.path, 'ssh');
     await writeFile(ssh, `#!/bin/sh\ncat >&2 <<'END'\n${said}\nEND\nexit 255\n`, { mode: 0o755 });
-    const options = { create: false, clock: systemClock, settings: sftpSchema.parse({ ssh }), env: {} };
+    const settings = sftpSchema.parse({ ssh });
+    const options = { create: false, clock: systemClock, settings, env: {}, attempts: 1 };
     const opening = openSftpStorage(parseSftpLocation('sftp://ada@nas/b'), options);
     const error: HoldfastError = await rejectsWith(name, opening);
     assert.match(error.message, message);
@@ -171,6 +173,30 @@ test(
     await storage.close();
   },
 );
+
+test('a server that turns the first login away is asked again', { skip }, async () => {
+  await using server = await startSftpServer();
+  await using place = await temporaryDirectory();
+  const ssh = join(place.path, 'ssh');
+  const tried = join(place.path, 'tried');
+  const turnAway = 'echo "kex_exchange_identification: Connection closed by remote host" >&2; exit 255';
+  const script = `#!/bin/sh\nif mkdir ${tried} 2>/dev/null; then ${turnAway}; fi\nexec ssh "$@"\n`;
+  await writeFile(ssh, script, { mode: 0o755 });
+  const options = {
+    create: true,
+    clock: systemClock,
+    settings: { ...server.settings, ssh },
+    env: server.env,
+  };
+  await rejectsWith(
+    'storage_unreachable',
+    openSftpStorage(server.at(server.directory), { ...options, attempts: 1 }),
+  );
+  await rm(tried, { recursive: true });
+  const storage = await openSftpStorage(server.at(server.directory), options);
+  await storage.put('one', pattern(10, 1));
+  await storage.close();
+});
 
 test('a process that forgets to close ends all the same, and its ssh with it', { skip }, async () => {
   await using server = await startSftpServer();

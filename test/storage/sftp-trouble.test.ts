@@ -123,6 +123,9 @@ test('connections that die again and again in the middle of a listing cost no na
     if (seen.length % 25 === 0) server.cut();
   }
   assert.deepEqual(seen, names.toSorted());
+  const rest = await namesOf(storage.list('', { after: seen[60] }));
+  assert.deepEqual(rest.slice(-59), seen.slice(61));
+  assert.ok(rest.length < 65, 'folders before it are not read');
   assert.ok(server.connections > 3, `${server.connections} connections`);
   await storage.close();
 });

@@ -28,7 +28,11 @@ export async function coded<T>(
   try {
     return await act();
   } catch (error) {
-    throw error instanceof SftpStatus ? await sftpFailure(root, remote, deed, error) : error;
+    if (error instanceof SftpStatus) throw await sftpFailure(root, remote, deed, error);
+    if (!(error instanceof RangeError)) throw error;
+    const { action, name } = deed;
+    const reason = 'the answer of the server is not whole';
+    throw failure('storage_failed', { action, name, location: root.location, reason }, { cause: error });
   }
 }
 

@@ -1,5 +1,5 @@
 import { isNameSegment, isObjectName } from '../names.ts';
-import type { ObjectInfo } from '../port.ts';
+import type { ListOptions, ObjectInfo } from '../port.ts';
 import { statuses, type Attributes } from './codec.ts';
 import { coded } from './errors.ts';
 import type { Entry, Remote } from './remote.ts';
@@ -23,11 +23,11 @@ interface Found {
 export async function* listObjects(
   root: SftpRoot,
   prefix: string,
-  signal: AbortSignal | undefined,
+  { signal, after }: ListOptions,
 ): AsyncGenerator<ObjectInfo, void, void> {
   await root.connections.run((remote) => inPlace(root, remote), signal);
   const folder = prefix.slice(0, prefix.lastIndexOf('/') + 1);
-  yield* walk(root, findIn(root, folder, prefix, signal), prefix, signal);
+  yield* walk(root, findIn(root, folder, prefix, signal), prefix, { signal, after });
   await root.connections.run((remote) => inPlace(root, remote), signal);
 }
 
@@ -54,9 +54,13 @@ async function* walk(
   root: SftpRoot,
   reading: Promise<Found[]>,
   prefix: string,
-  signal: AbortSignal | undefined,
+  options: ListOptions,
 ): AsyncGenerator<ObjectInfo, void, void> {
-  const found = await reading;
+  const { signal, after } = options;
+  // Folders that hold nothing but what the caller has already are not read.
+  const found = (await reading).filter(
+    ({ key }) => after === undefined || key > after || after.startsWith(key),
+  );
   const folders = found.filter(({ info }) => info === undefined).values();
   const ahead: Promise<Found[]>[] = [];
   const readAhead = (): void => {
@@ -77,7 +81,7 @@ async function* walk(
     }
     readAhead();
     const coming = ahead.shift();
-    if (coming !== undefined) yield* walk(root, coming, prefix, signal);
+    if (coming !== undefined) yield* walk(root, coming, prefix, options);
   }
 }
 

@@ -1,6 +1,6 @@
 import type { SftpConfig } from '../../contract/config-sftp.ts';
 import type { Clock } from '../../kernel/clock.ts';
-import { failure } from '../../kernel/errors/failure.ts';
+import { failure, isFailure } from '../../kernel/errors/failure.ts';
 import { newBackupId } from '../../kernel/ids.ts';
 import { silentLogger, type Logger } from '../../kernel/log.ts';
 import { statuses } from './codec.ts';
@@ -21,7 +21,12 @@ export interface OpenSftpOptions {
   readonly settings: SftpConfig;
   /** What ssh gets: where its agent is, and PATH. */
   readonly env: Readonly<Record<string, string | undefined>>;
+  /** How often logging in is tried where that may help; 3 unless given. */
+  readonly attempts?: number;
 }
+
+/** Busy servers turn logins away at random (MaxStartups), and the wrappers that try again come only with the storage. */
+const pausesMs = [250, 1000];
 
 /**
  * Opens a directory on a server. With `create`, what is missing is made, durably.
@@ -43,8 +48,17 @@ export async function openSftpStorage(place: SftpLocation, options: OpenSftpOpti
     allowUnflushed: settings.allow_unflushed,
   });
   try {
-    await connections.run((remote) => prepare(root, remote, options.create), undefined);
-    return new SftpStorage(root);
+    for (let failed = 0; ; failed += 1) {
+      try {
+        await connections.run((remote) => prepare(root, remote, options.create), undefined);
+        return new SftpStorage(root);
+      } catch (error) {
+        const isPassing = isFailure(error, 'storage_unreachable') && failed + 1 < (options.attempts ?? 3);
+        if (!isPassing) throw error;
+        logger.warn('logging in failed and is tried again', { location: place.shown, error });
+        await clock.sleep(pausesMs[failed] ?? 1000);
+      }
+    }
   } catch (error) {
     await connections.close();
     throw error;

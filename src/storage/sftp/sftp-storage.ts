@@ -1,7 +1,7 @@
 import { failure } from '../../kernel/errors/failure.ts';
 import { assertListPrefix, assertObjectName } from '../names.ts';
 import { partsOf, sizeOf } from '../parts.ts';
-import type { CallOptions, GetOptions, ObjectInfo, Storage } from '../port.ts';
+import type { CallOptions, GetOptions, ListOptions, ObjectInfo, Storage } from '../port.ts';
 import { assertRange, resolveRange } from '../range.ts';
 import { statuses } from './codec.ts';
 import { coded, type SftpDeed } from './errors.ts';
@@ -70,10 +70,10 @@ export class SftpStorage implements Storage {
     });
   }
 
-  async *list(prefix: string, { signal }: CallOptions = {}): AsyncGenerator<ObjectInfo, void, void> {
+  async *list(prefix: string, options: ListOptions = {}): AsyncGenerator<ObjectInfo, void, void> {
     assertListPrefix(prefix);
-    signal?.throwIfAborted();
-    yield* listObjects(this.#root, prefix, signal);
+    options.signal?.throwIfAborted();
+    yield* listObjects(this.#root, prefix, options);
   }
 
   async stat(name: string, { signal }: CallOptions = {}): Promise<ObjectInfo> {
