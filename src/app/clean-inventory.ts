@@ -76,7 +76,8 @@ function walOf(manifest: Manifest): WalBackup | null {
   if (backup === undefined) return null;
   const { timeline, start, stop, stoppedAtUs, metadata } = backup;
   const consistentAtMs = Math.ceil(stoppedAtUs / 1000);
-  return { archive: metadata.wal_archive, timeline, start, stop, consistentAtMs };
+  const incomplete = backup.incomplete !== null;
+  return { archive: metadata.wal_archive, timeline, start, stop, consistentAtMs, incomplete };
 }
 
 /**

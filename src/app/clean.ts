@@ -89,6 +89,7 @@ export async function clean(options: CleanOptions, context: AppContext): Promise
     const judged = await judgeAll(app, repository, inventory, options.sources ?? [], given);
     const plan = planOf(app, judged);
     options.onPlan?.(plan);
+    warnOfFuture(app, inventory);
     const going = judged.flatMap(({ judgements }) => judgements.filter(({ action }) => action === 'forget'));
     if (options.dryRun !== true && going.length > 0) {
       await agree(app, options, going.length);
@@ -187,6 +188,19 @@ function planOf(app: App, judged: readonly JudgedSource[]): CleanPlan {
       })),
     ),
   };
+}
+
+/** They stay; but a clock is wrong, that of this machine or of the one that made them. */
+function warnOfFuture({ machine, observer }: App, { backups }: Inventory): void {
+  const nowMs = machine.clock.now();
+  const ahead = backups.filter(({ startedAtMs }) => startedAtMs > nowMs);
+  const [first] = ahead;
+  if (first === undefined) return;
+  observer.notice({
+    level: 'warning',
+    message: `${plural(ahead.length, 'backup')} began in the future, for instance ${first.id.slice(0, 8)} of ${first.source} at ${new Date(first.startedAtMs).toISOString()}; here it is ${new Date(nowMs).toISOString()}`,
+    hint: 'set the clocks right, of this machine and of the one that makes the backups',
+  });
 }
 
 /** The policy is what was agreed to: only whoever sits there and sees the plan is asked once more. */

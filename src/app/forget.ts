@@ -179,7 +179,7 @@ async function refuseWindow(
     const window = walWindow(app, source);
     const span = window === undefined ? '' : parseSpan(window);
     if (window === undefined || typeof span === 'string') continue;
-    const own = backups.filter((backup) => backup.source === source && isGood(backup));
+    const own = backups.filter((backup) => backup.source === source);
     const placed = new Map<WalBackup, RetentionBackup>(
       own.flatMap((backup) => (backup.wal === null ? [] : [[backup.wal, backup] as const])),
     );

@@ -15,7 +15,7 @@ export function retentionVerbs(program: Command, verb: AddVerb): void {
     ['holdfast clean --dry-run', 'show what stays and what goes, each with its reasons'],
     ['holdfast clean', 'by the rules of the configuration (retention)'],
     ['holdfast clean --keep 10', 'the newest ten of every source'],
-    ['holdfast clean --source shop --keep-daily 7 --keep-weekly 4 --keep-within 3d', 'by rules of your own'],
+    ['holdfast clean --source shop --keep-daily 7 --keep-within 3d', 'one source, by rules of your own'],
     ['holdfast clean --dry-run --json', 'the plan, for a program'],
   ])
     .option('--source <name>', 'only this source; may be repeated (default: all configured)', collect)

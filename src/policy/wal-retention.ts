@@ -17,11 +17,6 @@ export interface WalArchiveFacts {
   readonly paths: ReadonlyMap<number, readonly TimelineStep[]>;
 }
 
-/** A backup of a cluster that stays. */
-export interface KeptBackup extends WalBackup {
-  readonly incomplete: boolean;
-}
-
 /** From a position up to, and not with, another one; null for no end. Whatever overlaps it is to be kept. */
 export interface WalInterval {
   readonly from: bigint;
@@ -43,7 +38,7 @@ const all: WalInterval = { from: 0n, to: null };
  * of the source's that are kept: if one cannot be read, nobody knows what it needs, and nothing may be dropped.
  */
 export function walToKeep(
-  backups: readonly KeptBackup[],
+  backups: readonly WalBackup[],
   archives: readonly WalArchiveFacts[],
   windowStartMs: number | null,
 ): WalToKeep {
@@ -58,13 +53,14 @@ export function walToKeep(
   for (const { archive, timeline, start, stop } of backups)
     keep(archive, timeline, { from: start, to: stop });
   const paths = new Map(archives.map((archive) => [archive.id, archive.paths]));
-  const beginnings = recoveryBeginnings(backups, paths, windowStartMs);
+  // One that recovery along one timeline begins with counts for all that it leads to: that leaves no hole on any of them.
+  const bases = windowStartMs === null ? backups : [...walWindowBases(backups, paths, windowStartMs)];
   for (const way of timelineWays(backups, paths)) {
     keep(way.archive, way.timeline);
     if (isOver(way, backups, archives, windowStartMs)) continue;
-    const onWay = beginnings.filter((backup) => isOnWay(backup, way));
-    if (onWay.length === 0) keep(way.archive, way.timeline, all);
-    for (const backup of onWay)
+    const beginnings = bases.filter((backup) => isOnWay(backup, way));
+    if (beginnings.length === 0) keep(way.archive, way.timeline, all);
+    for (const backup of beginnings)
       for (const { timeline, from, to } of wayFrom(backup, way)) keep(way.archive, timeline, { from, to });
   }
   return new Map(
@@ -75,27 +71,10 @@ export function walToKeep(
   );
 }
 
-/** The backups that recovery within the window may begin with. */
-function recoveryBeginnings(
-  backups: readonly KeptBackup[],
-  paths: ReadonlyMap<string, ReadonlyMap<number, readonly TimelineStep[]>>,
-  windowStartMs: number | null,
-): readonly WalBackup[] {
-  if (windowStartMs === null) return backups;
-  const whole = backups.filter(({ incomplete }) => !incomplete);
-  // Those that lack something, too: where there is no other, a recovery that lacks something is better than none.
-  return [
-    ...new Set([
-      ...walWindowBases(whole, paths, windowStartMs),
-      ...walWindowBases(backups, paths, windowStartMs),
-    ]),
-  ];
-}
-
 /** Whether nothing within the window is on that timeline, nor will be. */
 function isOver(
   way: TimelineWay,
-  backups: readonly KeptBackup[],
+  backups: readonly WalBackup[],
   archives: readonly WalArchiveFacts[],
   windowStartMs: number | null,
 ): boolean {

@@ -7,6 +7,8 @@ export interface WalBackup {
   readonly stop: bigint;
   /** When it was, in milliseconds since 1970: moments before cannot be recovered with it. */
   readonly consistentAtMs: number;
+  /** Something is missing in it. */
+  readonly incomplete: boolean;
 }
 
 /** The part of a timeline that belongs to the way to another one. */
@@ -72,24 +74,33 @@ function newestMs(backups: readonly WalBackup[]): number {
 }
 
 /**
- * The backups that recovery to any moment from `windowStartMs` on begins with: for each timeline the server was on since,
- * the newest backup on the way there that was consistent when the window began, and where there is none the oldest one.
- * Backups must lack nothing.
+ * The backups that recovery along a way to any moment from `windowStartMs` on begins with: the newest that was consistent
+ * when the window began, or where there is none the oldest one. One that lacks something stands in only where no whole one
+ * was there in time.
  */
+function basesOfWay(
+  way: TimelineWay,
+  backups: readonly WalBackup[],
+  windowStartMs: number,
+): readonly WalBackup[] {
+  const onWay = backups
+    .filter((backup) => isOnWay(backup, way))
+    .toSorted(
+      (a, b) => a.consistentAtMs - b.consistentAtMs || (a.stop < b.stop ? -1 : a.stop > b.stop ? 1 : 0),
+    );
+  const inTime = ({ consistentAtMs }: WalBackup): boolean => consistentAtMs <= windowStartMs;
+  const baseOf = (some: readonly WalBackup[]): WalBackup | undefined => some.findLast(inTime) ?? some[0];
+  const whole = baseOf(onWay.filter(({ incomplete }) => !incomplete));
+  const any = whole !== undefined && inTime(whole) ? undefined : baseOf(onWay);
+  return [whole, any].filter((base) => base !== undefined);
+}
+
+/** The backups that recovery to any moment from `windowStartMs` on begins with, on whichever timeline the server was since. */
 export function walWindowBases(
   backups: readonly WalBackup[],
   timelines: TimelinePaths,
   windowStartMs: number,
 ): ReadonlySet<WalBackup> {
-  const oldestFirst = backups.toSorted(
-    (a, b) => a.consistentAtMs - b.consistentAtMs || (a.stop < b.stop ? -1 : a.stop > b.stop ? 1 : 0),
-  );
-  const bases = new Set<WalBackup>();
-  for (const way of timelineWays(backups, timelines)) {
-    if (isSuperseded(way, backups, windowStartMs)) continue;
-    const onWay = oldestFirst.filter((backup) => isOnWay(backup, way));
-    const base = onWay.findLast(({ consistentAtMs }) => consistentAtMs <= windowStartMs) ?? onWay[0];
-    if (base !== undefined) bases.add(base);
-  }
-  return bases;
+  const ways = timelineWays(backups, timelines).filter((way) => !isSuperseded(way, backups, windowStartMs));
+  return new Set(ways.flatMap((way) => basesOfWay(way, backups, windowStartMs)));
 }

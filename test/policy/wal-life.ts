@@ -1,6 +1,6 @@
 import fc from 'fast-check';
-import type { KeptBackup, WalArchiveFacts } from '../../src/policy/wal-retention.ts';
-import type { TimelineStep } from '../../src/policy/wal-window.ts';
+import type { WalArchiveFacts } from '../../src/policy/wal-retention.ts';
+import type { TimelineStep, WalBackup } from '../../src/policy/wal-window.ts';
 import { dayMs } from './backups.ts';
 
 /** A moment that the cluster was in: what somebody may want to recover to. */
@@ -14,7 +14,7 @@ export interface Moment {
 /** What became of one cluster: every moment of it, every backup, and the archives with their histories. */
 export interface ClusterLife {
   readonly moments: readonly Moment[];
-  readonly backups: readonly KeptBackup[];
+  readonly backups: readonly WalBackup[];
   readonly archives: readonly WalArchiveFacts[];
   readonly endMs: number;
 }
@@ -30,7 +30,7 @@ export const deeds: fc.Arbitrary<readonly Deed[]> = fc.array(
 /** Lives it: one step of WAL for each hour or so, and one server at a time. */
 export function clusterLife(plan: readonly Deed[]): ClusterLife {
   const moments: Moment[] = [];
-  const backups: KeptBackup[] = [];
+  const backups: WalBackup[] = [];
   const archives: { id: string; createdAtMs: number; paths: Map<number, readonly TimelineStep[]> }[] = [];
   let atMs = Date.UTC(2026, 0);
   let lsn = 1n;
@@ -62,8 +62,10 @@ export function clusterLife(plan: readonly Deed[]): ClusterLife {
   };
   for (const [deed, number] of plan) {
     if (deed === 'w') for (let count = number % 12; count >= 0; count -= 1) write();
-    else if (deed === 'c') begin();
-    else if (deed === 'p') fork(timeline, lsn);
+    else if (deed === 'c') {
+      atMs += dayMs / 8;
+      begin();
+    } else if (deed === 'p') fork(timeline, lsn);
     else if (deed === 'r') restoreEarlier(number);
     else backUp(deed === 'l');
   }
@@ -97,7 +99,7 @@ export function clusterLife(plan: readonly Deed[]): ClusterLife {
 export function wayBack(
   life: ClusterLife,
   moment: Moment,
-  backup: KeptBackup,
+  backup: WalBackup,
 ): readonly (readonly [number, bigint])[] | undefined {
   if (backup.archive !== moment.archive || backup.consistentAtMs > moment.atMs) return undefined;
   const steps = life.archives.find(({ id }) => id === moment.archive)?.paths.get(moment.timeline);

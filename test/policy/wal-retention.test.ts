@@ -4,13 +4,10 @@ import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import { judgeSource } from '../../src/policy/retention/judge.ts';
 import { Zone } from '../../src/policy/retention/zone.ts';
-import {
-  walToKeep,
-  type KeptBackup,
-  type WalInterval,
-  type WalToKeep,
-} from '../../src/policy/wal-retention.ts';
+import { walToKeep, type WalInterval, type WalToKeep } from '../../src/policy/wal-retention.ts';
+import type { WalBackup } from '../../src/policy/wal-window.ts';
 import { backupAt, dayMs } from './backups.ts';
+import { isPlainlyKept } from './wal-plain-model.ts';
 import { clusterLife, deeds, wayBack, type ClusterLife } from './wal-life.ts';
 
 function isKept(keep: WalToKeep, archive: string, timeline: number, lsn: bigint): boolean {
@@ -20,7 +17,7 @@ function isKept(keep: WalToKeep, archive: string, timeline: number, lsn: bigint)
 }
 
 /** What stays of the backups when only the last one and the window count. */
-function keptOf(life: ClusterLife, windowDays: number): readonly KeptBackup[] {
+function keptOf(life: ClusterLife, windowDays: number): readonly WalBackup[] {
   const plan = judgeSource(
     life.backups.map((wal, index) =>
       backupAt(wal.consistentAtMs, index + 1, { kind: 'postgres-cluster', wal, incomplete: wal.incomplete }),
@@ -33,7 +30,7 @@ function keptOf(life: ClusterLife, windowDays: number): readonly KeptBackup[] {
       timelines: new Map(life.archives.map(({ id, paths }) => [id, paths])),
     },
   );
-  return plan.flatMap(({ action, backup }) => (action === 'keep' ? [backup.wal as KeptBackup] : []));
+  return plan.flatMap(({ action, backup }) => (action === 'keep' && backup.wal !== null ? [backup.wal] : []));
 }
 
 const windows = fc.integer({ min: 1, max: 30 });
@@ -52,15 +49,18 @@ describe('the WAL that is kept', () => {
         const kept = keptOf(life, days);
         forgotten += life.backups.length - kept.length;
         const keep = walToKeep(kept, life.archives, windowStartMs);
-        for (const moment of life.moments.filter(({ atMs }) => atMs >= windowStartMs)) {
-          const whole = life.backups.filter(({ incomplete }) => !incomplete);
-          if (!whole.some((backup) => wayBack(life, moment, backup) !== undefined)) continue;
-          asked += 1;
-          const leads = kept.some((backup) => {
-            const way = backup.incomplete ? undefined : wayBack(life, moment, backup);
-            return way?.every(([timeline, lsn]) => isKept(keep, moment.archive, timeline, lsn)) === true;
-          });
-          assert.ok(leads, `${moment.archive} ${moment.timeline} ${moment.lsn}`);
+        // With whole backups alone, and with those that lack something where there was no other.
+        for (const counts of [({ incomplete }: WalBackup) => !incomplete, () => true]) {
+          for (const moment of life.moments.filter(({ atMs }) => atMs >= windowStartMs)) {
+            if (!life.backups.some((one) => counts(one) && wayBack(life, moment, one) !== undefined))
+              continue;
+            asked += 1;
+            const leads = kept.some((backup) => {
+              const way = counts(backup) ? wayBack(life, moment, backup) : undefined;
+              return way?.every(([timeline, lsn]) => isKept(keep, moment.archive, timeline, lsn)) === true;
+            });
+            assert.ok(leads, `${moment.archive} ${moment.timeline} ${moment.lsn}`);
+          }
         }
       }),
       { seed, numRuns: 600 },
@@ -119,6 +119,27 @@ describe('the WAL that is kept', () => {
     );
   });
 
+  it('is what a plain model says, byte for byte', (test) => {
+    test.diagnostic(`seed ${seed}`);
+    fc.assert(
+      fc.property(deeds, fc.option(windows), fc.array(fc.boolean()), (plan, days, chosen) => {
+        const life = clusterLife(plan);
+        const kept = life.backups.filter((_, index) => chosen[index] !== false);
+        const windowStartMs = days === null ? null : life.endMs - days * dayMs;
+        const keep = walToKeep(kept, life.archives, windowStartMs);
+        for (const { id, paths } of life.archives)
+          for (const timeline of paths.keys())
+            for (let lsn = 0n; lsn <= 60n; lsn += 1n)
+              assert.equal(
+                isKept(keep, id, timeline, lsn),
+                isPlainlyKept(life, kept, windowStartMs, { archive: id, timeline, lsn }),
+                `${id} ${timeline} ${lsn}`,
+              );
+      }),
+      { seed, numRuns: 200 },
+    );
+  });
+
   it('has no interval that touches another, and all of them in order', (test) => {
     test.diagnostic(`seed ${seed}`);
     fc.assert(
@@ -138,7 +159,7 @@ describe('the WAL that is kept', () => {
 
 describe('the WAL that may go', () => {
   const at = (day: number): number => Date.UTC(2026, 0, day);
-  const backup = (day: number, start: bigint, timeline = 1, archive = 'a'): KeptBackup => ({
+  const backup = (day: number, start: bigint, timeline = 1, archive = 'a'): WalBackup => ({
     archive,
     timeline,
     start,
