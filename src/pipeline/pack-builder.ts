@@ -13,7 +13,7 @@ import {
   trailerBytes,
   writeEntry,
 } from './pack-format.ts';
-import { headerBytes, newHeader, ObjectSeal, tagBytes } from './seal.ts';
+import { headerBytes, newObject, type ObjectSeal, tagBytes } from './seal.ts';
 
 /** Room beyond the target: for one more largest blob, and a footer for very many small ones. */
 const spareBytes = 6 * 1024 * 1024;
@@ -24,6 +24,7 @@ const packMaximumBlobs = 16_384;
 export interface FinishedPack {
   /** SHA-256 of the bytes, hex: its name. */
   readonly id: string;
+  /** As `headerWithSalt` takes it. */
   readonly salt: Uint8Array;
   /** The pack is the first `lengthBytes` of it. Ownership goes to whoever receives the pack. */
   readonly buffer: ArrayBuffer;
@@ -40,6 +41,7 @@ export class PackBuilder {
   #spare: ArrayBuffer | undefined;
   #bytes: Buffer<ArrayBuffer> | undefined;
   #header: Uint8Array = new Uint8Array(0);
+  #salt: Uint8Array = new Uint8Array(0);
   #seal: ObjectSeal | undefined;
   #length = 0;
   #blobs: BlobLocation[] = [];
@@ -96,7 +98,7 @@ export class PackBuilder {
     const lengthBytes = trailerOffset + trailerBytes;
     const pack: FinishedPack = {
       id: hash('sha256', bytes.subarray(0, lengthBytes), 'hex'),
-      salt: Uint8Array.from(this.#header.subarray(28, 60)),
+      salt: Uint8Array.from(this.#salt),
       buffer: bytes.buffer,
       lengthBytes,
       entries,
@@ -117,9 +119,11 @@ export class PackBuilder {
     if (this.#bytes === undefined || this.#seal === undefined) {
       this.#bytes = Buffer.from(this.#spare ?? new ArrayBuffer(this.#targetBytes + spareBytes));
       this.#spare = undefined;
-      this.#header = newHeader(this.#keys, 'pack');
-      this.#bytes.set(this.#header, 0);
-      this.#seal = new ObjectSeal(this.#keys, this.#header);
+      const { header, salt, seal } = newObject(this.#keys, 'pack');
+      this.#header = header;
+      this.#salt = salt;
+      this.#bytes.set(header, 0);
+      this.#seal = seal;
       this.#length = headerBytes;
     }
     return { bytes: this.#bytes, seal: this.#seal };

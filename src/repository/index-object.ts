@@ -3,6 +3,7 @@ import { failure } from '../kernel/errors/failure.ts';
 import { readEntries, footerEntryBytes } from '../pipeline/pack-format.ts';
 import type { BlobLocation } from '../pipeline/blob.ts';
 import type { PipelineKeys } from '../pipeline/keys.ts';
+import { agentSalt, isAgentSalt } from '../pipeline/seal.ts';
 import { openObject, sealObject } from './sealed-object.ts';
 
 /** A pack as an index knows it: what a reader needs to open any blob of it with one ranged read. */
@@ -15,8 +16,9 @@ export interface IndexedPack {
   readonly entries: Uint8Array;
 }
 
-/** id (32), salt (32), size of the pack (u32), number of rows (u32). */
+/** id (32), salt (32), size of the pack (u32), number of rows (u32), its highest bit set for a pack of an agent. */
 const packRecordBytes = 72;
+const agentBit = 0x8000_0000;
 
 /** One index object for some packs: its name is the hash of its bytes. */
 export function encodeIndex(
@@ -27,9 +29,10 @@ export function encodeIndex(
   for (const pack of packs) {
     const record = Buffer.alloc(packRecordBytes);
     record.set(Buffer.from(pack.id, 'hex'), 0);
-    record.set(pack.salt, 32);
+    record.set(pack.salt.subarray(0, 32), 32);
     record.writeUInt32LE(pack.sizeBytes, 64);
-    record.writeUInt32LE(pack.entries.length / footerEntryBytes, 68);
+    const rows = pack.entries.length / footerEntryBytes;
+    record.writeUInt32LE(isAgentSalt(pack.salt) ? rows + agentBit : rows, 68);
     parts.push(record, pack.entries);
   }
   const bytes = sealObject(keys, 'index', Buffer.concat(parts), '');
@@ -44,11 +47,14 @@ export function decodeIndex(keys: PipelineKeys, name: string, bytes: Uint8Array)
   for (let at = 0; at < view.length;) {
     if (at + packRecordBytes > view.length)
       throw failure('object_damaged', { name, reason: 'it ends in a pack' });
-    const entriesEnd = at + packRecordBytes + view.readUInt32LE(at + 68) * footerEntryBytes;
+    const count = view.readUInt32LE(at + 68);
+    const isAgents = count >= agentBit;
+    const entriesEnd = at + packRecordBytes + (isAgents ? count - agentBit : count) * footerEntryBytes;
+    const salt = view.subarray(at + 32, at + 64);
     if (entriesEnd > view.length) throw failure('object_damaged', { name, reason: 'it ends in a pack' });
     packs.push({
       id: view.toString('hex', at, at + 32),
-      salt: Uint8Array.from(view.subarray(at + 32, at + 64)),
+      salt: isAgents ? agentSalt(salt) : Uint8Array.from(salt),
       sizeBytes: view.readUInt32LE(at + 64),
       entries: view.subarray(at + packRecordBytes, entriesEnd),
     });

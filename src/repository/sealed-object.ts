@@ -2,7 +2,7 @@ import { constants, zstdCompressSync } from 'node:zlib';
 import { failure, reasonOf } from '../kernel/errors/failure.ts';
 import { codecs, decompress } from '../pipeline/codec.ts';
 import type { PipelineKeys } from '../pipeline/keys.ts';
-import { headerBytes, newHeader, ObjectSeal, saltOfHeader, type ObjectType } from '../pipeline/seal.ts';
+import { headerBytes, newObject, ObjectSeal, saltOfHeader, type ObjectType } from '../pipeline/seal.ts';
 
 const sectionHeaderBytes = 12;
 const sectionKind = 0x51;
@@ -19,7 +19,7 @@ export function sealObject(
   contents: Uint8Array,
   binding: string,
 ): Uint8Array {
-  const header = newHeader(keys, type);
+  const { header, seal } = newObject(keys, type);
   const packed = zstdCompressSync(contents, { params: { [constants.ZSTD_c_compressionLevel]: 3 } });
   const section = Buffer.alloc(sectionHeaderBytes);
   section[0] = sectionKind;
@@ -27,20 +27,24 @@ export function sealObject(
   section.writeUInt32LE(contents.length, 4);
   section.writeUInt32LE(packed.length, 8);
   const additional = Buffer.concat([section, Buffer.from(binding)]);
-  const [sealed, tag] = new ObjectSeal(keys, header).seal(headerBytes, additional, packed);
+  const [sealed, tag] = seal.seal(headerBytes, additional, packed);
   return Buffer.concat([header, section, sealed, tag]);
 }
 
-/** Opens such an object; `object_damaged` naming it when anything about it is not as it was sealed. */
+/**
+ * Opens such an object; `object_damaged` naming it when anything about it is not as it was sealed. `fromAgents`: whether an
+ * agent may have sealed it, where that does not go by its type.
+ */
 export function openObject(
   keys: PipelineKeys,
   type: ObjectType,
   name: string,
   bytes: Uint8Array,
   binding: string,
+  fromAgents?: boolean,
 ): Uint8Array {
   try {
-    saltOfHeader(keys, type, bytes);
+    saltOfHeader(keys, type, bytes, fromAgents);
     const section = Buffer.from(bytes.buffer, bytes.byteOffset + headerBytes, sectionHeaderBytes);
     const rawLength = section.readUInt32LE(4);
     const expectedLength = headerBytes + sectionHeaderBytes + section.readUInt32LE(8) + 16;

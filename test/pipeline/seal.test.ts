@@ -6,7 +6,7 @@ import { newRepositoryId } from '../../src/kernel/ids.ts';
 import { BlobHasher, blobTypes } from '../../src/pipeline/blob.ts';
 import { codecs, Compressor, decompress, type CodecName } from '../../src/pipeline/codec.ts';
 import { deriveKeys, type PipelineKeys, type SealMode } from '../../src/pipeline/keys.ts';
-import { headerWithSalt, newHeader, ObjectSeal, saltOfHeader, SealError } from '../../src/pipeline/seal.ts';
+import { headerWithSalt, newObject, ObjectSeal, saltOfHeader, SealError } from '../../src/pipeline/seal.ts';
 
 const id = newRepositoryId();
 const keysOf = (mode: SealMode, master = Buffer.alloc(32, 7)): PipelineKeys => deriveKeys(master, id, mode);
@@ -15,7 +15,7 @@ const sealed = (pieces: readonly Uint8Array[]): Uint8Array => Buffer.concat(piec
 for (const mode of ['aes-256-gcm', 'plain'] as const) {
   test(`what is sealed opens, and in no other way (${mode})`, () => {
     const keys = keysOf(mode);
-    const header = newHeader(keys, 'pack');
+    const { header } = newObject(keys, 'pack');
     const bytes = fc.uint8Array({ maxLength: 300 });
     fc.assert(
       fc.property(bytes, bytes, fc.nat(1_000_000), fc.nat(), (data, additional, position, flip) => {
@@ -30,7 +30,7 @@ for (const mode of ['aes-256-gcm', 'plain'] as const) {
         const bit = flip % (damaged.length * 8);
         damaged[bit >> 3] = (damaged[bit >> 3] ?? 0) ^ (1 << (bit & 7));
         refuses(() => seal.open(position, additional, damaged));
-        refuses(() => new ObjectSeal(keys, newHeader(keys, 'pack')).open(position, additional, stored));
+        refuses(() => newObject(keys, 'pack').seal.open(position, additional, stored));
         const asIndex = headerWithSalt(keys, 'index', header.subarray(28, 60));
         refuses(() => new ObjectSeal(keys, asIndex).open(position, additional, stored));
         const otherKeys = keysOf(mode, Buffer.alloc(32, 8));
@@ -43,7 +43,7 @@ for (const mode of ['aes-256-gcm', 'plain'] as const) {
 
 test('a header says what is wrong with it', () => {
   const keys = keysOf('aes-256-gcm');
-  const header = newHeader(keys, 'manifest');
+  const { header } = newObject(keys, 'manifest');
   assert.equal(saltOfHeader(keys, 'manifest', header).length, 32);
   const other = deriveKeys(Buffer.alloc(32), newRepositoryId(), 'aes-256-gcm');
   const cases: [RegExp, () => unknown][] = [

@@ -2,7 +2,7 @@ import { failure, reasonOf } from '../../kernel/errors/failure.ts';
 import { release } from '../../kernel/release.ts';
 import { Compressor, decompress, defaultCompression } from '../../pipeline/codec.ts';
 import type { PipelineKeys } from '../../pipeline/keys.ts';
-import { headerBytes, newHeader, ObjectSeal, saltOfHeader, tagBytes } from '../../pipeline/seal.ts';
+import { headerBytes, newObject, ObjectSeal, saltOfHeader, tagBytes } from '../../pipeline/seal.ts';
 
 /** Plain bytes of a frame. */
 export const frameBytes = 1024 * 1024;
@@ -26,8 +26,7 @@ export function encodeWalObject(
   head: unknown,
   bytes: Uint8Array,
 ): readonly Uint8Array[] {
-  const header = newHeader(keys, 'wal');
-  const seal = new ObjectSeal(keys, header);
+  const { header, seal } = newObject(keys, 'wal');
   const compressor = new Compressor(defaultCompression);
   const pieces: Uint8Array[] = [header];
   let position = headerBytes;
