@@ -8,6 +8,7 @@ import type { Repository } from '../../src/repository/repository.ts';
 import type { Storage } from '../../src/storage/port.ts';
 import { crashAtMutation } from '../../src/storage/wrap/fault-plan.ts';
 import { withFaults } from '../../src/storage/wrap/faults.ts';
+import { patternedBytes } from '../../testing/bytes.ts';
 import { backUp, bytesSource, openTestRepository, readBack } from '../../testing/repository.ts';
 import { context, copyOf, forgetAt, objects, problems, storageWith, undo } from './forget-support.ts';
 
@@ -95,6 +96,29 @@ describe('forgetting', () => {
       else shared += 1;
     }
     assert.ok(own > 0 && shared > 0, `${own} ${shared}`);
+  });
+
+  it('is not undone when a pack is gone that holds nothing but data', async () => {
+    const start = await storageWith(1);
+    const others = await objects(start, 'packs/');
+    const id = await openTestRepository(start).then(async (opened) => {
+      await using repository = opened;
+      const manifest = await backUp(repository, bytesSource({ own: patternedBytes(40_000_000, 3) }));
+      await forgetAt(repository, [1]);
+      return manifest.id;
+    });
+    const packs = [...(await objects(start, 'packs/')).keys()].filter((name) => !others.has(name));
+    assert.ok(packs.length > 2, `${packs.length}`);
+    for (const pack of packs) {
+      const storage = await copyOf(start);
+      await storage.delete(pack);
+      await using repository = await openTestRepository(storage);
+      await assert.rejects(
+        () => undo(repository, id),
+        (error) => isFailure(error, 'forget_gone'),
+        pack,
+      );
+    }
   });
 
   it('keeps a damaged manifest as it is, and does not bring it back', async () => {
