@@ -3,6 +3,7 @@ import { retentionKeys, retentionSchema, type RetentionConfig } from '../contrac
 import { failure } from '../kernel/errors/failure.ts';
 import { Zone } from '../policy/retention/zone.ts';
 import type { App } from './compose.ts';
+import { primaryPlace } from './places.ts';
 
 /** The policy that counts for a source, and where it is written. */
 export interface ChosenPolicy {
@@ -12,8 +13,8 @@ export interface ChosenPolicy {
 }
 
 /**
- * The policy for a source: what was given with the command as a whole, else its own, else the one for all; null when there
- * is none. `keep_wal` is no rule for backups: the one that is set holds unless another is given in its place.
+ * The policy for a source: what was given with the command as a whole, else that of the place, else its own, else the one
+ * for all; null when there is none. `keep_wal` is no rule for backups: the one that is set holds unless another is given in its place.
  */
 export function policyFor(
   { config, settings }: Pick<App, 'config' | 'settings'>,
@@ -21,10 +22,16 @@ export function policyFor(
   given: RetentionConfig | undefined,
 ): ChosenPolicy | null {
   const own = ownPolicy(config, source);
-  const wal = given?.keep_wal ?? walWindow({ config }, source);
+  const wal = given?.keep_wal ?? walWindow({ config, settings }, source);
   const withWal = (policy: RetentionConfig): RetentionConfig =>
     wal === undefined ? policy : { ...policy, keep_wal: wal };
   if (given !== undefined) return { policy: withWal(given), from: 'the command' };
+  const place = primaryPlace({ config, settings });
+  if (place.config?.retention !== undefined)
+    return {
+      policy: withWal(place.config.retention),
+      from: placeOf(['repositories', place.name, 'retention']),
+    };
   if (own !== undefined) return { policy: withWal(own), from: placeOf(['sources', source, 'retention']) };
   if (config.retention !== undefined)
     return { policy: withWal(config.retention), from: placeOf(['retention']) };
@@ -38,8 +45,12 @@ export function policyFor(
 }
 
 /** `keep_wal` for a source, as it is written; undefined when there is none. */
-export function walWindow({ config }: Pick<App, 'config'>, source: string): string | undefined {
-  return ownPolicy(config, source)?.keep_wal ?? config.retention?.keep_wal;
+export function walWindow(
+  { config, settings }: Pick<App, 'config' | 'settings'>,
+  source: string,
+): string | undefined {
+  const place = primaryPlace({ config, settings }).config?.retention;
+  return place?.keep_wal ?? ownPolicy(config, source)?.keep_wal ?? config.retention?.keep_wal;
 }
 
 function ownPolicy({ sources }: App['config'], source: string): RetentionConfig | undefined {

@@ -2,6 +2,7 @@ import type { RetentionConfig } from '../contract/config-retention.ts';
 import { failure, type HoldfastError } from '../kernel/errors/failure.ts';
 import { plural } from '../kernel/plural.ts';
 import { forgetBackups, type ToForget } from '../operations/forget.ts';
+import type { PruneReport } from '../operations/prune/report.ts';
 import { judgeSource } from '../policy/retention/judge.ts';
 import type { Judgement, RetentionBackup } from '../policy/retention/model.ts';
 import { describePolicy, readRules } from '../policy/retention/rules.ts';
@@ -17,6 +18,7 @@ import {
   type Outcome,
 } from './compose.ts';
 import type { UnreadableBackup } from './list.ts';
+import { pruneOpened } from './prune.ts';
 import { unknownSource } from './unknown-source.ts';
 
 export interface CleanOptions extends CommonOptions {
@@ -27,6 +29,8 @@ export interface CleanOptions extends CommonOptions {
   readonly dryRun?: boolean | undefined;
   /** Answer yes where a question would be asked. */
   readonly yes?: boolean | undefined;
+  /** Prune right after it. */
+  readonly prune?: boolean | undefined;
   /** Given the plan before anything is asked or done. */
   readonly onPlan?: ((plan: CleanPlan) => void) | undefined;
 }
@@ -70,6 +74,8 @@ export interface CleanResult extends Outcome, CleanPlan {
   readonly forgotten: number;
   /** Backups that are there and whose manifest cannot be read: no policy touches them. */
   readonly unreadable: readonly UnreadableBackup[];
+  /** What the prune did that was asked for; null without. */
+  readonly prune: PruneReport | null;
 }
 
 /**
@@ -98,6 +104,10 @@ export async function clean(options: CleanOptions, context: AppContext): Promise
     }
     const { location } = repository.storage;
     const error = damageIn(inventory, location);
+    const pruned =
+      options.prune === true && error === undefined
+        ? await pruneOpened(app, repository, { dryRun: options.dryRun })
+        : null;
     return {
       schema: 1,
       ok: error === undefined,
@@ -108,6 +118,7 @@ export async function clean(options: CleanOptions, context: AppContext): Promise
       kept: plan.plan.length - going.length,
       forgotten: going.length,
       unreadable: inventory.unreadable,
+      prune: pruned,
     };
   });
 }

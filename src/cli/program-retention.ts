@@ -14,11 +14,13 @@ export function retentionVerbs(program: Command, verb: AddVerb): void {
   const clean = verb(program, 'clean', 'forget the backups that no rule of retention keeps', [
     ['holdfast clean --dry-run', 'show what stays and what goes, each with its reasons'],
     ['holdfast clean', 'by the rules of the configuration (retention)'],
+    ['holdfast clean --prune', 'for cron: forget, and give back what was marked long enough ago'],
     ['holdfast clean --keep 10', 'the newest ten of every source'],
     ['holdfast clean --source shop --keep-daily 7 --keep-within 3d', 'one source, by rules of your own'],
     ['holdfast clean --dry-run --json', 'the plan, for a program'],
   ])
     .option('--source <name>', 'only this source; may be repeated (default: all configured)', collect)
+    .option('--prune', 'give space back right after it, as holdfast prune does')
     .option('--dry-run', 'show the plan, forget nothing');
   rules(clean);
   asks(clean);

@@ -235,6 +235,35 @@ export interface CleanResult extends Result {
   readonly forgotten: number;
   /** Backups that are there and cannot be read: no policy touches them; `ok` is false when there are any. */
   readonly unreadable: ListResult['unreadable'];
+  /** What the prune did that was asked for; null without. */
+  readonly prune: PruneReport | null;
+}
+
+/** What a prune found and did; with `dry_run`, what it would do. */
+export interface PruneReport {
+  readonly dry_run: boolean;
+  /** Packs that were there at the beginning. */
+  readonly before: PackCount;
+  /** Of them, bytes of packs in which something is needed that nobody needs. */
+  readonly unused_bytes: number;
+  /** Removed now: it was marked a grace ago, and nobody needed it since. */
+  readonly removed: PackCount;
+  /** Marked now, for a later prune to remove. */
+  readonly marked: PackCount;
+  /** Packs whose needed chunks were stored anew in fuller ones; they are among the marked. */
+  readonly repacked: PackCount & { readonly bytes_stored: number };
+  /** Marked earlier, their grace not over yet. */
+  readonly waiting: readonly (PackCount & { readonly marked_at: string; readonly removable_at: string })[];
+  /** WAL that no backup and no window for recovery needs: removed now, and marked now. */
+  readonly wal_removed: CopiedCount;
+  readonly wal_marked: CopiedCount;
+  readonly indexes_removed: number;
+  readonly backups: number;
+}
+
+export interface PackCount {
+  readonly packs: number;
+  readonly bytes: number;
 }
 
 export interface SourcePolicy {

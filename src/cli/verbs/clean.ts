@@ -4,6 +4,7 @@ import type { Face } from '../face.ts';
 import { instant, table } from '../format.ts';
 import { commonOptions, number, text } from './common.ts';
 import type { Handler } from './handler.ts';
+import { renderPrune } from './prune.ts';
 
 type Options = Readonly<Record<string, unknown>>;
 
@@ -17,6 +18,7 @@ export const runClean: Handler = (face, _args, options) =>
           retention: rulesOf(options),
           dryRun: options['dryRun'] === true,
           yes: options['yes'] === true,
+          prune: options['prune'] === true,
           // Before anybody is asked whether that is what should happen.
           ...(face.options.json || (face.options.quiet && options['dryRun'] !== true)
             ? {}
@@ -70,7 +72,8 @@ function rulesText(rules: RetentionRules): string {
     .join(', ');
 }
 
-function render(face: Face, { forgotten, kept, dry_run: dryRun, repository, unreadable }: CleanResult): void {
+function render(face: Face, result: CleanResult): void {
+  const { forgotten, kept, dry_run: dryRun, repository, unreadable, prune } = result;
   for (const { message, id } of unreadable)
     face.notice({
       level: 'warning',
@@ -84,4 +87,5 @@ function render(face: Face, { forgotten, kept, dry_run: dryRun, repository, unre
     face.say(
       `${plural(forgotten, 'backup')} forgotten, ${stay}. holdfast prune gives the space back; until then holdfast forget --undo ID brings one back\n`,
     );
+  if (prune !== null) renderPrune(face, prune);
 }

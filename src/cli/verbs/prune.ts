@@ -1,5 +1,6 @@
-import { prune, type PruneResult } from '../../app/prune.ts';
+import { prune } from '../../app/prune.ts';
 import { plural } from '../../kernel/plural.ts';
+import type { PruneReport } from '../../operations/prune/report.ts';
 import type { Face } from '../face.ts';
 import { bytes, instant } from '../format.ts';
 import { commonOptions, number } from './common.ts';
@@ -21,7 +22,7 @@ export const runPrune: Handler = (face, _args, options) =>
   );
 
 /** What was removed, marked and still waits. */
-export function renderPrune(face: Face, result: Omit<PruneResult, 'repository' | 'ok' | 'schema'>): void {
+export function renderPrune(face: Face, result: PruneReport): void {
   const { removed, marked, repacked, waiting, before, wal_removed: wal, wal_marked: walMarked } = result;
   const would = result.dry_run ? 'would be ' : '';
   const lines = [
