@@ -49,8 +49,19 @@ export const manifestSchema = z.strictObject({
   metadata: z.record(z.string(), z.unknown()),
   /** Newline-delimited JSON of `Entry`. */
   entries: z.strictObject({ count, stream: streamRefSchema }),
-  /** The newest manifests seen at commit, by id and SHA-256 of their sealed bytes: the history's chain. */
-  previous: z.array(z.strictObject({ id: hexId, sha256: z.string().regex(/^[0-9a-f]{64}$/) })),
+  /**
+   * The newest manifests seen at commit, by id and SHA-256 of their sealed bytes: the history's chain. The hash is null where
+   * who committed could not read them.
+   */
+  previous: z.array(
+    z.strictObject({
+      id: hexId,
+      sha256: z
+        .string()
+        .regex(/^[0-9a-f]{64}$/)
+        .nullable(),
+    }),
+  ),
 });
 
 export type GitInfo = z.infer<typeof gitInfoSchema>;

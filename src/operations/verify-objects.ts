@@ -62,7 +62,7 @@ export async function verifyHistory(
       for (const link of manifest.previous) {
         const broken = { ...link, from: name.objectName, by: manifest.id };
         if (!present.has(link.id)) gone.set(`${link.id} ${link.sha256}`, broken);
-        else if (hashes.has(link.id) && hashes.get(link.id) !== link.sha256)
+        else if (link.sha256 !== null && hashes.has(link.id) && hashes.get(link.id) !== link.sha256)
           tellBroken(findings, broken, told, [link.id]);
       }
     } catch (error) {
@@ -76,7 +76,8 @@ export async function verifyHistory(
 /** A predecessor as a manifest names it. */
 interface Link {
   readonly id: string;
-  readonly sha256: string;
+  /** Null where who names it could not read it. */
+  readonly sha256: string | null;
   /** Object and id of the backup that names it. */
   readonly from: string;
   readonly by: string;
@@ -92,6 +93,7 @@ function tellBroken(findings: Findings, link: Link, told: Set<string>, backups: 
 /** One that could not be read any more when it was forgotten cannot be told from what it had been. */
 function takeOut(gone: Map<string, Link>, { id, sha256, source }: ForgottenBackup): void {
   gone.delete(`${id} ${sha256}`);
+  gone.delete(`${id} null`);
   if (source !== null) return;
   for (const [key, link] of gone) if (link.id === id) gone.delete(key);
 }

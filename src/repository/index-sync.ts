@@ -1,6 +1,6 @@
 import { failure, isFailure, reasonOf } from '../kernel/errors/failure.ts';
 import type { Logger } from '../kernel/log.ts';
-import type { PipelineKeys } from '../pipeline/keys.ts';
+import { isAgent, type PipelineKeys } from '../pipeline/keys.ts';
 import type { Storage } from '../storage/port.ts';
 import type { IndexCache } from './index-cache.ts';
 import { decodeIndex, type IndexedPack } from './index-object.ts';
@@ -19,6 +19,7 @@ const recoveryGroup = 64;
  * Brings the cache up to date with the repository: new index objects, which packs there are, and, for packs that no
  * index tells of (a backup is running, was interrupted, or an index was lost), what they say of themselves.
  * Damaged indexes and packs are returned, not thrown: they cost nothing but the time to look elsewhere.
+ * An agent, who can read neither, only sees which packs there are: it knows what it has stored itself.
  */
 export async function syncIndex(
   storage: Storage,
@@ -28,6 +29,10 @@ export async function syncIndex(
   signal?: AbortSignal,
 ): Promise<readonly IndexProblem[]> {
   const problems: IndexProblem[] = [];
+  if (isAgent(keys)) {
+    await listPacks(storage, cache, signal);
+    return problems;
+  }
   await readIndexes(storage, keys, cache, problems, signal);
   await listPacks(storage, cache, signal);
   await recoverPacks(storage, keys, cache, problems, signal);

@@ -6,6 +6,11 @@ const schemaVersion = 2;
 export const isListed = 'EXISTS (SELECT 1 FROM temp.listing l WHERE l.id = p.id AND l.size = p.size)';
 /** Marked by garbage collection: nothing may come to rely on it any more. */
 export const isDoomed = 'EXISTS (SELECT 1 FROM temp.doomed m WHERE m.id = p.id)';
+/**
+ * Of a pack `p`: that an agent sealed it. It is opened as any other, and no new backup relies on it but the agent's own: one
+ * that was taken over could say of data it only knows that it has stored them.
+ */
+export const isOfAgent = 'length(p.salt) > 32';
 /** Of a blob `b`: whether this copy is known to be damaged. */
 export const isDamaged = 'EXISTS (SELECT 1 FROM damaged d WHERE d.id = b.id AND d.pack = b.pack)';
 
@@ -41,6 +46,7 @@ export function createTables(database: DatabaseSync): void {
 /** Every statement of the cache, ready to run. */
 export function prepare(
   database: DatabaseSync,
+  trustsAgents: boolean,
 ): Record<
   | 'hasIndex'
   | 'addIndex'
@@ -93,7 +99,8 @@ export function prepare(
     ),
     presentPack: database.prepare(
       `SELECT b.pack FROM blobs b JOIN packs p ON p.number = b.pack
-       WHERE b.id = ? AND ${isListed} AND NOT ${isDamaged} AND NOT ${isDoomed} LIMIT 1`,
+       WHERE b.id = ? AND ${isListed} AND NOT ${isDamaged} AND NOT ${isDoomed}
+       ${trustsAgents ? '' : `AND NOT ${isOfAgent}`} LIMIT 1`,
     ),
     anyPack: database.prepare(
       `SELECT b.pack FROM blobs b JOIN packs p ON p.number = b.pack

@@ -115,12 +115,14 @@ export class StoredKeyring implements Keyring {
   }
 }
 
-/** The keyring of a repository that is not encrypted: it has no keys and takes none. */
+/** The keyring of a repository that is not encrypted, or of an agent: it has no keys and takes none. */
 export class NoKeyring implements Keyring {
   readonly #location: string;
+  readonly #isAgent: boolean;
 
-  constructor(location: string) {
+  constructor(location: string, isAgent: boolean) {
     this.#location = location;
+    this.#isAgent = isAgent;
   }
 
   list(): Promise<readonly KeyInfo[]> {
@@ -140,6 +142,7 @@ export class NoKeyring implements Keyring {
   }
 
   #refuse<T>(): Promise<T> {
+    if (this.#isAgent) return Promise.reject(failure('agent_cannot', { what: 'change keys' }));
     return Promise.reject(failure('key_unencrypted', { location: this.#location }));
   }
 }

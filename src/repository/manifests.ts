@@ -1,10 +1,11 @@
 import { hash } from 'node:crypto';
 import { manifestSchema, type Manifest } from '../contract/manifest.ts';
 import { failure, isFailure, reasonOf } from '../kernel/errors/failure.ts';
-import type { PipelineKeys } from '../pipeline/keys.ts';
+import { isAgent, type PipelineKeys } from '../pipeline/keys.ts';
 import type { Storage } from '../storage/port.ts';
 import { parseSnapshotObject, snapshotObject, snapshotsPrefix } from './layout.ts';
 import type { BackupName } from './model.ts';
+import type { HistoryMemory } from './remembered.ts';
 import { openObject, sealObject } from './sealed-object.ts';
 
 /** Every backup there is, oldest first by sequence, from one listing. */
@@ -59,28 +60,35 @@ const chainReach = 2;
 const chainMaximum = 16;
 
 /**
- * Writes a manifest: the backup exists from here on. Its sequence and predecessors come from a listing made now.
+ * Writes a manifest: the backup exists from here on. Its sequence and predecessors come from a listing made now; an agent,
+ * who cannot read them, knows the hashes of those that it remembers.
  * Resolves when it is durable.
  */
 export async function commitManifest(
   storage: Storage,
   keys: PipelineKeys,
   draft: Omit<Manifest, 'sequence' | 'previous'>,
-  signal?: AbortSignal,
+  { signal, memory }: { readonly signal?: AbortSignal; readonly memory?: HistoryMemory | undefined } = {},
 ): Promise<Manifest> {
   const names = await listManifests(storage, signal);
   const highest = names.at(-1)?.sequence ?? 0;
   const recent = names.filter((name) => name.sequence > highest - chainReach).slice(-chainMaximum);
   const previous: Manifest['previous'] = [];
   for (const name of recent) {
-    const link = await linkTo(storage, keys, name, signal);
+    const link = isAgent(keys)
+      ? { id: name.id, sha256: memory?.sha256Of(name.id) ?? null }
+      : await linkTo(storage, keys, name, signal);
     if (link !== undefined) previous.push(link);
   }
   const manifest = manifestSchema.parse({ ...draft, sequence: highest + 1, previous });
   const objectName = objectOf(manifest);
   const contents = Buffer.from(JSON.stringify(manifest));
   // Not abortable any more: whether it was written or not must be known.
-  await storage.put(objectName, sealObject(keys, 'manifest', contents, objectName));
+  const sealed = sealObject(keys, 'manifest', contents, objectName);
+  await storage.put(objectName, sealed);
+  await memory?.saw([
+    { id: manifest.id, sequence: manifest.sequence, sha256: hash('sha256', sealed, 'hex') },
+  ]);
   return manifest;
 }
 

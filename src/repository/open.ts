@@ -1,5 +1,6 @@
 import { failure } from '../kernel/errors/failure.ts';
 import type { RepositoryId } from '../kernel/ids.ts';
+import { deriveKeys } from '../pipeline/keys.ts';
 import type { Storage } from '../storage/port.ts';
 import { authenticateConfig, readConfig, requireFeatures, type RepositoryConfig } from './config-object.ts';
 import { publicMaster } from './create.ts';
@@ -18,7 +19,9 @@ export async function openRepository(storage: Storage, options: OpenOptions): Pr
   const unlocked = config.encryption === 'none' ? undefined : await unlockWith(storage, config, options);
   const master = unlocked?.master ?? publicMaster(config.id as RepositoryId);
   authenticateConfig(config, master, location);
-  return new Repository(storage, config, options, master, unlocked);
+  const mode = config.encryption === 'none' ? 'plain' : config.encryption;
+  const keys = deriveKeys(master, config.id as RepositoryId, mode);
+  return new Repository(storage, config, options, keys, unlocked);
 }
 
 async function unlockWith(

@@ -19,16 +19,16 @@ export async function putRecord(
   await storage.put(name, sealObject(keys, 'record', bytes, name), options);
 }
 
-/** Reads one. `object_missing`, `object_damaged`. */
+/** Reads one; of those that an agent sealed only `fromAgents`. `object_missing`, `object_damaged`. */
 export async function readRecord<T>(
   storage: Storage,
   keys: PipelineKeys,
   name: string,
   schema: z.ZodType<T>,
-  options: CallOptions = {},
+  { fromAgents, ...options }: CallOptions & { readonly fromAgents?: boolean } = {},
 ): Promise<T> {
   const bytes = await storage.get(name, options);
-  const contents = openObject(keys, 'record', name, bytes, name);
+  const contents = openObject(keys, 'record', name, bytes, name, fromAgents);
   try {
     return schema.parse(JSON.parse(Buffer.from(contents).toString()));
   } catch (error) {

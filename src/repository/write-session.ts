@@ -4,7 +4,7 @@ import { failure, isFailure } from '../kernel/errors/failure.ts';
 import { BlobHasher, blobTypes } from '../pipeline/blob.ts';
 import type { DecodeRequest } from '../pipeline/decode.ts';
 import { BlobSink, defaultPackBytes, type SinkCounts } from '../pipeline/blob-sink.ts';
-import type { PipelineKeys } from '../pipeline/keys.ts';
+import { isAgent, type PipelineKeys } from '../pipeline/keys.ts';
 import type { FinishedPack } from '../pipeline/pack-builder.ts';
 import { footerEntryBytes } from '../pipeline/pack-format.ts';
 import { type PoolHost, WorkerPool } from '../pipeline/pool.ts';
@@ -20,6 +20,7 @@ import { keepStreams } from './keep.ts';
 import { indexObject, packObject } from './layout.ts';
 import type { SessionOptions } from './model.ts';
 import { commitManifest, objectOf } from './manifests.ts';
+import type { HistoryMemory } from './remembered.ts';
 import { extentRows, readStream } from './stream-reader.ts';
 
 /** An index object is written after this many rows: an interrupted backup is found again up to there at once. */
@@ -31,6 +32,8 @@ export interface SessionParts extends SessionOptions {
   readonly cache: IndexCache;
   readonly reader: BlobReader;
   readonly reliance: Reliance;
+  /** Where it is remembered which backups there were. */
+  readonly memory?: HistoryMemory | undefined;
 }
 
 /** What a session stored so far. */
@@ -120,10 +123,10 @@ export class WriteSession implements AsyncDisposable {
       entries: Manifest['entries'],
     ) => Omit<Manifest, 'sequence' | 'previous'>,
   ): Promise<Manifest> {
-    const { storage, keys, signal } = this.#parts;
+    const { storage, keys, signal, memory } = this.#parts;
     const entries = await this.#entries.finish();
     const counts = await this.settle();
-    const manifest = await commitManifest(storage, keys, describe(counts, entries), signal);
+    const manifest = await commitManifest(storage, keys, describe(counts, entries), { signal, memory });
     await this.#takeBackIfLate(manifest);
     return manifest;
   }
@@ -189,24 +192,30 @@ export class WriteSession implements AsyncDisposable {
     this.#unindexed = [];
     this.#unindexedRows = 0;
     const { storage, keys, cache, signal } = this.#parts;
-    const { id, bytes } = encodeIndex(keys, packs);
-    await storage.put(indexObject(id), bytes, { signal });
-    this.#bytesAdded += bytes.length;
-    cache.transaction(() => cache.add(indexObject(id), packs));
+    if (isAgent(keys)) {
+      // Nobody would believe an index of an agent. The packs tell the same.
+      cache.transaction(() => cache.add(null, packs));
+    } else {
+      const { id, bytes } = encodeIndex(keys, packs);
+      await storage.put(indexObject(id), bytes, { signal });
+      this.#bytesAdded += bytes.length;
+      cache.transaction(() => cache.add(indexObject(id), packs));
+    }
     for (const pack of packs) cache.stored(pack.id, pack.sizeBytes);
   }
 
   /**
    * A machine that was suspended between the last look at what is there and the manifest may have written it into a
-   * repository that has gone on. Then it is looked again, and a backup that lacks something is taken back.
+   * repository that has gone on. Then it is looked again, and a backup that lacks something is taken back; an agent can only
+   * say so, and `verify` will.
    */
   async #takeBackIfLate(manifest: Manifest): Promise<void> {
-    const { storage, reliance } = this.#parts;
+    const { storage, keys, reliance } = this.#parts;
     if (!reliance.isLate()) return;
     try {
       await reliance.assertListed();
     } catch (error) {
-      if (isFailure(error, 'pack_lost')) await storage.delete(objectOf(manifest));
+      if (isFailure(error, 'pack_lost') && !isAgent(keys)) await storage.delete(objectOf(manifest));
       throw error;
     }
   }

@@ -84,4 +84,44 @@ export const keyErrors = defineErrors({
     explain:
       'Two keys of one passphrase would look like two ways in, and removing one would withdraw nothing. Nothing was changed.',
   },
+  agent_cannot: {
+    code: 'HF-3111',
+    kind: 'refused',
+    retryable: false,
+    message: 'the credentials of an agent cannot {what}',
+    hint: 'do it where the passphrase is; or, to use the passphrase here once: HOLDFAST_PASSPHRASE_FILE=FILE before the command',
+    explain:
+      'With `encryption.agent_file` Holdfast can add backups and WAL to a repository, and can read and remove nothing, ' +
+      'not what it has added itself. That is the point: whoever takes this machine over can do no more. A passphrase ' +
+      'that is given by a variable takes the place of the credentials.',
+  },
+  agent_file_wrong: {
+    code: 'HF-3112',
+    kind: 'wrong_key',
+    retryable: false,
+    message: 'the credentials in {path} cannot be used for the repository at {location}: {reason}',
+    hint: 'make new ones where the passphrase is: holdfast key agent --out FILE; and put them at {path}',
+    explain:
+      'The credentials of an agent belong to one repository, and name it and its `holdfast.json` exactly: nobody can put ' +
+      'another repository in its place to get the next backup. Nothing was written.',
+  },
+  agent_wal_unknown: {
+    code: 'HF-3113',
+    kind: 'conflict',
+    retryable: false,
+    message: 'WAL is stored as {name} already, and an agent cannot read whether it is the same',
+    hint: 'run the same command once with the passphrase, which compares: HOLDFAST_PASSPHRASE_FILE=FILE holdfast wal push FILE',
+    explain:
+      'An agent remembers on its machine what it has stored. Of what is stored already, and was not stored from here (or ' +
+      'what is remembered was lost), it can only see the size, and that differs. Another server may have written it. ' +
+      'Nothing was changed.',
+  },
+  agent_out_exists: {
+    code: 'HF-3114',
+    kind: 'refused',
+    retryable: false,
+    message: 'the credentials cannot be written to {path}: {reason}',
+    hint: 'name a file that is not there yet, in a directory that you can write to',
+    explain: 'Credentials are written into a new file that only its owner can read. Nothing was changed.',
+  },
 });

@@ -35,7 +35,10 @@ export async function streamLeg(
   const { archive, repository, replication } = options;
   const start = floorLsn(leg.from, archive.unitBytes);
   const { signal } = context;
-  const known = await repository.call(() => archive.readUnit(leg.timeline, start, { signal }));
+  // Where nothing can be read, all of the unit is stored once more.
+  const known = archive.isReadable
+    ? await repository.call(() => archive.readUnit(leg.timeline, start, { signal }))
+    : new Uint8Array(0);
   const stream = await replication.stream({ slot: options.slot, start, timeline: leg.timeline });
   context.observer.told({ state: 'streaming', timeline: leg.timeline, lsn: leg.from });
   try {

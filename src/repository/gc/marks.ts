@@ -4,7 +4,7 @@ import { isFailure } from '../../kernel/errors/failure.ts';
 import type { PipelineKeys } from '../../pipeline/keys.ts';
 import type { Storage } from '../../storage/port.ts';
 import { marksPrefix } from '../layout.ts';
-import { putRecord, readRecord } from '../records.ts';
+import { putSigned, readSigned } from '../signed-record.ts';
 
 /** Ids in one mark at most: some MiB of JSON. */
 export const packsInMark = 16_384;
@@ -52,7 +52,7 @@ export function newRun(nowMs: number): string {
   return `${time}-${randomBytes(8).toString('hex')}`;
 }
 
-/** Stores one of the marks of a run; numbers begin with 0. */
+/** Stores one of the marks of a run; numbers begin with 0. Signed, not sealed: agents have to know them. */
 export async function putMark(
   storage: Storage,
   keys: PipelineKeys,
@@ -62,7 +62,7 @@ export async function putMark(
   signal?: AbortSignal,
 ): Promise<void> {
   const name = `${marksPrefix}${run}/${String(number).padStart(6, '0')}`;
-  await putRecord(storage, keys, name, contents, { signal });
+  await putSigned(storage, keys, name, contents, { signal });
 }
 
 /** Of every mark there is its name and when it was stored. */
@@ -84,7 +84,7 @@ export async function readMark(
   signal?: AbortSignal,
 ): Promise<Mark | undefined> {
   try {
-    return { ...mark, contents: await readRecord(storage, keys, mark.name, markSchema, { signal }) };
+    return { ...mark, contents: await readSigned(storage, keys, mark.name, markSchema, { signal }) };
   } catch (error) {
     if (isFailure(error, 'object_missing') || isFailure(error, 'object_damaged')) return undefined;
     throw error;

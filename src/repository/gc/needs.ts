@@ -44,7 +44,7 @@ export async function* announcements(
   for await (const { name, modifiedAtMs } of storage.list(needsPrefix, { signal })) {
     if (!namePattern.test(name)) continue;
     try {
-      const { packs } = await readRecord(storage, keys, name, needsSchema, { signal });
+      const { packs } = await readRecord(storage, keys, name, needsSchema, { signal, fromAgents: true });
       yield { name, storedAtMs: modifiedAtMs, packs };
     } catch (error) {
       if (isFailure(error, 'object_missing')) continue;

@@ -18,6 +18,7 @@ export class StoredWalArchive implements WalArchive {
   readonly id: string;
   readonly info: WalArchiveInfo;
   readonly unitBytes: number;
+  readonly isReadable = true;
   readonly #store: WalStore;
 
   constructor(store: WalStore) {

@@ -44,7 +44,7 @@ export async function openOrMakeWalArchive(
       given: wanted.segment_bytes,
     });
   }
-  return archiveOf(places, id, info);
+  return new StoredWalArchive(walStoreOf(places, id, info));
 }
 
 /** Undefined when there is none of this id. `object_damaged`. */
@@ -54,7 +54,7 @@ export async function findWalArchive(
   signal: AbortSignal | undefined,
 ): Promise<WalArchive | undefined> {
   const info = await orGone(readAbout(places, id, signal));
-  return info === undefined ? undefined : archiveOf(places, id, info);
+  return info === undefined ? undefined : new StoredWalArchive(walStoreOf(places, id, info));
 }
 
 /** Ids of all archives, in order. */
@@ -104,11 +104,7 @@ async function make(
   }
 }
 
-function archiveOf(places: WalPlaces, id: string, info: WalArchiveInfo): WalArchive {
-  return new StoredWalArchive({
-    ...places,
-    id,
-    info,
-    unitBytes: Math.min(info.segment_bytes, maximumUnitBytes),
-  });
+/** What an archive is, for whom reads or adds to it. */
+export function walStoreOf(places: WalPlaces, id: string, info: WalArchiveInfo): WalStore {
+  return { ...places, id, info, unitBytes: Math.min(info.segment_bytes, maximumUnitBytes) };
 }

@@ -60,7 +60,8 @@ export async function* listFiles(
   }
 }
 
-function fileObject(store: WalStore, name: string): string {
+/** The name of the object that holds a file. */
+export function fileObject(store: WalStore, name: string): string {
   if (!isKept(name)) throw new TypeError(`not a file that is kept beside WAL: ${name}`);
   return `${walFilesPrefix(store.id)}${name.toLowerCase()}`;
 }

@@ -50,6 +50,8 @@ export interface WalArchive {
   readonly info: WalArchiveInfo;
   /** At most 16 MiB: a segment, or a 16 MiB piece of a larger one. Units lie at its multiples. */
   readonly unitBytes: number;
+  /** False for an agent, who can add to it: whatever reads what is stored rejects with `agent_cannot`. */
+  readonly isReadable: boolean;
 
   /**
    * Stores a stretch that does not cross the border of a unit. Resolves when it is durable. The same bytes again are

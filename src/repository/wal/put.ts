@@ -6,7 +6,7 @@ import { orGone, type WalStore } from './store.ts';
 import { encodeStretch, listUnit, readStretch, stretchObject, unitOf, type WalPlace } from './stretches.ts';
 
 /** A stretch that is to be stored. */
-interface Draft extends WalPlace {
+export interface Draft extends WalPlace {
   readonly objectName: string;
   readonly bytes: Uint8Array;
 }
@@ -133,7 +133,8 @@ async function readOther(
   }
 }
 
-function draftOf(
+/** A stretch, and the name of the object it goes into. */
+export function draftOf(
   store: WalStore,
   {
     timeline,
