@@ -1,4 +1,5 @@
 import { asFailure } from '../kernel/errors/failure.ts';
+import { walPrefix } from '../repository/layout.ts';
 import type { IndexProblem } from '../repository/index-sync.ts';
 import type { VerifiedRecovery, VerifyProblem, VerifyReport } from './verify-report.ts';
 
@@ -25,6 +26,8 @@ export class Findings {
   readonly recovery: VerifiedRecovery[] = [];
   /** Hex id of each blob that cannot be had → its problem. */
   readonly damagedBlobs = new Map<string, OpenProblem>();
+  /** Backups that others know and that are gone: id → SHA-256 of the sealed manifest, null where nobody knows it. */
+  readonly missingBackups = new Map<string, string | null>();
   readonly #problems: OpenProblem[] = [];
   readonly #notes: string[] = [];
   #uncounted = 0;
@@ -66,6 +69,18 @@ export class Findings {
   /** Something that is no problem. */
   note(text: string): void {
     if (this.#notes.length < maximumNotes) this.#notes.push(text);
+  }
+
+  /** Whether something is wrong with WAL, be it damaged or missing. */
+  get hasWalProblems(): boolean {
+    return this.#problems.some(
+      ({ code, object }) => code.startsWith('HF-54') || object.startsWith(walPrefix),
+    );
+  }
+
+  /** What every problem is about, each once: names of objects, and words for what is none. */
+  subjects(): ReadonlySet<string> {
+    return new Set(this.#problems.map(({ object }) => object));
   }
 
   addIndexProblems(problems: readonly IndexProblem[]): void {

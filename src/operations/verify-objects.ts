@@ -3,15 +3,24 @@ import { failure, isFailure } from '../kernel/errors/failure.ts';
 import { forgottenRecords, type ForgottenBackup } from '../repository/history/forgotten.ts';
 import { decodeIndex } from '../repository/index-object.ts';
 import { readKeys } from '../repository/keyring.ts';
-import { indexPrefix } from '../repository/layout.ts';
+import { configObject, indexPrefix } from '../repository/layout.ts';
 import { readManifestWithHash } from '../repository/manifests.ts';
 import type { Repository } from '../repository/repository.ts';
 import type { BackupName } from '../repository/model.ts';
 import type { Findings } from './verify-findings.ts';
 
-/** Every key object is as it was written. (`holdfast.json` was checked when the repository was opened.) */
-export async function verifyKeys(repository: Repository, findings: Findings): Promise<void> {
+/** `holdfast.json` still is what it was when the repository was opened, and every key object is as it was written. */
+export async function verifyKeys(
+  repository: Repository,
+  findings: Findings,
+  signal: AbortSignal,
+): Promise<void> {
   findings.objectsChecked += 1;
+  try {
+    repository.assertConfig(await repository.storage.get(configObject, { signal }));
+  } catch (error) {
+    tellDamage(findings, configObject, error, signal);
+  }
   const { keys, damaged } = await readKeys(repository.storage, repository.info.id);
   findings.objectsChecked += keys.length + damaged.length;
   for (const { name, error } of damaged) findings.add(name, error);
@@ -70,7 +79,10 @@ export async function verifyHistory(
     }
   }
   await takeOutForgotten(repository, gone, findings, signal);
-  for (const link of gone.values()) tellBroken(findings, link, told, []);
+  for (const link of gone.values()) {
+    findings.missingBackups.set(link.id, link.sha256);
+    tellBroken(findings, link, told, []);
+  }
 }
 
 /** A predecessor as a manifest names it. */

@@ -22,11 +22,16 @@ export async function verifyRepository(
   repository: Repository,
   options: VerifyOptions,
 ): Promise<VerifyReport> {
+  return (await examine(repository, options)).report(levelOf(options));
+}
+
+/** The same for those who go on with what is found. */
+export async function examine(repository: Repository, options: VerifyOptions): Promise<Findings> {
   const { signal, progress } = options;
   const findings = new Findings();
   progress.phase('checking keys, indexes and history');
   const names = await repository.names({ signal });
-  await verifyKeys(repository, findings);
+  await verifyKeys(repository, findings, signal);
   await verifyIndexes(repository, findings, signal);
   await verifyHistory(repository, names, findings, signal);
   const cache = await repository.cache(signal);
@@ -53,12 +58,12 @@ export async function verifyRepository(
     progress.phase('finding out which backups are affected');
     await attributeDamage(repository, names, findings, signal);
   }
-  const level = options.readData
-    ? options.subset === undefined
-      ? 'read-data'
-      : 'read-data-subset'
-    : 'structure';
-  return findings.report(level);
+  return findings;
+}
+
+export function levelOf({ readData, subset }: VerifyOptions): VerifyReport['level'] {
+  if (!readData) return 'structure';
+  return subset === undefined ? 'read-data' : 'read-data-subset';
 }
 
 async function* readableManifests(

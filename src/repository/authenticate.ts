@@ -4,6 +4,7 @@ import { failure, isFailure, reasonOf } from '../kernel/errors/failure.ts';
 import { parseLsn } from '../postgres/lsn.ts';
 import type { PipelineKeys } from '../pipeline/keys.ts';
 import { decodeCheckedJson } from './checked-json.ts';
+import { trashPrefix } from './history/names.ts';
 import {
   configObject,
   indexPrefix,
@@ -42,6 +43,9 @@ function check(keys: PipelineKeys, name: string, bytes: Uint8Array): void {
     decodeCheckedJson(bytes, z.record(z.string(), z.unknown()));
   } else if (name.startsWith(snapshotsPrefix)) {
     openObject(keys, 'manifest', name, bytes, name);
+  } else if (name.startsWith(trashPrefix)) {
+    const manifest = `${snapshotsPrefix}${name.slice(trashPrefix.length)}`;
+    openObject(keys, 'manifest', name, bytes, manifest);
   } else if (name.startsWith(walAboutPrefix)) {
     openObject(keys, 'wal', name, bytes, name);
   } else if (name.startsWith(walPrefix)) {

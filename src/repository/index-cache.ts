@@ -21,11 +21,6 @@ export interface Located extends BlobLocation {
   readonly damaged: boolean;
 }
 
-/** An agent knows what it has stored itself; whoever can read, all that is told. */
-export type CacheOwner = 'reader' | 'agent';
-
-const fileOf: Readonly<Record<CacheOwner, string>> = { reader: 'index.sqlite', agent: 'agent.sqlite' };
-
 const sqliteCorrupt = 11;
 const sqliteNotADatabase = 26;
 
@@ -44,10 +39,10 @@ export class IndexCache implements Disposable {
   /** Blobs that follow each other mostly lie in one pack. */
   #lastDepended: number | undefined;
 
-  private constructor(path: string, database: DatabaseSync, whose: CacheOwner) {
+  private constructor(path: string, database: DatabaseSync) {
     this.#path = path;
     this.#database = database;
-    this.#statements = prepare(database, whose === 'agent');
+    this.#statements = prepare(database);
     this.#claimed = new ClaimedIds(this.#statements.claim, this.#statements.isClaimed);
   }
 
@@ -58,32 +53,32 @@ export class IndexCache implements Disposable {
   }
 
   /** Removes the cache of a repository. */
-  static remove(directory: string, repository: RepositoryId, whose: CacheOwner): void {
-    removeFiles(join(directory, repository, fileOf[whose]));
+  static remove(directory: string, repository: RepositoryId): void {
+    removeFiles(join(directory, repository, 'index.sqlite'));
   }
 
   /** Opens or makes the cache of one repository; a damaged one is made anew. `cache_failed`. */
-  static open(directory: string, repository: RepositoryId, whose: CacheOwner): IndexCache {
-    const path = join(directory, repository, fileOf[whose]);
+  static open(directory: string, repository: RepositoryId): IndexCache {
+    const path = join(directory, repository, 'index.sqlite');
     try {
       mkdirSync(join(directory, repository), { recursive: true, mode: 0o700 });
-      return IndexCache.#openOrRemake(path, whose);
+      return IndexCache.#openOrRemake(path);
     } catch (error) {
       throw cacheFailed(path, error);
     }
   }
 
-  static #openOrRemake(path: string, whose: CacheOwner): IndexCache {
+  static #openOrRemake(path: string): IndexCache {
     try {
-      return IndexCache.#openAt(path, whose);
+      return IndexCache.#openAt(path);
     } catch (error) {
       if (isBusy(error)) throw error;
       removeFiles(path);
-      return IndexCache.#openAt(path, whose);
+      return IndexCache.#openAt(path);
     }
   }
 
-  static #openAt(path: string, whose: CacheOwner): IndexCache {
+  static #openAt(path: string): IndexCache {
     const database = new DatabaseSync(path, { timeout: 60_000 });
     try {
       // 16 MiB of pages; temporary tables (what this session stores) in a file, too.
@@ -91,7 +86,7 @@ export class IndexCache implements Disposable {
         'PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA cache_size = -16384; PRAGMA temp_store = FILE;',
       );
       createTables(database);
-      return new IndexCache(path, database, whose);
+      return new IndexCache(path, database);
     } catch (error) {
       database.close();
       throw error;
@@ -233,7 +228,7 @@ export class IndexCache implements Disposable {
   }
 
   /**
-   * For each id: 0 when a present pack has it that may be relied on, or this session has claimed it before, else 1, and it is claimed now.
+   * For each id: 0 when a present pack has it or this session has claimed it before, else 1, and it is claimed now.
    * The packs that ids were found in are noted for {@link missingDependencies}.
    */
   claim(ids: Uint8Array): Uint8Array<ArrayBuffer> {

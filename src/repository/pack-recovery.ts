@@ -38,6 +38,21 @@ export async function indexFromPack(
   return { id, sizeBytes, ...(await walkRecords(storage, keys, name, { tail, sizeBytes }, signal)) };
 }
 
+/** The same from its footer alone; undefined when that cannot be read. */
+export async function indexFromFooter(
+  storage: Storage,
+  keys: PipelineKeys,
+  id: string,
+  sizeBytes: number,
+  signal?: AbortSignal,
+): Promise<IndexedPack | undefined> {
+  const name = packObject(id);
+  const offset = Math.max(0, sizeBytes - tailBytes);
+  const tail = await storage.get(name, { offset, signal });
+  const contents = await readFooter(storage, keys, name, { tail, offset, sizeBytes }, signal);
+  return contents === undefined ? undefined : { id, sizeBytes, ...contents };
+}
+
 interface PackTail {
   readonly tail: Uint8Array;
   readonly offset: number;

@@ -1,0 +1,2 @@
+/** What verifications have found, and which packs and WAL they have read. */
+export const reportsPrefix = 'reports/';

@@ -1,0 +1,119 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { Manifest } from '../../src/contract/manifest.ts';
+import { systemClock } from '../../src/kernel/clock.ts';
+import { MemoryStorage } from '../../src/storage/memory/memory-storage.ts';
+import { patternedBytes } from '../../testing/bytes.ts';
+import { backUp, bytesSource, makeRepository, openTestRepository } from '../../testing/repository.ts';
+import {
+  assertWhole,
+  copyOf,
+  cut,
+  flip,
+  namesIn,
+  repaired,
+  replace,
+  verified,
+  type Made,
+} from '../../testing/repair.ts';
+
+/** Three backups: two that share much, and one of something else. */
+async function threeBackups(storage: MemoryStorage): Promise<readonly Made[]> {
+  await using repository = await makeRepository(storage);
+  const made: Made[] = [];
+  const contents = [
+    { a: patternedBytes(600_000, 1) },
+    { a: patternedBytes(600_000, 1), b: patternedBytes(300_000, 2) },
+    { c: patternedBytes(400_000, 3), empty: Buffer.alloc(0) },
+  ];
+  for (const one of contents) made.push([await backUp(repository, bytesSource(one)), one]);
+  return made;
+}
+
+const damages: readonly [string, (storage: MemoryStorage, name: string) => Promise<void>][] = [
+  ['a flipped bit', async (storage, name) => replace(storage, name, flip(await storage.get(name), 4001))],
+  ['cut', async (storage, name) => replace(storage, name, cut(await storage.get(name), 900))],
+  ['cut to nothing', (storage, name) => replace(storage, name, new Uint8Array(0))],
+  ['gone', (storage, name) => storage.delete(name)],
+];
+
+for (const [what, damage] of damages) {
+  for (const prefix of ['packs/', 'snapshots/', 'index/', 'keys/', 'holdfast.json']) {
+    if (what === 'gone' && ['snapshots/', 'keys/'].includes(prefix)) continue;
+    test(`${prefix} ${what}: mended from a copy`, async () => {
+      const storage = new MemoryStorage(systemClock);
+      const made = await threeBackups(storage);
+      const copy = await copyOf(storage);
+      // What was there is remembered from then on.
+      await verified(storage);
+      for (const name of await namesIn(storage, prefix)) {
+        const good = await storage.get(name);
+        await damage(storage, name);
+        const bad = await storage.get(name).catch(() => undefined);
+        const { after, report } = await repaired(storage, [copy]);
+        assert.deepEqual(after.problems, [], `${name}: ${JSON.stringify(report)}`);
+        if (!name.startsWith('index/')) assert.deepEqual(await storage.get(name), good);
+        if (bad !== undefined) {
+          const [place = ''] = await namesIn(storage, `quarantine/${name}`);
+          assert.deepEqual(await storage.get(place), bad, name);
+        }
+        await assertWhole(storage, made);
+        for (const place of await namesIn(storage, 'quarantine/')) await storage.delete(place);
+      }
+    });
+  }
+}
+
+test('without a copy: what is good of a damaged pack is saved, the rest named, and other backups restore', async () => {
+  const storage = new MemoryStorage(systemClock);
+  const made = await threeBackups(storage);
+  const [name = ''] = await namesIn(storage, 'packs/');
+  await replace(storage, name, flip(await storage.get(name), 8 * 3000));
+  const first = await verified(storage);
+  const hurt = new Set(first.problems.flatMap(({ backups }) => backups));
+  assert.ok(hurt.size > 0 && hurt.size < made.length);
+  const { after, report } = await repaired(storage, []);
+  const lost = after.problems;
+  assert.ok(lost.length > 0, JSON.stringify(report));
+  assert.deepEqual(new Set(lost.flatMap(({ backups }) => backups)), hurt);
+  assert.deepEqual(await namesIn(storage, 'quarantine/'), [`quarantine/${name}`]);
+  assert.ok(!(await namesIn(storage, 'packs/')).includes(name));
+  await assertWhole(
+    storage,
+    made.filter(([{ id }]: readonly [Manifest, unknown]) => !hurt.has(id)),
+  );
+});
+
+test('a later backup of what still has the bytes mends the earlier ones', async () => {
+  const storage = new MemoryStorage(systemClock);
+  const made = await threeBackups(storage);
+  for (const name of await namesIn(storage, 'packs/'))
+    await replace(storage, name, flip(await storage.get(name), 8 * 3000));
+  await repaired(storage, []);
+  {
+    await using repository = await openTestRepository(storage);
+    for (const [, contents] of made) await backUp(repository, bytesSource(contents));
+  }
+  const { problems } = await verified(storage);
+  // The list of entries of a backup is nobody else's; what it lists is there again.
+  const lists = problems.filter(({ entries }) => !entries.includes('(list of entries)'));
+  assert.deepEqual(lists, []);
+});
+
+test('a copy that has repacked still has the chunks', async () => {
+  const storage = new MemoryStorage(systemClock);
+  const made = await threeBackups(storage);
+  const copy = new MemoryStorage(systemClock);
+  // Another repository of the same keys whose packs are cut otherwise: the backups made there once more.
+  for (const name of ['holdfast.json', ...(await namesIn(storage, 'keys/'))])
+    await copy.put(name, await storage.get(name));
+  {
+    await using repository = await openTestRepository(copy);
+    for (const [, contents] of made.toReversed()) await backUp(repository, bytesSource(contents));
+  }
+  for (const name of await namesIn(storage, 'packs/'))
+    await replace(storage, name, flip(await storage.get(name), 8 * 3000));
+  const { after, report } = await repaired(storage, [copy]);
+  assert.deepEqual(after.problems, [], JSON.stringify(report));
+  await assertWhole(storage, made);
+});
