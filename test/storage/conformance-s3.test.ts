@@ -41,7 +41,7 @@ const faulty =
     return withRetry(broken, { clock, random: () => 0.5, attempts: 8 });
   };
 
-const smaller = { objects: 200, largeBytes: 5_000_000 };
+const smaller = { objects: 100, largeBytes: 2_000_000 };
 const skip = withoutCeph();
 if (skip === false) {
   storageConformance('s3', buckets(plain), { objects: 1100, largeBytes: 8_000_000 });

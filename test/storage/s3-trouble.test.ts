@@ -18,11 +18,13 @@ import { systemClock } from '../../src/kernel/clock.ts';
 import type { ErrorName } from '../../src/kernel/errors/catalogue.ts';
 import { isFailure, type HoldfastError } from '../../src/kernel/errors/failure.ts';
 import type { Storage } from '../../src/storage/port.ts';
+import { withRetry } from '../../src/storage/wrap/retry.ts';
 import { openS3Storage } from '../../src/storage/s3/open.ts';
 import { ceph, cephBucket, withoutCeph } from '../../testing/ceph.ts';
 import { openCephStorage } from '../../testing/ceph-storage.ts';
 import { assertSame, namesOf, pattern, rejectsWith } from '../../testing/storage-conformance.ts';
-import { temporaryDirectory } from './support.ts';
+import { until } from '../../testing/until.ts';
+import { temporaryDirectory, TestClock } from './support.ts';
 
 /** Every call that reads, and one that writes: what each does when the place is in trouble. */
 function calls(storage: Storage): Readonly<Record<string, () => Promise<unknown>>> {
@@ -298,6 +300,44 @@ describe('S3 in trouble', { skip: withoutCeph() }, () => {
     assert.equal(passed.length, before);
   });
 
+  for (const way of ['says that it knows no conditions', 'is known to pass over them']) {
+    test(`a service that ${way} is asked before and after`, async () => {
+      const { bucket, port, endpoint: plain } = await cephBucket();
+      const refusing = await answering((from, to) => {
+        const { method, url: path, headers } = from;
+        if (headers['if-none-match'] !== undefined) {
+          to.writeHead(501, { 'content-type': 'application/xml' });
+          to.end(errorXml('NotImplemented'));
+          return;
+        }
+        const onward = request({ host: '127.0.0.1', port, method, path, headers }, (answer) => {
+          to.writeHead(answer.statusCode ?? 500, answer.rawHeaders);
+          answer.pipe(to);
+        });
+        from.pipe(onward);
+      });
+      const settings = way.startsWith('says')
+        ? { endpoint: refusing }
+        : { endpoint: plain, conditional_writes: false };
+      const storage = await open(settings, {}, bucket);
+      assert.equal(await storage.context.conditional.areHonoured(), false);
+      for (const name of ['a/b', 'a/c']) {
+        await storage.put(name, pattern(1000, 1));
+        await storage.put(name, pattern(1000, 1));
+        await rejectsWith('object_exists', storage.put(name, pattern(1000, 2)));
+        await rejectsWith('object_exists', storage.put(name, pattern(1001, 1)));
+        assertSame(await storage.get(name), pattern(1000, 1));
+      }
+      // Ceph answers 500 to whoever reads what is being overwritten.
+      const retried = withRetry(storage, { clock: new TestClock(), random: () => 0.5, attempts: 20 });
+      // Of those who store one name at once, each either has it or is told that another one has.
+      const writers = Array.from({ length: 6 }, (_, seed) => retried.put('a/race', pattern(500, seed)));
+      for (const result of await Promise.allSettled(writers))
+        if (result.status === 'rejected')
+          assert.ok(isFailure(result.reason, 'object_exists'), String(result.reason));
+    });
+  }
+
   const openssl = spawnSync('openssl', ['version']).status === 0;
   test(
     'TLS with a CA of its own, when it is named',
@@ -393,7 +433,7 @@ describe('S3 in trouble', { skip: withoutCeph() }, () => {
     await storage.put('a/b', pattern(10, 1));
     const controller = new AbortController();
     const put = storage.put('a/c', pattern(30_000_000, 1), { signal: controller.signal });
-    while ((storage.requests['UploadPart']?.requests ?? 0) === 0) await new Promise(setImmediate);
+    await until(() => (storage.requests['UploadPart']?.requests ?? 0) > 0, 'the first part on its way');
     controller.abort(new Error('enough'));
     await assert.rejects(put, /enough/);
     const { ListMultipartUploadsCommand } = await import('@aws-sdk/client-s3');

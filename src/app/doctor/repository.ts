@@ -3,6 +3,7 @@ import { byteSize } from '../../kernel/byte-size.ts';
 import { reasonOf } from '../../kernel/errors/failure.ts';
 import { freeBytes } from '../../storage/fs/free-space.ts';
 import { parseLocation } from '../../storage/open.ts';
+import type { Storage } from '../../storage/port.ts';
 import type { Finding } from '../../sources/port.ts';
 import { openAndTell, openPlace, repositoryOrigin, type App } from '../compose.ts';
 import { unattendedHint } from '../passphrase.ts';
@@ -37,6 +38,7 @@ export async function checkRepository(app: App): Promise<readonly Finding[]> {
       findings.push({ check: 'keys', level: 'ok', message: `${keys.length} of them can be read` });
     }
     if (found?.source === 'terminal') findings.push(onlyTyped);
+    findings.push(...(await placeFindings(repository.storage, app.signal)));
   } catch (error) {
     app.signal.throwIfAborted();
     return [findingOf(check, error)];
@@ -45,6 +47,23 @@ export async function checkRepository(app: App): Promise<readonly Finding[]> {
   const space = await freeSpace(app);
   if (space !== undefined) findings.push(space);
   return findings;
+}
+
+/** How the place is set up, where there is more to know of it than that it works. */
+async function placeFindings(storage: Storage, signal: AbortSignal): Promise<readonly Finding[]> {
+  if (storage.describe === undefined) return [];
+  const check = 'repository place';
+  const { facts, concerns } = await storage.describe({ signal });
+  const told = Object.entries(facts).map(([fact, value]) => `${fact.replaceAll('_', ' ')} ${value}`);
+  return [
+    { check, level: 'ok', message: told.join(', ') },
+    ...concerns.map(({ message, mend }): Finding => ({
+      check,
+      level: 'warning',
+      message,
+      ...(mend === undefined ? {} : { mend }),
+    })),
+  ];
 }
 
 async function writable(app: App): Promise<Finding> {
