@@ -4,7 +4,8 @@ import { syncTo } from '../operations/sync/sync.ts';
 import type { Repository } from '../repository/repository.ts';
 import type { Storage } from '../storage/port.ts';
 import { openStorageAt, type App } from './compose.ts';
-import type { Place } from './places.ts';
+import { keptWal } from './kept-wal.ts';
+import { appAt, type Place } from './places.ts';
 
 /** What became of one copy. */
 export interface CopyOutcome {
@@ -36,7 +37,13 @@ async function updateCopy(app: App, repository: Repository, place: Place): Promi
   using progress = app.observer.progress(`sync ${name}`);
   try {
     const storage = await openPlace(app, location);
-    const report = await syncTo(repository, storage, { signal: app.signal, log: app.log, progress });
+    const report = await syncTo(repository, storage, {
+      signal: app.signal,
+      log: app.log,
+      progress,
+      // What a prune there has removed by a shorter window is not sent again.
+      keptWal: (copy) => keptWal(appAt(app, place), copy),
+    });
     const [first] = report.problems;
     for (const problem of report.problems)
       app.observer.notice({ level: 'warning', message: `${name}: ${problem.message}` });

@@ -1,6 +1,6 @@
 import { isFailure, type HoldfastError } from '../kernel/errors/failure.ts';
 import { openAndTell, type App, type OpenedRepository } from './compose.ts';
-import { copyPlaces, type Place } from './places.ts';
+import { appAt, copyPlaces, type Place } from './places.ts';
 
 /**
  * Opens the repository for a command that only reads. Where it cannot be opened a copy takes its place, loudly; and what
@@ -28,7 +28,7 @@ async function addFallback(
   const { Fallback } = await import('../repository/fallback.ts');
   const lazy = copies.map((place) => ({
     name: place.name,
-    open: async () => (await openAndTell(at(app, place))).repository,
+    open: async () => (await openAndTell(appAt(app, place))).repository,
   }));
   const told = (name: string): void =>
     app.observer.notice({
@@ -42,7 +42,7 @@ async function addFallback(
 async function openCopy(app: App, copies: readonly Place[], error: HoldfastError): Promise<OpenedRepository> {
   for (const place of copies) {
     try {
-      const opened = await openAndTell(at(app, place));
+      const opened = await openAndTell(appAt(app, place));
       app.observer.notice({
         level: 'warning',
         message: `${error.message}; using the copy ${place.name} in ${opened.repository.storage.location}`,
@@ -55,12 +55,6 @@ async function openCopy(app: App, copies: readonly Place[], error: HoldfastError
     }
   }
   throw error;
-}
-
-/** The same command, told to work on that place. */
-function at(app: App, { location }: Place): App {
-  const settings = { ...app.settings, repositoryNamed: true };
-  return { ...app, settings, config: { ...app.config, repository: location } };
 }
 
 /** Not for a wrong key or a refusal: those would be the same everywhere. */

@@ -57,3 +57,9 @@ function placeAt({ repositories }: Config, location: string): Place {
   const found = Object.entries(repositories).find(([, { url }]) => url === location);
   return { name: found?.[0] ?? location, location, config: found?.[1] };
 }
+
+/** The same command, told to work on that place. */
+export function appAt<A extends Configured>(app: A, { location }: Place): A {
+  const settings = { ...app.settings, repositoryNamed: true };
+  return { ...app, settings, config: { ...app.config, repository: location } };
+}

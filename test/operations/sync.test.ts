@@ -4,6 +4,7 @@ import type { Manifest } from '../../src/contract/manifest.ts';
 import { systemClock, type Clock } from '../../src/kernel/clock.ts';
 import { silentLogger } from '../../src/kernel/log.ts';
 import { syncTo } from '../../src/operations/sync/sync.ts';
+import type { KeptWal } from '../../src/operations/wal/unneeded.ts';
 import { verifyRepository } from '../../src/operations/verify.ts';
 import type { Repository } from '../../src/repository/repository.ts';
 import { MemoryStorage } from '../../src/storage/memory/memory-storage.ts';
@@ -13,6 +14,7 @@ import { patternedBytes } from '../../testing/bytes.ts';
 import { ManualClock } from '../../testing/clock.ts';
 import { forgetManifest } from '../../testing/forget.ts';
 import { pruneWith } from '../../testing/prune.ts';
+import { makeWalArchive, mib, putWal, walBytes } from '../../testing/wal-archive.ts';
 import {
   backUp,
   bytesSource,
@@ -210,4 +212,31 @@ test('what a prune of the copy is about to remove is announced in time, or refus
   await clock.advance(40 * hour);
   await assert.rejects(syncTo(repository, late, syncing), { errorName: 'pack_doomed' });
   assert.deepEqual(await lines(late, 'snapshots/'), []);
+});
+
+test('WAL is copied, but for what the copy would not keep; a unit that took the place of its parts stays one', async () => {
+  const { repository, archive } = await makeWalArchive({ encrypted: true });
+  await using _closing = repository;
+  const place = new MemoryStorage(systemClock);
+  await putWal(archive, mib, walBytes(mib, mib));
+  await putWal(archive, 2 * mib, walBytes(2 * mib, 5000));
+  await archive.putFile('00000002.history', Buffer.from('1\t0/200000\tno recovery target specified\n'));
+  const first = await syncTo(repository, place, syncing);
+  assert.deepEqual([first.wal.objects, first.problems], [4, []]);
+  await putWal(archive, 2 * mib, walBytes(2 * mib, mib));
+  await archive.dropParts(1, BigInt(2 * mib));
+  for (let unit = 3; unit <= 6; unit += 1) await putWal(archive, unit * mib, walBytes(unit * mib, mib));
+  const keptWal = async (): Promise<KeptWal> =>
+    new Map([[archive.id, new Map([[1, [{ from: BigInt(5 * mib), to: null }]]])]]);
+  const second = await syncTo(repository, place, { ...syncing, keptWal });
+  assert.equal(second.wal.objects, 2);
+  assert.equal((await syncTo(repository, place, syncing)).wal.objects, 3);
+  await using copy = await openTestRepository(place);
+  const there = await copy.findWalArchive(archive.id);
+  assert.deepEqual(
+    (await there?.runs(1))?.map(({ start, end, stretches }) => [start, end, stretches]),
+    [[BigInt(mib), BigInt(7 * mib), 6]],
+    'no part is left of a unit that is whole',
+  );
+  assert.deepEqual(await there?.readUnit(1, BigInt(2 * mib)), walBytes(2 * mib, mib));
 });

@@ -17,18 +17,29 @@ export interface CopyContext {
   readonly problem: (name: string, error: Error) => void;
 }
 
+export interface CopyChoice {
+  /** Objects that it is false for are passed over. */
+  readonly isWanted?: ((name: string) => boolean) | undefined;
+  /** Told of objects that only the other place has. */
+  readonly onlyThere?: ((name: string) => void) | undefined;
+}
+
 /**
  * Copies every object below a prefix that the other place lacks, each checked before it is written. Both listings are
- * read side by side, so memory does not grow with them. What is damaged is told and passed over; whatever else goes wrong
+ * read side by side, so memory does not grow with them; what is not wanted is passed over. What is damaged is told and passed over; whatever else goes wrong
  * rejects, and the same call goes on where it ended.
  */
-export async function copyMissing(context: CopyContext, prefix: string): Promise<void> {
-  const missing = lacking(context, prefix);
+export async function copyMissing(
+  context: CopyContext,
+  prefix: string,
+  { isWanted = () => true, onlyThere = () => {} }: CopyChoice = {},
+): Promise<void> {
+  const missing = lacking(context, prefix, onlyThere);
   const lane = async (): Promise<void> => {
     for (;;) {
       const next = await missing.next();
       if (next.done === true) return;
-      await copyOne(context, next.value);
+      if (isWanted(next.value.name)) await copyOne(context, next.value);
     }
   };
   const lanes = Array.from({ length: atOnce }, lane);
@@ -65,12 +76,16 @@ export async function copyOne(
 async function* lacking(
   { from, to, signal, problem }: CopyContext,
   prefix: string,
+  onlyThere: (name: string) => void,
 ): AsyncGenerator<ObjectInfo, void, void> {
   const there = to.list(prefix, { signal })[Symbol.asyncIterator]();
   try {
     let other = await there.next();
     for await (const object of from.list(prefix, { signal })) {
-      while (other.done !== true && other.value.name < object.name) other = await there.next();
+      while (other.done !== true && other.value.name < object.name) {
+        onlyThere(other.value.name);
+        other = await there.next();
+      }
       if (other.done === true || other.value.name !== object.name) {
         yield object;
       } else if (other.value.sizeBytes !== object.sizeBytes) {
@@ -79,6 +94,7 @@ async function* lacking(
         problem(name, failure('object_differs', { name, location: to.location, found, expected }));
       }
     }
+    for (; other.done !== true; other = await there.next()) onlyThere(other.value.name);
   } finally {
     await there.return?.();
   }

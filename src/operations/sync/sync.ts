@@ -6,23 +6,29 @@ import { forgottenRecords } from '../../repository/history/forgotten.ts';
 import { forgottenPrefix, pinsPrefix } from '../../repository/history/names.ts';
 import type { IndexCache } from '../../repository/index-cache.ts';
 import { encodeIndex, type IndexedPack } from '../../repository/index-object.ts';
-import { indexObject, keysPrefix, packObject, walPrefix } from '../../repository/layout.ts';
+import { keptConfigPrefix } from '../../repository/kept-config.ts';
+import { indexObject, keysPrefix, packObject, parseWalObject, walPrefix } from '../../repository/layout.ts';
 import type { BackupName } from '../../repository/model.ts';
 import type { Repository } from '../../repository/repository.ts';
 import type { ObjectInfo, Storage } from '../../storage/port.ts';
 import type { OperationContext } from '../contract.ts';
 import { clusterBackup } from '../recovery/backups.ts';
+import type { KeptWal } from '../wal/unneeded.ts';
 import { copyMissing, copyOne, type CopyContext } from './copy.ts';
 import { packsLacking } from './lacking.ts';
 import { makeCopy } from './place.ts';
 import type { SyncReport } from './report.ts';
+import { dropPartsOf, wantedWal } from './wanted-wal.ts';
 
 /** Packs copied before the backups that need them are made visible together, at most. */
 const packsInBatch = 512;
 const backupsInBatch = 64;
 const packsAtOnce = 4;
 
-export type SyncOptions = Pick<OperationContext, 'signal' | 'log' | 'progress'>;
+export interface SyncOptions extends Pick<OperationContext, 'signal' | 'log' | 'progress'> {
+  /** Which WAL the copy keeps by its own window; all unless given. */
+  readonly keptWal?: ((copy: Repository) => Promise<KeptWal>) | undefined;
+}
 
 /**
  * Brings a copy of a repository up to date: every backup that it lacks, with all that backup needs, checked before it is
@@ -76,11 +82,12 @@ class Sync {
     const forgotten = await this.#forgottenThere();
     const wanted = names.filter(({ id }) => !there.has(id) && !forgotten.has(id));
     progress.phase('copying the WAL');
-    await copyMissing(this.#context('wal'), walPrefix);
+    await this.#wal(wanted);
     await this.#backups(wanted);
     // Behind the backups, so that a record never explains away what was not there yet.
     await copyMissing(this.#context('others'), forgottenPrefix);
     await copyMissing(this.#context('others'), pinsPrefix);
+    await copyMissing(this.#context('others'), keptConfigPrefix);
     return {
       created: this.#created,
       copied: this.#copied,
@@ -90,6 +97,18 @@ class Sync {
       problems: this.#problems,
       foreign_keys: await this.#foreignKeys(),
     };
+  }
+
+  async #wal(wanted: readonly BackupName[]): Promise<void> {
+    const { signal, keptWal } = this.#options;
+    const kept = (await keptWal?.(this.#copy)) ?? new Map();
+    const isWanted = await wantedWal(this.#from, kept, wanted, signal);
+    const parts = new Set<string>();
+    const onlyThere = (name: string): void => {
+      if (parseWalObject(name)?.partBytes !== undefined) parts.add(name);
+    };
+    await copyMissing(this.#context('wal'), walPrefix, { isWanted, onlyThere });
+    await dropPartsOf(this.#copy, parts, signal);
   }
 
   async #backups(wanted: readonly BackupName[]): Promise<void> {
