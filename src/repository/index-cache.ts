@@ -21,6 +21,11 @@ export interface Located extends BlobLocation {
   readonly damaged: boolean;
 }
 
+/** An agent knows what it has stored itself; whoever can read, all that is told. */
+export type CacheOwner = 'reader' | 'agent';
+
+const fileOf: Readonly<Record<CacheOwner, string>> = { reader: 'index.sqlite', agent: 'agent.sqlite' };
+
 const sqliteCorrupt = 11;
 const sqliteNotADatabase = 26;
 
@@ -39,10 +44,10 @@ export class IndexCache implements Disposable {
   /** Blobs that follow each other mostly lie in one pack. */
   #lastDepended: number | undefined;
 
-  private constructor(path: string, database: DatabaseSync) {
+  private constructor(path: string, database: DatabaseSync, whose: CacheOwner) {
     this.#path = path;
     this.#database = database;
-    this.#statements = prepare(database);
+    this.#statements = prepare(database, whose === 'agent');
     this.#claimed = new ClaimedIds(this.#statements.claim, this.#statements.isClaimed);
   }
 
@@ -53,32 +58,32 @@ export class IndexCache implements Disposable {
   }
 
   /** Removes the cache of a repository. */
-  static remove(directory: string, repository: RepositoryId): void {
-    removeFiles(join(directory, repository, 'index.sqlite'));
+  static remove(directory: string, repository: RepositoryId, whose: CacheOwner): void {
+    removeFiles(join(directory, repository, fileOf[whose]));
   }
 
   /** Opens or makes the cache of one repository; a damaged one is made anew. `cache_failed`. */
-  static open(directory: string, repository: RepositoryId): IndexCache {
-    const path = join(directory, repository, 'index.sqlite');
+  static open(directory: string, repository: RepositoryId, whose: CacheOwner): IndexCache {
+    const path = join(directory, repository, fileOf[whose]);
     try {
       mkdirSync(join(directory, repository), { recursive: true, mode: 0o700 });
-      return IndexCache.#openOrRemake(path);
+      return IndexCache.#openOrRemake(path, whose);
     } catch (error) {
       throw cacheFailed(path, error);
     }
   }
 
-  static #openOrRemake(path: string): IndexCache {
+  static #openOrRemake(path: string, whose: CacheOwner): IndexCache {
     try {
-      return IndexCache.#openAt(path);
+      return IndexCache.#openAt(path, whose);
     } catch (error) {
       if (isBusy(error)) throw error;
       removeFiles(path);
-      return IndexCache.#openAt(path);
+      return IndexCache.#openAt(path, whose);
     }
   }
 
-  static #openAt(path: string): IndexCache {
+  static #openAt(path: string, whose: CacheOwner): IndexCache {
     const database = new DatabaseSync(path, { timeout: 60_000 });
     try {
       // 16 MiB of pages; temporary tables (what this session stores) in a file, too.
@@ -86,7 +91,7 @@ export class IndexCache implements Disposable {
         'PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA cache_size = -16384; PRAGMA temp_store = FILE;',
       );
       createTables(database);
-      return new IndexCache(path, database);
+      return new IndexCache(path, database, whose);
     } catch (error) {
       database.close();
       throw error;
@@ -228,7 +233,7 @@ export class IndexCache implements Disposable {
   }
 
   /**
-   * For each id: 0 when a present pack has it or this session has claimed it before, else 1, and it is claimed now.
+   * For each id: 0 when a present pack has it that may be relied on, or this session has claimed it before, else 1, and it is claimed now.
    * The packs that ids were found in are noted for {@link missingDependencies}.
    */
   claim(ids: Uint8Array): Uint8Array<ArrayBuffer> {

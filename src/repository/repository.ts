@@ -7,7 +7,7 @@ import { splitLines } from '../kernel/lines.ts';
 import type { Logger } from '../kernel/log.ts';
 import type { Secret } from '../kernel/secret.ts';
 import { defaultCompression } from '../pipeline/codec.ts';
-import { deriveKeys, type PipelineKeys } from '../pipeline/keys.ts';
+import { isAgent, type PipelineKeys } from '../pipeline/keys.ts';
 import { defaultPackBytes } from '../pipeline/blob-sink.ts';
 import type { Extent } from '../pipeline/map.ts';
 import { WorkerPool } from '../pipeline/pool.ts';
@@ -22,13 +22,17 @@ import {
   type RepositoryConfig,
 } from './config-object.ts';
 import { findBackup } from './find-backup.ts';
-import { IndexCache } from './index-cache.ts';
+import { IndexCache, type CacheOwner } from './index-cache.ts';
 import { syncIndex, type IndexProblem } from './index-sync.ts';
 import { NoKeyring, StoredKeyring, type Unlocked } from './keyring.ts';
 import { configObject } from './layout.ts';
 import { Reliance } from './gc/reliance.ts';
 import { listManifests, readManifest } from './manifests.ts';
 import type { BackupName, CallContext, Keyring, RepositoryInfo, SessionOptions } from './model.ts';
+import { openArchiveAsAgent } from './agent/wal-archive.ts';
+import { AgentStorage } from './agent/storage.ts';
+import { WalMemory } from './agent/wal-memory.ts';
+import type { HistoryMemory } from './remembered.ts';
 import {
   extentLeaves,
   readExtentBytes,
@@ -56,6 +60,8 @@ export interface OpenOptions {
   readonly user: string;
   /** Worker threads for reading; 2 unless given. */
   readonly readJobs?: number;
+  /** Where it is remembered, outside of the repository, which backups there were. */
+  readonly memory?: HistoryMemory | undefined;
 }
 
 /** An open repository. Several programs may have it open and write to it at once. */
@@ -66,7 +72,6 @@ export class Repository implements AsyncDisposable {
   readonly pipelineKeys: PipelineKeys;
   readonly #config: RepositoryConfig;
   readonly #options: OpenOptions;
-  readonly #master: Uint8Array;
   readonly #unlocked: Unlocked | undefined;
   readonly #ownsStorage: boolean;
   #cache: Promise<IndexCache> | undefined;
@@ -75,12 +80,13 @@ export class Repository implements AsyncDisposable {
   #indexProblems: readonly IndexProblem[] = [];
   #listedAtMs = 0;
   #fallback: Fallback | undefined;
+  #walMemory: WalMemory | undefined;
 
   constructor(
     storage: Storage,
     config: RepositoryConfig,
     options: OpenOptions,
-    master: Uint8Array,
+    keys: PipelineKeys,
     unlocked: Unlocked | undefined,
     ownsStorage = true,
   ) {
@@ -88,16 +94,20 @@ export class Repository implements AsyncDisposable {
     this.storage = storage;
     this.#config = config;
     this.#options = options;
-    this.#master = master;
     this.#unlocked = unlocked;
     this.#ownsStorage = ownsStorage;
-    this.pipelineKeys = deriveKeys(master, this.info.id, this.info.encrypted ? 'aes-256-gcm' : 'plain');
+    this.pipelineKeys = keys;
     const { host, user, clock } = options;
     const origin = () => ({ nowMs: clock.now(), host, user });
     this.keys =
       unlocked === undefined
-        ? new NoKeyring(storage.location)
+        ? new NoKeyring(storage.location, isAgent(keys))
         : new StoredKeyring(storage, this.info.id, unlocked, origin);
+  }
+
+  /** Whether it was opened with the credentials of an agent, which can add and can read nothing: `agent_cannot`. */
+  get isAgent(): boolean {
+    return isAgent(this.pipelineKeys);
   }
 
   /**
@@ -109,7 +119,7 @@ export class Repository implements AsyncDisposable {
       this.storage,
       this.#config,
       this.#options,
-      this.#master,
+      this.pipelineKeys,
       this.#unlocked,
       false,
     );
@@ -192,6 +202,7 @@ export class Repository implements AsyncDisposable {
 
   /** The newest backup of a source whose manifest can be read, among the newest few; undefined when there is none. */
   async newestOf(source: Manifest['source'], context: CallContext = {}): Promise<Manifest | undefined> {
+    if (this.isAgent) return undefined;
     for (const name of (await this.names(context)).slice(-lookBack).toReversed()) {
       try {
         const manifest = await this.manifest(name, context);
@@ -210,7 +221,8 @@ export class Repository implements AsyncDisposable {
     const reliance = await this.beginReliance(signal);
     const { storage, pipelineKeys: keys } = this;
     const [cache, reader] = [await this.cache(signal), await this.reader(signal)];
-    return new WriteSession({ storage, keys, cache, reader, reliance, ...options });
+    const { memory } = this.#options;
+    return new WriteSession({ storage, keys, cache, reader, reliance, memory, ...options });
   }
 
   /**
@@ -230,7 +242,8 @@ export class Repository implements AsyncDisposable {
 
   /** The same repository in another place, with the same keys. It owns that storage. */
   elsewhere(storage: Storage): Repository {
-    return new Repository(storage, this.#config, this.#options, this.#master, this.#unlocked);
+    const reached = this.isAgent ? new AgentStorage(storage) : storage;
+    return new Repository(reached, this.#config, this.#options, this.pipelineKeys, this.#unlocked);
   }
 
   /**
@@ -239,12 +252,15 @@ export class Repository implements AsyncDisposable {
    */
   async walArchive(info: Omit<WalArchiveInfo, 'created_at'>, context: CallContext = {}): Promise<WalArchive> {
     requireFeatures(this.#config, this.storage.location, ['read', 'write']);
-    return await openOrMakeWalArchive(this.#walPlaces(), info, this.#options.clock, context.signal);
+    const { clock, cacheDirectory } = this.#options;
+    if (!this.isAgent) return await openOrMakeWalArchive(this.#walPlaces(), info, clock, context.signal);
+    const memory = (this.#walMemory ??= new WalMemory(cacheDirectory, this.info.id));
+    return await openArchiveAsAgent(this.#walPlaces(), info, { clock, memory, signal: context.signal });
   }
 
-  /** An archive that there is, by its id; undefined when there is none. `object_damaged`. */
+  /** An archive that there is, by its id; undefined when there is none, or none that can be read. `object_damaged`. */
   async findWalArchive(id: string, context: CallContext = {}): Promise<WalArchive | undefined> {
-    return await findWalArchive(this.#walPlaces(), id, context.signal);
+    return this.isAgent ? undefined : await findWalArchive(this.#walPlaces(), id, context.signal);
   }
 
   /** Ids of all archives of WAL, in order, whether they can be opened or not. */
@@ -321,9 +337,14 @@ export class Repository implements AsyncDisposable {
       (cache) => cache[Symbol.dispose](),
       () => {}, // It was never opened; whoever asked for it was told.
     );
+    this.#walMemory?.[Symbol.dispose]();
     if (!this.#ownsStorage) return;
     await this.#fallback?.[Symbol.asyncDispose]();
     await this.storage.close();
+  }
+
+  get #cacheOwner(): CacheOwner {
+    return this.isAgent ? 'agent' : 'reader';
   }
 
   #walPlaces(): WalPlaces {
@@ -338,13 +359,13 @@ export class Repository implements AsyncDisposable {
       this.#options.log.warn('the local index cache is damaged and is made anew', {
         reason: reasonOf(error),
       });
-      IndexCache.remove(this.#options.cacheDirectory, this.info.id);
+      IndexCache.remove(this.#options.cacheDirectory, this.info.id, this.#cacheOwner);
       return await this.#openCacheOnce(signal);
     }
   }
 
   async #openCacheOnce(signal?: AbortSignal): Promise<IndexCache> {
-    const cache = IndexCache.open(this.#options.cacheDirectory, this.info.id);
+    const cache = IndexCache.open(this.#options.cacheDirectory, this.info.id, this.#cacheOwner);
     try {
       this.#listedAtMs = this.#options.clock.now();
       this.#indexProblems = await syncIndex(
