@@ -15,6 +15,7 @@ import {
 import { copiesError, updateCopies, type CopyOutcome } from './copies.ts';
 import { checkSource, errorOfFinding } from './check-source.ts';
 import { gitInfo } from './git.ts';
+import { keepConfiguration } from './keep-config.ts';
 import { copyPlaces } from './places.ts';
 import { chooseSources, prepareSource, type ChosenSource } from './sources.ts';
 import { shareThreads, type SharedThreads } from './backup-threads.ts';
@@ -73,7 +74,7 @@ export async function backup(options: BackupOptions, context: AppContext): Promi
       // Asked while the repository's key is derived.
       const git = gitInfo(app.machine.cwd, app.signal);
       git.catch(() => {});
-      await using repository = await openConfiguredRepository(app);
+      await using repository = await openConfiguredRepository(app, 'add');
       return options.dryRun === true
         ? await plan(app, repository, chosen)
         : await run(app, repository, chosen, { ...options, git });
@@ -117,12 +118,23 @@ async function run(
   );
   const result = summarize(app, repository, chosen, outcomes);
   if (result.backups.length === 0 || result.not_made.length > 0) return result;
+  // Before the copies, so that they get it, too.
+  if (options.from === undefined) await keepConfiguration(app, repository);
   return await withCopies(app, repository, result);
 }
 
 /** A copy that is not up to date makes a run partly done: the backups are there. */
 async function withCopies(app: App, repository: Repository, result: BackupResult): Promise<BackupResult> {
   const places = copyPlaces(app).filter(({ config }) => config?.with_backup !== false);
+  // What is copied is read: that is for who has the passphrase.
+  if (repository.isAgent) {
+    if (places.length > 0)
+      app.observer.notice({
+        level: 'info',
+        message: 'copies are left to holdfast sync, where the passphrase is',
+      });
+    return result;
+  }
   const copies = await updateCopies(app, repository, places);
   const error = result.error ?? copiesError(copies);
   return { ...result, ok: error === undefined, ...(error === undefined ? {} : { error }), copies };

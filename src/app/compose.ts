@@ -15,6 +15,7 @@ import { chooseDefaultDirectory } from '../storage/fs/default-directory.ts';
 import type { PlaceConcern } from '../storage/description.ts';
 import { openStorage } from '../storage/open.ts';
 import type { Storage } from '../storage/port.ts';
+import { readAgentFile } from './agent-file.ts';
 import { chooseDirectories, type Directories } from './directories.ts';
 import { openJournal, type Journal } from './journal.ts';
 import type { Machine } from './machine.ts';
@@ -274,21 +275,27 @@ export interface OpenedRepository {
   readonly found: FoundPassphrase | undefined;
 }
 
-/** Opens the repository of the configuration, with whatever passphrase can be found. */
-export async function openConfiguredRepository(app: App): Promise<Repository> {
-  return (await openAndTell(app)).repository;
+/** What a command does with the repository: only who adds can do with the credentials of an agent. */
+export type Use = 'all' | 'add';
+
+/** Opens the repository of the configuration, with whatever passphrase can be found; to add to it as an agent, too. */
+export async function openConfiguredRepository(app: App, use: Use = 'all'): Promise<Repository> {
+  return (await openAndTell(app, use)).repository;
 }
 
 /** The same, for those who need to know where the passphrase came from. */
-export async function openAndTell(app: App): Promise<OpenedRepository> {
-  return await openThere(app).catch((error: unknown) => {
+export async function openAndTell(app: App, use: Use = 'all'): Promise<OpenedRepository> {
+  return await openThere(app, use).catch((error: unknown) => {
     throw withoutConfiguration(app.settings, app.machine.cwd, error);
   });
 }
 
-async function openThere(app: App): Promise<OpenedRepository> {
+async function openThere(app: App, use: Use): Promise<OpenedRepository> {
   const storage = await openPlace(app, { create: false });
   try {
+    const agentFile = app.config.encryption.agent_file;
+    if (agentFile !== undefined && use === 'add')
+      return { repository: await openWithAgentFile(app, storage, agentFile), found: undefined };
     const info = await readRepositoryInfo(storage);
     if (info === null) throw failure('repository_missing', { location: storage.location });
     const found = await passphraseFor(app, info, storage.location);
@@ -303,12 +310,20 @@ async function openThere(app: App): Promise<OpenedRepository> {
   }
 }
 
-/** The passphrase to open that repository with. `key_needed`, or `encryption_expected` when it needs none and should. */
+async function openWithAgentFile(app: App, storage: Storage, path: string): Promise<Repository> {
+  const credentials = await readAgentFile(path, storage.location);
+  const { openAsAgent } = await import('../repository/agent/open.ts');
+  return await openAsAgent(storage, credentials, { ...openOptions(app), path });
+}
+
+/** The passphrase to open that repository with. `agent_cannot`, `key_needed`, or `encryption_expected` when it needs none and should. */
 export async function passphraseFor(
   app: App,
   info: RepositoryInfo,
   location: string,
 ): Promise<FoundPassphrase | undefined> {
+  if (app.config.encryption.agent_file !== undefined)
+    throw failure('agent_cannot', { what: 'read the repository' });
   if (info.encrypted) return await requirePassphrase(info.id, location, passphraseContext(app));
   const chosen = app.settings.origins.exact(['encryption', 'enabled']) !== undefined;
   const reason =

@@ -204,8 +204,8 @@ export function createProgram(version: string, dispatch: Dispatch): Command {
 
   const key = program
     .command('key')
-    .summary('passphrases: list, add, remove, change')
-    .description('The passphrases that open the repository.');
+    .summary('passphrases: list, add, remove, change; credentials that only add')
+    .description('The passphrases that open the repository, and credentials that only add to it.');
   common(key);
   verb(key, 'list', 'list the keys', [['holdfast key list', 'ids and labels']]);
   verb(key, 'add', 'add a passphrase', [
@@ -222,6 +222,14 @@ export function createProgram(version: string, dispatch: Dispatch): Command {
   ])
     .option('--label <text>', 'name of the key (default: user@host)')
     .option('--new-passphrase-file <file>', 'file whose first line is the new passphrase');
+
+  verb(key, 'agent', 'make credentials that can add backups and read or remove nothing', [
+    ['holdfast key agent --out agent.json', 'for a machine that must not be able to harm the backups'],
+    ['holdfast key agent --policy s3', 'what its account in S3 has to be allowed'],
+  ])
+    .option('--out <file>', 'the new file with the credentials')
+    .option('--label <text>', 'for people: whose they are')
+    .addOption(new Option('--policy <storage>', 'print the policy of the storage').choices(['s3']));
 
   const wal = program
     .command('wal')

@@ -111,9 +111,10 @@ const azureSecrets = ['account_key', 'sas_token', 'connection_string'].flatMap((
 const azureWhole = ['connection_string', 'connection_string_file'];
 
 const displaces: Readonly<Record<string, readonly string[]>> = {
-  passphrase: ['passphrase_file', 'passphrase_command'],
-  passphrase_file: ['passphrase', 'passphrase_command'],
-  passphrase_command: ['passphrase', 'passphrase_file'],
+  passphrase: ['passphrase_file', 'passphrase_command', 'agent_file'],
+  passphrase_file: ['passphrase', 'passphrase_command', 'agent_file'],
+  passphrase_command: ['passphrase', 'passphrase_file', 'agent_file'],
+  agent_file: ['passphrase', 'passphrase_file', 'passphrase_command'],
   password: ['password_file'],
   password_file: ['password'],
   url: ['url_file', 'host', 'port', 'user', 'database'],

@@ -32,9 +32,15 @@ const encryptionSchema = z
       env: 'HOLDFAST_PASSPHRASE_COMMAND',
       example: 'pass show holdfast',
     }),
+    agent_file: setting(textSchema.optional(), {
+      description:
+        'File with credentials of holdfast key agent, instead of a passphrase: with them backups and WAL can be added, and nothing can be read or removed',
+      path: true,
+      example: '/etc/holdfast/agent.json',
+    }),
   })
   .superRefine((encryption, context) => {
-    const given = (['passphrase', 'passphrase_file', 'passphrase_command'] as const).filter(
+    const given = (['passphrase', 'passphrase_file', 'passphrase_command', 'agent_file'] as const).filter(
       (key) => encryption[key] !== undefined,
     );
     const [first, second] = given;

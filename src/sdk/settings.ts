@@ -529,6 +529,11 @@ export interface Settings {
     readonly passphrase_file?: string | undefined;
     /** Shell command whose first line of output is the passphrase; it has a minute. */
     readonly passphrase_command?: string | undefined;
+    /**
+     * File with credentials of holdfast key agent, instead of a passphrase: with them backups and WAL can be
+     * added, and nothing can be read or removed.
+     */
+    readonly agent_file?: string | undefined;
   } | undefined;
   /** Sources by their names. One given here stands alone: nothing of the file is mixed in. */
   readonly sources?: Readonly<Record<string, SourceSettings>> | undefined;

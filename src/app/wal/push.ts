@@ -57,7 +57,7 @@ export async function walPush(options: WalPushOptions, context: AppContext): Pro
     const repositoryId = await idOfRepository(app);
     const pushed = new PushedFiles(app, { walDirectory: dirname(path), repository: repositoryId, source });
     if (await pushed.take(path, name)) return done('pushed_before');
-    await using repository = await openConfiguredRepository(app);
+    await using repository = await openConfiguredRepository(app, 'add');
     const archive = await archiveFor(app, repository, source, file);
     const histories = new HistoriesBeside(app, archive, pushed);
     const before = await histories.store(file);

@@ -46,7 +46,7 @@ export async function walStream(options: WalStreamOptions, context: AppContext):
     const { name: source, config } = configuredCluster(app, options.source);
     const connection = await connectionOf(source, config, app.env);
     if (connection.password !== undefined) app.secrets.push(connection.password);
-    await using repository = await openConfiguredRepository(app);
+    await using repository = await openConfiguredRepository(app, 'add');
     const { clock } = app.machine;
     const slot = slotOf(source, config);
     using teller = new Teller(app, source);

@@ -19,6 +19,7 @@ export const handlers: Readonly<Record<string, () => Promise<Handler>>> = {
   'key add': async () => (await import('./key.ts')).runKeyAdd,
   'key remove': async () => (await import('./key.ts')).runKeyRemove,
   'key change': async () => (await import('./key.ts')).runKeyChange,
+  'key agent': async () => (await import('./agent.ts')).runKeyAgent,
   'wal push': async () => (await import('./wal-push.ts')).runWalPush,
   'wal get': async () => (await import('./wal-get.ts')).runWalGet,
   'wal status': async () => (await import('./wal-status.ts')).runWalStatus,
