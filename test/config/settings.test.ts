@@ -150,6 +150,7 @@ describe('the template', () => {
         DATABASE_URL: 'postgres://h/d',
         SHOP_PASSWORD: 'y',
         GOOGLE_CLIENT_SECRET: 'z',
+        GOOGLE_REFRESH_TOKEN: 'z',
       });
     });
   });
