@@ -96,13 +96,32 @@ describe('S3 object lock', { skip: withoutCeph() }, () => {
     await storage.delete('packs/aa/aa');
   });
 
-  test('what may be made anew, and the records of garbage collection, are not locked', async () => {
+  test('what may be made anew or must go is not locked, what a backup needs is', async () => {
     const { storage } = await locking();
-    for (const name of ['index/1', 'gc/marks/1']) {
+    const passing = [
+      'index/1',
+      'gc/marks/1',
+      'pins/1',
+      'trash/1',
+      'forgotten/1',
+      'wal/ab/00000001/00000000/0a000000.p00010000',
+    ];
+    for (const name of passing) {
       await storage.put(name, pattern(10, 1));
       await storage.delete(name);
     }
     assert.deepEqual(await namesOf(storage.list('')), []);
+    const lasting = [
+      'packs/aa/aa',
+      'snapshots/1',
+      'keys/1.json',
+      'holdfast.json',
+      'wal/ab/00000001/00000000/0a000000',
+    ];
+    for (const name of lasting) {
+      await storage.put(name, pattern(10, 1));
+      await rejectsWith('storage_locked', storage.delete(name));
+    }
   });
 
   test('a lock is extended, also through every wrapper, and never shortened', async () => {

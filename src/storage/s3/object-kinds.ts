@@ -4,8 +4,10 @@ import type { S3Context } from './context.ts';
 
 /** Nearly all bytes of a repository lie in its packs; whatever else it has must be read at once, and often. */
 const packs = 'packs/';
-/** What may be made anew at any time, and what is only there for a while: it must be possible to delete it. */
-const unlocked: readonly string[] = ['index/', 'gc/'];
+/** What cannot be made anew. The rest must be possible to delete: indexes, marks, pins, records of what was forgotten. */
+const lockedKinds = /^(?:packs\/|snapshots\/|keys\/|wal\/|reports\/|holdfast\.json$)/;
+/** A part of WAL goes as soon as the whole unit is stored. */
+const partOfWal = /^wal\/.*\.p[0-9a-f]{8}$/;
 
 /** What is asked for an object beyond its bytes. */
 export interface ObjectWishes {
@@ -40,7 +42,7 @@ export function encryptionFor({ encryption, kms_key_id: key }: S3Config): Object
 }
 
 export function mayBeLocked(name: string): boolean {
-  return !unlocked.some((folder) => name.startsWith(folder));
+  return lockedKinds.test(name) && !partOfWal.test(name);
 }
 
 export function lockMode(mode: 'governance' | 'compliance'): ObjectLockMode {
