@@ -36,7 +36,7 @@ import {
 
 const seeds = process.env['HOLDFAST_GC_SEED'];
 const rounds = Number(process.env['HOLDFAST_TRIAL_INTERLEAVINGS'] ?? 12);
-const steps = Number(process.env['HOLDFAST_TRIAL_STEPS'] ?? 4000);
+const steps = Number(process.env['HOLDFAST_GC_STEPS'] ?? 4000);
 const hour = 3_600_000;
 const graceMs = 72 * hour;
 
@@ -166,6 +166,7 @@ class World {
 /** Sleeps take no time: the scheduler alone moves it. */
 const impatient: Pick<Clock, 'sleep'> = { sleep: () => Promise.resolve() };
 
+const rare = Array.from({ length: 8 }, (_, i) => patternedBytes(12_000, 900 + i));
 const pool = Array.from({ length: 24 }, (_, i) => patternedBytes(9_000 + (i % 5) * 7_000, 500 + i));
 
 /** `slow`: something else comes between two files, so that a backup may take days. */
@@ -174,7 +175,10 @@ const writing =
   async (world, actor) => {
     await using repository = await world.open(actor, cacheDirectory());
     while (!world.over) {
-      const contents: Record<string, Uint8Array> = {};
+      // What few backups have comes first: a long backup relies on it when it has become nobody's.
+      const contents: Record<string, Uint8Array> = {
+        rare: rare[Math.floor(world.random() * rare.length)] ?? new Uint8Array(),
+      };
       for (const [index, bytes] of pool.entries()) if (world.random() < 0.4) contents[`f${index}`] = bytes;
       if (world.random() < 0.5) contents['own'] = patternedBytes(20_000, Math.floor(world.random() * 1e6));
       const source = bytesSource(contents, { type: 'fixed', sizeBytes: 4096 }, async () => {
@@ -311,7 +315,7 @@ async function play(seed: number, steps: number): Promise<World> {
       await parked(one);
       if (fate === 'done' || fate.endsWith('r') || fate === 'crash after')
         await world.check(call, `step ${step}, ${one.label}`);
-      if (one.label === 'slow writer') one.asleepUntilMs = clock.now() + random() * 5 * hour;
+      if (one.label === 'slow writer') one.asleepUntilMs = clock.now() + random() * 14 * hour;
       // A machine that is suspended: a writer while it stores, a pruner anywhere.
       const maySleep = one.label.startsWith('pruner') || call.name.startsWith('packs/');
       if (maySleep && call.operation !== 'list' && random() < 0.01)
