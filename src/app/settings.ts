@@ -17,6 +17,8 @@ export interface Settings {
   readonly unknownVariables: ParsedConfig['unknownVariables'];
   /** Absolute; null when there is none. */
   readonly file: string | null;
+  /** What is in that file. */
+  readonly text: string | null;
   readonly dotenvFiles: readonly string[];
   /** The environment with `.env` below it. */
   readonly env: Readonly<Record<string, string | undefined>>;
@@ -65,6 +67,7 @@ export async function loadSettings(
   return {
     ...parsed,
     file: file?.path ?? null,
+    text: file?.text ?? null,
     dotenvFiles: [
       ...new Set(
         dotenvs.flatMap((one) => [...one.values()].map((variable) => resolve(cwd, variable.file ?? ''))),

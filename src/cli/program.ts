@@ -59,6 +59,7 @@ export function createProgram(version: string, dispatch: Dispatch): Command {
     ['holdfast init --repo /srv/backups', 'in a directory of your choice'],
     ['holdfast init --repo s3://shop-backups/db --create-bucket', 'in a new bucket'],
     ['holdfast init --no-encryption', 'readable by anyone who can read the place'],
+    ['holdfast init --from-repository s3://shop-backups/db', 'bring back the configuration on a new machine'],
   ])
     .option('--no-encryption', 'do not encrypt; damage is still detected')
     .option('--label <text>', 'name of the first key (default: user@host)')
@@ -66,7 +67,11 @@ export function createProgram(version: string, dispatch: Dispatch): Command {
       '--create-bucket',
       'make the bucket when it is not there, with versioning and without public access',
     )
-    .option('--recovery-kit <file>', 'where to write the recovery kit (default: the current directory)');
+    .option('--recovery-kit <file>', 'where to write the recovery kit (default: the current directory)')
+    .option('--from-repository <place>', 'write the configuration that is kept there, and create nothing')
+    .option('--host <name>', 'with --from-repository: of this machine (default: of the newest backup)')
+    .option('--out <file>', 'with --from-repository: where to write it (default: holdfast.yaml)')
+    .option('--force', 'with --from-repository: replace files that are there already');
 
   verb(program, 'backup [sources...]', 'back up the configured sources, or those named', [
     ['holdfast backup', 'every configured source, or DATABASE_URL'],

@@ -71,6 +71,11 @@ export function sourceVariable(name: string, key: string): string {
   return `HOLDFAST_SOURCES_${inVariable(name)}_${key.toUpperCase()}`;
 }
 
+/** The name of the variable for a setting; of one below a name of the user's choice for that name. */
+export function variableOfSetting({ path, env }: Setting, name = ''): string {
+  return path[1] === anySourceName ? env.replace(anySourceName.toUpperCase(), inVariable(name)) : env;
+}
+
 /** A source's name as it stands in a variable: capitals, and `_` for `-`. */
 export function inVariable(name: string): string {
   return name.toUpperCase().replaceAll('-', '_');

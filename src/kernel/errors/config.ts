@@ -214,4 +214,29 @@ export const configErrors = defineErrors({
     hint: 'check the path, and that whatever puts the file there has done so',
     explain: 'A secret was to be read from a file that does not exist. Nothing was done.',
   },
+  config_not_kept: {
+    code: 'HF-1126',
+    kind: 'not_found',
+    retryable: false,
+    message: 'no configuration{of} is kept in {location}',
+    hint: '{suggestion}',
+    explain:
+      'holdfast backup keeps the configuration that it was run with in the repository, without its secrets, and init --from-repository writes it on another machine. Not kept is that of a backup with --from or --repo, or with the credentials of an agent. Nothing was written.',
+  },
+  config_exists: {
+    code: 'HF-1127',
+    kind: 'refused',
+    retryable: false,
+    message: '{path} is there already',
+    hint: 'write to another directory with --out, or add --force to replace it',
+    explain: 'init --from-repository replaces no file unless it is told to. Nothing was written.',
+  },
+  config_not_written: {
+    code: 'HF-1128',
+    kind: 'failed',
+    retryable: false,
+    message: 'cannot write {path}: {reason}',
+    hint: 'write to another directory with --out',
+    explain: 'The configuration of the repository was found and could not be written to this place.',
+  },
 });
