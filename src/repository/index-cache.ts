@@ -138,7 +138,11 @@ export class IndexCache implements Disposable {
 
   /** Adds what an index object (or packs read by themselves: null) tells. Call in a transaction. */
   add(indexName: string | null, packs: readonly IndexedPack[]): void {
-    for (const pack of packs) this.#addPack(pack);
+    const note = indexName === null ? this.#statements.noteUntold : this.#statements.noteTold;
+    for (const pack of packs) {
+      this.#addPack(pack);
+      note.run(Buffer.from(pack.id, 'hex'));
+    }
     if (indexName !== null) this.#statements.addIndex.run(indexName);
   }
 
@@ -328,6 +332,11 @@ export class IndexCache implements Disposable {
   *packs(which: 'needed' | 'listed'): Generator<{ id: string; sizeBytes: number }, void, void> {
     const statement = which === 'needed' ? this.#statements.neededPacks : this.#statements.listedPacks;
     for (const row of statement.iterate()) yield { id: hex(row['id']), sizeBytes: Number(row['size']) };
+  }
+
+  /** Hex ids of the packs of agents, listed and not marked, that this cache knows from themselves: no index tells of them. */
+  untoldOfAgents(): string[] {
+    return this.#coded(() => this.#statements.untoldOfAgents.all()).map((row) => hex(row['id']));
   }
 
   /** The packs that were listed: how many, their bytes, and the bytes of the records that the index knows in them. */

@@ -14,6 +14,8 @@ export interface IndexProblem {
 
 /** Packs whose footers are read one by one are added to the cache in groups of this many. */
 const recoveryGroup = 64;
+/** So many of them are read at once. */
+const recoveredAtOnce = 8;
 
 /**
  * Brings the cache up to date with the repository: new index objects, which packs there are, and, for packs that no
@@ -79,13 +81,23 @@ async function recoverPacks(
     group = [];
     cache.transaction(() => cache.add(null, packs));
   };
-  for (const { id, sizeBytes } of cache.unindexed()) {
-    signal?.throwIfAborted();
-    const pack = await tolerate(packObject(id), problems, () =>
-      indexFromPack(storage, keys, id, sizeBytes, signal),
-    );
-    if (pack !== undefined) group.push(pack);
-    if (group.length >= recoveryGroup) store();
+  // Agents write no indexes: of theirs it may be many packs.
+  const waiting = cache.unindexed().values();
+  const lane = async (): Promise<void> => {
+    for (const { id, sizeBytes } of waiting) {
+      signal?.throwIfAborted();
+      const pack = await tolerate(packObject(id), problems, () =>
+        indexFromPack(storage, keys, id, sizeBytes, signal),
+      );
+      if (pack !== undefined) group.push(pack);
+      if (group.length >= recoveryGroup) store();
+    }
+  };
+  const lanes = Array.from({ length: recoveredAtOnce }, lane);
+  try {
+    await Promise.all(lanes);
+  } finally {
+    await Promise.allSettled(lanes);
   }
   if (group.length > 0) store();
 }

@@ -28,6 +28,7 @@ export function createTables(database: DatabaseSync): void {
       PRIMARY KEY (id, pack)) WITHOUT ROWID;
     CREATE TABLE IF NOT EXISTS damaged (
       id BLOB NOT NULL, pack INTEGER NOT NULL, PRIMARY KEY (id, pack)) WITHOUT ROWID;
+    CREATE TABLE IF NOT EXISTS untold (pack INTEGER PRIMARY KEY);
     CREATE INDEX IF NOT EXISTS blobs_by_pack ON blobs (pack, offset);
     PRAGMA user_version = ${schemaVersion};
     PRAGMA temp.journal_mode = OFF;
@@ -76,7 +77,10 @@ export function prepare(
   | 'listedBytes'
   | 'recordBytes'
   | 'pack'
-  | 'packBlobs',
+  | 'packBlobs'
+  | 'noteUntold'
+  | 'noteTold'
+  | 'untoldOfAgents',
   StatementSync
 > {
   return {
@@ -127,6 +131,12 @@ export function prepare(
     pack: database.prepare('SELECT number, salt, size FROM packs WHERE id = ?'),
     packBlobs: database.prepare(
       'SELECT id, type, codec, offset, raw, stored FROM blobs WHERE pack = ? ORDER BY offset',
+    ),
+    noteUntold: database.prepare('INSERT OR IGNORE INTO untold SELECT number FROM packs WHERE id = ?'),
+    noteTold: database.prepare('DELETE FROM untold WHERE pack = (SELECT number FROM packs WHERE id = ?)'),
+    untoldOfAgents: database.prepare(
+      `SELECT p.id FROM untold u JOIN packs p ON p.number = u.pack
+       WHERE ${isOfAgent} AND ${isListed} AND NOT ${isDoomed} ORDER BY p.id`,
     ),
     missingDependencies: database.prepare(
       `SELECT p.id FROM temp.depended d JOIN packs p ON p.number = d.pack WHERE NOT ${isListed}

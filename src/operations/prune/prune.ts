@@ -1,3 +1,4 @@
+import { indexAgentPacks } from '../../repository/gc/agent-copies.ts';
 import { compactIndexes } from '../../repository/gc/compact-index.ts';
 import type { LiveSet } from '../../repository/gc/live-set.ts';
 import { readMark, type Mark, type WalRange } from '../../repository/gc/marks.ts';
@@ -81,6 +82,7 @@ class Prune {
     const context = { repository: this.#repository, live, announced, assertHeld: this.#assertHeld, signal };
     await this.#sweep(context, runs, ended);
     const marked = await this.#mark(cache, live, announced, backups, runs);
+    if (!dryRun) await indexAgentPacks(this.#repository, signal);
     if (!dryRun) await emptyTrash(storage, this.#nowMs, longestMs, signal);
     const indexes = this.#removed.packs > 0 && !dryRun ? await this.#compact() : 0;
     return {

@@ -1,7 +1,7 @@
 import type { DatabaseSync, SQLInputValue, StatementSync } from 'node:sqlite';
 import { footerEntryBytes, recordHeaderBytes, writeEntry } from '../../pipeline/pack-format.ts';
 import type { BlobType } from '../../pipeline/blob.ts';
-import { isDamaged, isDoomed, isListed } from '../index-tables.ts';
+import { isDamaged, isDoomed, isListed, isOfAgent } from '../index-tables.ts';
 
 /** A pack that was listed, and how much of it is needed. */
 export interface PackUse {
@@ -57,14 +57,15 @@ export class LiveSet {
   }
 
   /**
-   * Finds a home for every blob: a copy in a listed pack, better not damaged, better not marked. Resolves with those that
+   * Finds a home for every blob: a copy in a listed pack, better not damaged, better not
+   * marked, better not of an agent. Resolves with those that
    * have none: how many, and the hex id of one. To be called once, when all were added.
    */
   async settle(): Promise<{ readonly homeless: number; readonly example: string | undefined }> {
     const settle = this.#database.prepare(`
       INSERT INTO temp.home
       SELECT v.id, (SELECT b.pack FROM blobs b JOIN packs p ON p.number = b.pack
-                    WHERE b.id = v.id AND ${isListed} ORDER BY ${isDamaged}, ${isDoomed}, p.id LIMIT 1)
+                    WHERE b.id = v.id AND ${isListed} ORDER BY ${isDamaged}, ${isDoomed}, ${isOfAgent}, p.id LIMIT 1)
       FROM temp.live v WHERE v.id >= ? AND v.id < ?`);
     for (let slice = 0; slice < slices; slice += 1) {
       this.#coded(() => settle.run(border(slice), border(slice + 1)));
@@ -132,15 +133,22 @@ export class LiveSet {
     );
   }
 
-  /** Rows, as of a footer, of the blobs at home in a pack, by offset; and the pack's salt. */
-  blobsAtHome(packId: string): { readonly salt: Uint8Array; readonly rows: Uint8Array[] } {
+  /**
+   * Rows, as of a footer, of the blobs at home in a pack, by offset; and the pack's salt. Of all, or of those that a marked
+   * pack has another copy of.
+   */
+  blobsAtHome(
+    packId: string,
+    which: 'all' | 'marked' = 'all',
+  ): { readonly salt: Uint8Array; readonly rows: Uint8Array[] } {
     const id = Buffer.from(packId, 'hex');
     const salt = this.#one('SELECT salt FROM packs WHERE id = ?', id)['salt'] as Uint8Array;
     const rows = this.#coded(() =>
       this.#database
         .prepare(
           `SELECT b.id, b.type, b.codec, b.offset, b.raw, b.stored FROM packs p JOIN blobs b ON b.pack = p.number
-           JOIN temp.home h ON h.id = b.id AND h.pack = p.number WHERE p.id = ? ORDER BY b.offset`,
+           JOIN temp.home h ON h.id = b.id AND h.pack = p.number WHERE p.id = ?
+           ${which === 'all' ? '' : hasMarkedCopy} ORDER BY b.offset`,
         )
         .all(id),
     );
@@ -179,6 +187,10 @@ export class LiveSet {
 
 /** What the records of a pack take of it: all but header, footer and trailer. */
 const overheadFree = `(SELECT SUM(r.stored + ${recordHeaderBytes}) FROM blobs r WHERE r.pack = p.number)`;
+
+const hasMarkedCopy = `AND EXISTS (
+  SELECT 1 FROM blobs o JOIN packs op ON op.number = o.pack JOIN temp.doomed m ON m.id = op.id
+  WHERE o.id = b.id AND o.pack <> b.pack)`;
 
 function border(slice: number): Uint8Array {
   // Behind every id there is.

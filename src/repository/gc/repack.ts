@@ -19,7 +19,7 @@ export async function repack(
   signal: AbortSignal,
 ): Promise<boolean> {
   const { salt, rows } = live.blobsAtHome(packId);
-  for (const group of groups(rows)) {
+  for (const group of groupsOfRows(rows)) {
     const name = packObject(packId);
     const bytes = await storage.get(name, { offset: group.offset, length: group.length, signal });
     const damage = await session.storeAgain({
@@ -39,7 +39,8 @@ interface Group {
   readonly rows: readonly Uint8Array[];
 }
 
-function* groups(rows: readonly Uint8Array[]): Generator<Group, void, void> {
+/** Rows of a pack that are read and opened together. */
+export function* groupsOfRows(rows: readonly Uint8Array[]): Generator<Group, void, void> {
   let open: Uint8Array[] = [];
   let plainBytes = 0;
   for (const row of rows) {

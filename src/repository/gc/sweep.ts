@@ -3,6 +3,7 @@ import type { Storage } from '../../storage/port.ts';
 import { packObject, seenPrefix, sweptPrefix } from '../layout.ts';
 import type { Repository } from '../repository.ts';
 import { putRecord } from '../records.ts';
+import { assertAgentCopies } from './agent-copies.ts';
 import type { LiveSet } from './live-set.ts';
 import { listMarks, type Mark } from './marks.ts';
 
@@ -50,7 +51,8 @@ export async function sweepPacks(context: SweepContext, mark: Mark, removed: Rem
 
 /**
  * Before a copy of a needed blob goes, the pack with the other copy must be there: asked by name, for a listing may show
- * what is gone. `prune_incomplete`.
+ * what is gone; and of packs that agents sealed it is read whether it holds what it says. `prune_incomplete`,
+ * `prune_unreadable`.
  */
 export async function assertHomesThere({ repository, live, signal }: SweepContext): Promise<void> {
   await inLanes(live.homesOfMarked(), async (id) => {
@@ -62,6 +64,7 @@ export async function assertHomesThere({ repository, live, signal }: SweepContex
         throw failure('prune_incomplete', { count: 1, example: name }, { cause: error });
       throw error;
     }
+    await assertAgentCopies(repository, live, id, signal);
   });
 }
 
