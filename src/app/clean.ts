@@ -18,6 +18,7 @@ import {
   type Outcome,
 } from './compose.ts';
 import type { UnreadableBackup } from './list.ts';
+import { tellLocked } from './locked.ts';
 import { pruneOpened } from './prune.ts';
 import { unknownSource } from './unknown-source.ts';
 
@@ -72,6 +73,8 @@ export interface CleanResult extends Outcome, CleanPlan {
   /** How many stay, and how many are forgotten or, in a dry run, would be. */
   readonly kept: number;
   readonly forgotten: number;
+  /** Ids of backups that no rule keeps and the storage does: it has them locked. */
+  readonly locked: readonly string[];
   /** Backups that are there and whose manifest cannot be read: no policy touches them. */
   readonly unreadable: readonly UnreadableBackup[];
   /** What the prune did that was asked for; null without. */
@@ -97,10 +100,11 @@ export async function clean(options: CleanOptions, context: AppContext): Promise
     options.onPlan?.(plan);
     warnOfFuture(app, inventory);
     const going = judged.flatMap(({ judgements }) => judgements.filter(({ action }) => action === 'forget'));
+    let locked: readonly string[] = [];
     if (options.dryRun !== true && going.length > 0) {
       await agree(app, options, going.length);
-      await forget(app, repository, inventory, judged, progress);
-      touched = going.map(({ backup }) => backup.id);
+      locked = await forget(app, repository, inventory, judged, progress);
+      touched = going.map(({ backup }) => backup.id).filter((id) => !locked.includes(id));
     }
     const { location } = repository.storage;
     const error = damageIn(inventory, location);
@@ -115,8 +119,9 @@ export async function clean(options: CleanOptions, context: AppContext): Promise
       dry_run: options.dryRun === true,
       repository: { id: repository.info.id, location },
       ...plan,
-      kept: plan.plan.length - going.length,
-      forgotten: going.length,
+      kept: plan.plan.length - going.length + locked.length,
+      forgotten: going.length - locked.length,
+      locked,
       unreadable: inventory.unreadable,
       prune: pruned,
     };
@@ -227,7 +232,7 @@ async function forget(
   { names }: Inventory,
   judged: readonly JudgedSource[],
   progress: { phase(text: string): void; total(bytes: number): void; advance(bytes: number): void },
-): Promise<void> {
+): Promise<readonly string[]> {
   const going: ToForget[] = [];
   for (const { backup, action, reasons } of judged.flatMap(({ judgements }) => judgements)) {
     const name = names.get(backup.id);
@@ -237,7 +242,7 @@ async function forget(
     judged.flatMap(({ chosen }) => (chosen === null ? [] : [describePolicy(chosen.policy)])),
   );
   const { signal, log, machine } = app;
-  await forgetBackups(repository, going, {
+  const { locked } = await forgetBackups(repository, going, {
     signal,
     log,
     progress,
@@ -247,6 +252,8 @@ async function forget(
     reason: `clean: ${[...policies].join(' / ')}`,
     mustStay: staying(judged),
   });
+  tellLocked(app, locked);
+  return locked.map(({ id }) => id);
 }
 
 /** What is kept of the sources that lose something: the plan counts on it. */

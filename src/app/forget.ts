@@ -9,6 +9,7 @@ import { pinnedIds } from '../repository/history/pins.ts';
 import type { Repository } from '../repository/repository.ts';
 import { readInventory, timelinesFor, type Inventory } from './clean-inventory.ts';
 import { calendarZone, walWindow } from './clean-policy.ts';
+import { tellLocked } from './locked.ts';
 import {
   openConfiguredRepository,
   withApp,
@@ -104,8 +105,20 @@ async function forgetThem(
   const { clock, host, user } = machine;
   const mustStay = options.force === true ? [] : goodBeside(inventory, chosen).map(({ id }) => id);
   const reason = options.force === true ? 'forget --force' : 'forget';
-  await forgetBackups(repository, going, { signal, log, progress, clock, host, user, reason, mustStay });
-  return { forgotten };
+  const done = await forgetBackups(repository, going, {
+    signal,
+    log,
+    progress,
+    clock,
+    host,
+    user,
+    reason,
+    mustStay,
+  });
+  const [first] = done.locked;
+  if (first !== undefined && done.backups.length === 0) throw first.error;
+  tellLocked(app, done.locked);
+  return { forgotten: forgotten.filter(({ id }) => !done.locked.some((one) => one.id === id)) };
 }
 
 /** One of those that cannot be read is meant only by its full id. */

@@ -1,6 +1,6 @@
 import type { Clock } from '../kernel/clock.ts';
-import { failure, isFailure } from '../kernel/errors/failure.ts';
-import { putForgotten, type ForgottenBackup } from '../repository/history/forgotten.ts';
+import { failure, isFailure, type HoldfastError } from '../kernel/errors/failure.ts';
+import { putForgotten, takeOutOfForgotten, type ForgottenBackup } from '../repository/history/forgotten.ts';
 import { trashObject } from '../repository/history/names.ts';
 import { pinnedIds } from '../repository/history/pins.ts';
 import { copyToTrash } from '../repository/history/trash.ts';
@@ -31,6 +31,8 @@ export interface Forgotten {
   /** Name of the record; null when all of them had gone already. */
   readonly record: string | null;
   readonly backups: readonly ForgottenBackup[];
+  /** Those that the storage keeps locked, with its words: they are there as before, and count as not forgotten. */
+  readonly locked: readonly { readonly id: string; readonly error: HoldfastError }[];
 }
 
 /** Manifests that are removed at once. */
@@ -58,7 +60,7 @@ export async function forgetBackups(
     going.push(backup.name);
   }
   await assertUnchanged(repository, backups, options);
-  if (forgotten.length === 0) return { record: null, backups: [] };
+  if (forgotten.length === 0) return { record: null, backups: [], locked: [] };
   const forgottenAt = new Date(clock.now()).toISOString();
   const record = await putForgotten(
     repository,
@@ -67,10 +69,19 @@ export async function forgetBackups(
   );
   progress.phase('forgetting');
   // Not abortable any more: what is in the record must not stay half done. A crash leaves some of them there.
+  const locked: { id: string; error: HoldfastError }[] = [];
   for (let at = 0; at < going.length; at += deletions)
-    await Promise.all(going.slice(at, at + deletions).map((name) => removeManifest(repository, name)));
-  log.info('backups forgotten', { record, backups: forgotten.map(({ id }) => id) });
-  return { record, backups: forgotten };
+    await Promise.all(
+      going.slice(at, at + deletions).map(async (name) => {
+        const error = await removeManifest(repository, name);
+        if (error !== undefined) locked.push({ id: name.id, error });
+      }),
+    );
+  // One after another: each changes the record.
+  for (const { id } of locked) await takeOutOfForgotten(repository, id);
+  const gone = forgotten.filter(({ id }) => !locked.some((one) => one.id === id));
+  log.info('backups forgotten', { record, backups: gone.map(({ id }) => id) });
+  return { record, backups: gone, locked };
 }
 
 /** Undefined when somebody else has forgotten it meanwhile. */
@@ -112,12 +123,22 @@ async function assertUnchanged(
   if (gone !== undefined) throw failure('forget_changed', { id: gone.slice(0, 8) });
 }
 
-/** Whoever brings it back at this very moment empties the trash: then the copy is put there once more. */
-async function removeManifest({ storage }: Repository, name: BackupName): Promise<void> {
+/**
+ * Whoever brings it back at this very moment empties the trash: then the copy is put there once more. Resolves with the
+ * error of a storage that keeps the manifest locked; then the trash is as it was.
+ */
+async function removeManifest({ storage }: Repository, name: BackupName): Promise<HoldfastError | undefined> {
   const bytes = await unlessMissing(storage.get(name.objectName));
-  await storage.delete(name.objectName);
+  try {
+    await storage.delete(name.objectName);
+  } catch (error) {
+    if (!isFailure(error, 'storage_locked')) throw error;
+    await storage.delete(trashObject(name));
+    return error;
+  }
   const kept = await unlessMissing(storage.stat(trashObject(name)));
   if (kept === undefined && bytes !== undefined) await storage.put(trashObject(name), bytes);
+  return undefined;
 }
 
 async function unlessMissing<T>(answer: Promise<T>): Promise<T | undefined> {

@@ -233,6 +233,8 @@ export interface CleanResult extends Result {
   /** How many stay, and how many are forgotten or, in a dry run, would be. */
   readonly kept: number;
   readonly forgotten: number;
+  /** Ids of backups that no rule keeps and the storage does: it has them locked. */
+  readonly locked: readonly string[];
   /** Backups that are there and cannot be read: no policy touches them; `ok` is false when there are any. */
   readonly unreadable: ListResult['unreadable'];
   /** What the prune did that was asked for; null without. */

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it, test } from 'node:test';
-import { isFailure } from '../../src/kernel/errors/failure.ts';
+import { failure, isFailure } from '../../src/kernel/errors/failure.ts';
 import { forgottenRecords } from '../../src/repository/history/forgotten.ts';
 import { pinnedIds, putPin, readPin, removePin } from '../../src/repository/history/pins.ts';
 import { trashed } from '../../src/repository/history/trash.ts';
@@ -34,6 +34,34 @@ describe('forgetting', () => {
       ['clean: last 1', 'tester', 'testhost', [first, second]],
     );
     assert.deepEqual(read.record.backups[0]?.why, ['not among the last 1']);
+    assert.deepEqual(await problems(repository), []);
+  });
+
+  it('leaves what the storage keeps locked as it was, and forgets the others', async () => {
+    const storage = await storageWith(3);
+    const [locked = ''] = [...(await objects(storage, 'snapshots/')).keys()];
+    const holding = withFaults(storage, ({ operation, name }) =>
+      operation === 'delete' && name === locked
+        ? {
+            kind: 'fail_before',
+            error: failure('storage_locked', { name, location: 'x', reason: 'until 2027' }),
+          }
+        : undefined,
+    );
+    await using repository = await openTestRepository(holding);
+    const [first, second, third] = await idsOf(repository);
+    const done = await forgetAt(repository, [0, 1]);
+    assert.deepEqual(
+      [done.locked.map(({ id }) => id), done.backups.map(({ id }) => id)],
+      [[first], [second]],
+    );
+    assert.deepEqual(await idsOf(repository), [first, third]);
+    const records = await Array.fromAsync(forgottenRecords(repository));
+    const named = records.flatMap((read) =>
+      'record' in read ? read.record.backups.map(({ id }) => id) : [],
+    );
+    assert.deepEqual(named, [second], 'if the locked one should vanish, that shows');
+    assert.equal((await objects(storage, 'trash/')).size, 1);
     assert.deepEqual(await problems(repository), []);
   });
 
