@@ -259,6 +259,8 @@ export interface PruneReport {
   /** WAL that no backup and no window for recovery needs: removed now, and marked now. */
   readonly wal_removed: CopiedCount;
   readonly wal_marked: CopiedCount;
+  /** What nobody needs and the storage keeps locked: a later prune removes it. */
+  readonly locked_objects: number;
   readonly indexes_removed: number;
   readonly backups: number;
 }

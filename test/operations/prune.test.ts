@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { isFailure } from '../../src/kernel/errors/failure.ts';
+import { failure, isFailure } from '../../src/kernel/errors/failure.ts';
 import { silentLogger } from '../../src/kernel/log.ts';
 import { forgetBackups } from '../../src/operations/forget.ts';
 import { findForgotten, undoForget } from '../../src/operations/forget-undo.ts';
@@ -9,6 +9,7 @@ import type { KeptWal } from '../../src/operations/wal/unneeded.ts';
 import type { Repository } from '../../src/repository/repository.ts';
 import { MemoryStorage } from '../../src/storage/memory/memory-storage.ts';
 import type { Manifest } from '../../src/contract/manifest.ts';
+import { withFaults } from '../../src/storage/wrap/faults.ts';
 import { patternedBytes } from '../../testing/bytes.ts';
 import { ManualClock } from '../../testing/clock.ts';
 import { forgetManifest } from '../../testing/forget.ts';
@@ -209,4 +210,33 @@ test('a forgotten backup that a prune has marked comes back in time, and is refu
     await clock.advance(80 * hour);
     await pruneWith(repository, clock);
   }
+});
+
+test('what the storage keeps locked is left for a later prune, and the rest goes', async () => {
+  const { clock, storage } = await setUp();
+  let locked = '';
+  const holding = withFaults(storage, ({ operation, name }) =>
+    operation === 'delete' && name === locked
+      ? {
+          kind: 'fail_before',
+          error: failure('storage_locked', { name, location: 'x', reason: 'until then' }),
+        }
+      : undefined,
+  );
+  await using repository = await openTestRepository(holding, { ...plain, clock });
+  const made: Manifest[] = [];
+  for (const seed of [1, 2])
+    made.push(await backUp(repository, bytesSource({ a: patternedBytes(300_000, seed) }), { clock }));
+  await backUp(repository, bytesSource({ b: patternedBytes(100_000, 3) }), { clock });
+  await clock.advance(48 * hour);
+  for (const manifest of made) await forget(repository, manifest, clock);
+  const { marked } = await pruneWith(repository, clock);
+  [locked = ''] = (await Array.fromAsync(storage.list('packs/'))).map(({ name }) => name);
+  await clock.advance(80 * hour);
+  const first = await pruneWith(repository, clock);
+  // The locked one may be the pack of the backup that stays.
+  assert.equal(first.removed.packs + first.locked_objects, marked.packs);
+  locked = '';
+  const second = await pruneWith(repository, clock);
+  assert.deepEqual([second.removed.packs, second.locked_objects], [first.locked_objects, 0]);
 });

@@ -44,6 +44,10 @@ export function renderPrune(face: Face, result: PruneReport): void {
     ),
   ];
   for (const line of lines) face.product(`${line}\n`);
+  if (result.locked_objects > 0)
+    face.say(
+      `${plural(result.locked_objects, 'object')} that nobody needs stay while the storage has them locked\n`,
+    );
   if (!result.dry_run && marked.packs > 0)
     face.say('run holdfast prune again when that time has come, or let cron do it every day\n');
 }

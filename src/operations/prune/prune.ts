@@ -9,6 +9,7 @@ import {
   endedRuns,
   endRun,
   forgetRun,
+  isLocked,
   sweepPacks,
   type SweepContext,
 } from '../../repository/gc/sweep.ts';
@@ -49,9 +50,9 @@ class Prune {
   readonly #repository: Repository;
   readonly #options: PruneOptions;
   readonly #assertHeld: () => Promise<void>;
-  readonly #removed = { packs: 0, bytes: 0 };
+  readonly #removed = { packs: 0, bytes: 0, locked: 0 };
   readonly #waiting: Waiting[] = [];
-  readonly #walRemoved = { objects: 0, bytes: 0 };
+  readonly #walRemoved = { objects: 0, bytes: 0, locked: 0 };
   readonly #walMarked = { objects: 0, bytes: 0 };
   #keptWal: KeptWal = new Map();
   #nowMs = 0;
@@ -89,11 +90,12 @@ class Prune {
       dry_run: dryRun,
       before: { packs: before.packs, bytes: before.bytes },
       unused_bytes: before.unusedBytes,
-      removed: this.#removed,
+      removed: { packs: this.#removed.packs, bytes: this.#removed.bytes },
       ...marked,
       waiting: this.#waiting,
-      wal_removed: this.#walRemoved,
+      wal_removed: { objects: this.#walRemoved.objects, bytes: this.#walRemoved.bytes },
       wal_marked: this.#walMarked,
+      locked_objects: this.#removed.locked + this.#walRemoved.locked,
       indexes_removed: indexes,
       backups: backups.length,
     };
@@ -122,6 +124,7 @@ class Prune {
     const { signal, dryRun } = this.#options;
     const { storage, pipelineKeys } = this.#repository;
     const isKnown = (await readSeen(this.#repository, run.id, signal)) !== undefined;
+    const lockedBefore = this.#removed.locked + this.#walRemoved.locked;
     for (const listed of run.marks) {
       const mark = await readMark(storage, pipelineKeys, listed, signal);
       // Whose run nobody knows what it saw is marked anew by a later one.
@@ -130,7 +133,9 @@ class Prune {
       else await sweepPacks(context, mark, this.#removed);
       if (mark.contents.wal.length > 0) await this.#sweepWal(mark.contents.wal);
     }
-    if (!dryRun) await endRun(context, run.id);
+    // What is locked still is marked, and a later prune tries again.
+    const isDone = this.#removed.locked + this.#walRemoved.locked === lockedBefore;
+    if (!dryRun && isDone) await endRun(context, run.id);
   }
 
   #wouldRemove({ live, announced }: SweepContext, mark: Mark): void {
@@ -149,7 +154,10 @@ class Prune {
       if (!isMarked(archive, stretch, ranges)) continue;
       if (!dryRun) {
         if (this.#walRemoved.objects % betweenLooks === 0) await this.#assertHeld();
-        await this.#repository.storage.delete(stretch.objectName, { signal });
+        if (await isLocked(this.#repository.storage.delete(stretch.objectName, { signal }))) {
+          this.#walRemoved.locked += 1;
+          continue;
+        }
       }
       this.#walRemoved.objects += 1;
       this.#walRemoved.bytes += stretch.storedBytes;

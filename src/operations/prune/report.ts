@@ -35,6 +35,8 @@ export interface PruneReport {
   /** WAL that no backup and no window for recovery needs: removed now, and marked now. */
   readonly wal_removed: ObjectCount;
   readonly wal_marked: ObjectCount;
+  /** What nobody needs and the storage keeps locked: a later prune removes it. */
+  readonly locked_objects: number;
   readonly indexes_removed: number;
   readonly backups: number;
 }

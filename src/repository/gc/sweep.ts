@@ -24,6 +24,8 @@ export interface SweepContext {
 export interface Removed {
   packs: number;
   bytes: number;
+  /** Packs that nobody needs and that the storage keeps locked: they go when their locks have run out. */
+  locked: number;
 }
 
 /** Removes the packs of a mark that are still not needed by anybody. */
@@ -34,7 +36,10 @@ export async function sweepPacks(context: SweepContext, mark: Mark, removed: Rem
     await assertHeld();
     await inLanes(batch, async ({ id, sizeBytes }) => {
       signal.throwIfAborted();
-      await repository.storage.delete(packObject(id), { signal });
+      if (await isLocked(repository.storage.delete(packObject(id), { signal }))) {
+        removed.locked += 1;
+        return;
+      }
       removed.packs += 1;
       removed.bytes += sizeBytes;
     });
@@ -88,6 +93,17 @@ export async function forgetRun(storage: Storage, run: string, signal: AbortSign
     if (mark.run === run) await storage.delete(mark.name, { signal });
   await storage.delete(`${seenPrefix}${run}`, { signal });
   await storage.delete(`${sweptPrefix}${run}`, { signal });
+}
+
+/** Whether a removal is refused because the storage keeps the object locked. */
+export async function isLocked(removal: Promise<void>): Promise<boolean> {
+  try {
+    await removal;
+    return false;
+  } catch (error) {
+    if (isFailure(error, 'storage_locked')) return true;
+    throw error;
+  }
 }
 
 async function inLanes<T>(items: Iterable<T>, work: (item: T) => Promise<void>): Promise<void> {
