@@ -17,6 +17,7 @@ import { openStorage } from '../storage/open.ts';
 import type { Storage } from '../storage/port.ts';
 import { readAgentFile } from './agent-file.ts';
 import { chooseDirectories, type Directories } from './directories.ts';
+import { FileHistoryMemory } from './history-memory.ts';
 import { openJournal, type Journal } from './journal.ts';
 import type { Machine } from './machine.ts';
 import type { Asker, Observer } from './observer.ts';
@@ -303,7 +304,8 @@ async function openThere(app: App, use: Use): Promise<OpenedRepository> {
     const passphrase = found?.secret ?? null;
     // By then: most of the program hangs on it, and some commands, called a thousand times, do without.
     const { openRepository } = await import('../repository/open.ts');
-    return { repository: await openRepository(storage, { ...openOptions(app), passphrase }), found };
+    const memory = await historyMemory(app, info.id, storage.location);
+    return { repository: await openRepository(storage, { ...openOptions(app), passphrase, memory }), found };
   } catch (error) {
     await storage.close();
     throw error;
@@ -313,7 +315,8 @@ async function openThere(app: App, use: Use): Promise<OpenedRepository> {
 async function openWithAgentFile(app: App, storage: Storage, path: string): Promise<Repository> {
   const credentials = await readAgentFile(path, storage.location);
   const { openAsAgent } = await import('../repository/agent/open.ts');
-  return await openAsAgent(storage, credentials, { ...openOptions(app), path });
+  const memory = await historyMemory(app, credentials.repository, storage.location);
+  return await openAsAgent(storage, credentials, { ...openOptions(app), path, memory });
 }
 
 /** The passphrase to open that repository with. `agent_cannot`, `key_needed`, or `encryption_expected` when it needs none and should. */
@@ -332,6 +335,15 @@ export async function passphraseFor(
       : await encryptionExpected(info.id, passphraseContext(app));
   if (reason !== undefined) throw failure('encryption_expected', { location, reason });
   return undefined;
+}
+
+/** What this machine remembers of the history of a repository in that place. */
+export async function historyMemory(
+  { directories, log }: App,
+  repository: string,
+  location: string,
+): Promise<FileHistoryMemory> {
+  return await FileHistoryMemory.open(directories.state, { repository, location }, log);
 }
 
 export function openOptions(app: App) {

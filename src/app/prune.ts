@@ -10,6 +10,7 @@ import {
 } from './compose.ts';
 import type { Repository } from '../repository/repository.ts';
 import { keptWal } from './kept-wal.ts';
+import { assertNotRolledBack } from './rolled-back.ts';
 
 export interface PruneOptions extends CommonOptions {
   /** Milliseconds; of the configuration unless given. */
@@ -44,6 +45,7 @@ export async function pruneOpened(
   repository: Repository,
   options: Pick<PruneOptions, 'graceMs' | 'maxUnused' | 'dryRun'>,
 ): Promise<PruneReport> {
+  await assertNotRolledBack(app, repository);
   const { machine, config, signal, log, jobs, compression } = app;
   using progress = app.observer.progress('prune');
   return await pruneRepository(repository, {

@@ -128,6 +128,10 @@ export const errorCodes = {
   agent_file_wrong: 'HF-3112',
   agent_wal_unknown: 'HF-3113',
   agent_out_exists: 'HF-3114',
+  backup_rolled_back: 'HF-3115',
+  backup_replaced: 'HF-3116',
+  history_file_wrong: 'HF-3117',
+  history_file_failed: 'HF-3118',
   restore_target_exists: 'HF-4001',
   restore_target_unusable: 'HF-4002',
   restore_selects_nothing: 'HF-4003',
@@ -313,6 +317,15 @@ export const errorCodes = {
   copies_behind: 'HF-6203',
   object_differs: 'HF-6204',
   repository_unknown: 'HF-6205',
+  repair_incomplete: 'HF-6301',
+  backup_too_old: 'HF-6302',
+  backup_none: 'HF-6303',
+  backup_vanished: 'HF-6304',
+  wal_vanished: 'HF-6305',
+  place_changed: 'HF-6306',
+  status_unwritable: 'HF-6307',
+  quarantine_needed: 'HF-6308',
+  repair_elsewhere: 'HF-6309',
 } as const;
 
 /** The name of an error. */

@@ -163,6 +163,7 @@ test('the history stays chained across owner and agents, and a removed backup sh
   await using owner = await makeRepository(storage);
   const seen = new Map<string, string>();
   const memory = {
+    points: [],
     sha256Of: (id: string) => seen.get(id),
     saw: async (points: readonly { id: string; sha256: string }[]) => {
       for (const { id, sha256 } of points) seen.set(id, sha256);

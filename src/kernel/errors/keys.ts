@@ -124,4 +124,42 @@ export const keyErrors = defineErrors({
     hint: 'name a file that is not there yet, in a directory that you can write to',
     explain: 'Credentials are written into a new file that only its owner can read. Nothing was changed.',
   },
+  backup_rolled_back: {
+    code: 'HF-3115',
+    kind: 'integrity',
+    retryable: false,
+    message:
+      'backup {id}, which was there before, is gone, and no record says that it was forgotten (remembered in {from})',
+    hint: 'find out who has put the repository back to an earlier state, or removed its newest backups; a copy or older versions in the bucket may have them. If it was you: rm {from}',
+    explain:
+      'Each machine remembers, outside of the repository, the newest backups that it has written or verified. The ' +
+      'history inside a repository is whole in itself when all that is newer than some moment is taken away; what is ' +
+      'remembered elsewhere still tells.',
+  },
+  backup_replaced: {
+    code: 'HF-3116',
+    kind: 'integrity',
+    retryable: false,
+    message: 'the manifest of backup {id} is another than it was before (remembered in {from})',
+    hint: 'do not trust this backup; find out who has written to the repository with its keys',
+    explain:
+      'The manifest opens and is well formed, so somebody who has the keys has made it, in place of the one that was there ' +
+      'when this machine saw it last.',
+  },
+  history_file_wrong: {
+    code: 'HF-3117',
+    kind: 'usage',
+    retryable: false,
+    message: 'the history cannot be compared with {path}: {reason}',
+    hint: 'give a file that holdfast verify --remember FILE has written for this repository',
+    explain: 'With `--since-file` the backups that are there are compared with those that a file remembers.',
+  },
+  history_file_failed: {
+    code: 'HF-3118',
+    kind: 'failed',
+    retryable: false,
+    message: 'what was seen of the history cannot be written to {path}: {reason}',
+    hint: 'name a file in a directory that you can write to',
+    explain: 'The repository was verified; only the file of `--remember` was not written.',
+  },
 });
