@@ -13,6 +13,8 @@ const keptSections: readonly string[] = [
   'sources',
   'encryption',
   'retention',
+  'prune',
+  'verify',
   's3',
   'sftp',
   'azure',

@@ -12,7 +12,7 @@ const knownInComments = 6;
 const plainReference = /\$\{[A-Za-z_][A-Za-z0-9_]*\}/g;
 const withDefault = /^\$\{([A-Za-z_][A-Za-z0-9_]*):-.*\}$/s;
 const secretKeys = [
-  ...new Set(allSettings.filter(({ meta }) => meta.secret !== undefined).map(({ path }) => path.at(-1))),
+  ...new Set(allSettings.filter(({ meta }) => meta.secret === 'value').map(({ path }) => path.at(-1))),
 ].join('|');
 const inComment = new RegExp(
   `((?:^|[\\s,{#-])(?:${secretKeys})["']?\\s*[:=]\\s*)(?!\\s*["']?\\$\\{)(\\S.*)$`,
