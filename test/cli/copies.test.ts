@@ -84,6 +84,23 @@ describe('copies of a repository', () => {
     assert.deepEqual(readFileSync(join(back, 'a')), readFileSync(box.at('docs', 'a')));
   });
 
+  it('are looked at by doctor: what is empty, what works, what cannot be reached', async () => {
+    await using use = await service();
+    const { run } = use;
+    await run('sync', '--to', 'nas');
+    const findings = (await run('doctor', '--json')).json()['findings'] as Json[];
+    const told = findings.filter(({ check }) => String(check).startsWith('copy '));
+    assert.deepEqual(
+      told.map(({ check, level }): unknown[] => [check, level]),
+      [
+        ['copy nas', 'ok'],
+        ['copy nas', 'ok'],
+        ['copy far', 'warning'],
+        ['copy weekly', 'ok'],
+      ],
+    );
+  });
+
   it('are not written when one place is named, and names are told from directories', async () => {
     await using use = await service();
     const { box, run } = use;

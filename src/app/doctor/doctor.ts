@@ -11,7 +11,8 @@ export interface DoctorResult extends Outcome {
   readonly warnings: number;
 }
 
-/** Looks at everything a backup needs, and says how to mend what is amiss. Only looks; writes one probe and removes it. */
+/** Looks at everything a backup needs, and says how to mend what is amiss. Only looks; writes a few small objects into the
+ * repository's place and removes them. */
 export async function doctor(options: CommonOptions, context: AppContext): Promise<DoctorResult> {
   return withApp(options, context, null, async (app) => {
     const findings: Finding[] = [];

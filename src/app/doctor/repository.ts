@@ -1,12 +1,15 @@
 import { isAbsolute } from 'node:path';
 import { byteSize } from '../../kernel/byte-size.ts';
-import { reasonOf } from '../../kernel/errors/failure.ts';
+import { isFailure, reasonOf } from '../../kernel/errors/failure.ts';
 import { freeBytes } from '../../storage/fs/free-space.ts';
 import { parseLocation } from '../../storage/open.ts';
 import type { Storage } from '../../storage/port.ts';
+import { tryStorage } from '../../storage/trial.ts';
 import type { Finding } from '../../sources/port.ts';
 import { openAndTell, openPlace, repositoryOrigin, type App } from '../compose.ts';
 import { unattendedHint } from '../passphrase.ts';
+import { appAt, copyPlaces, type Place } from '../places.ts';
+import { randomHex } from '../random-hex.ts';
 import { findingOf } from './finding.ts';
 
 const gibibyte = 2 ** 30;
@@ -20,8 +23,35 @@ const onlyTyped: Finding = {
   mend: unattendedHint,
 };
 
-/** Whether it is there, opens, can be written, and has room. */
+/** Whether it is there, opens, can be written, and has room; and the same of its copies. */
 export async function checkRepository(app: App): Promise<readonly Finding[]> {
+  const findings = [...(await checkPrimary(app))];
+  for (const place of copyPlaces(app)) findings.push(...(await checkCopy(app, place)));
+  return findings;
+}
+
+/** A copy that is not there yet is made by the next backup or sync; whatever else is amiss is not the end of backups. */
+async function checkCopy(app: App, place: Place): Promise<readonly Finding[]> {
+  const check = `copy ${place.name}`;
+  try {
+    const { repository } = await openAndTell(appAt(app, place));
+    await using _repository = repository;
+    const names = await repository.names({ signal: app.signal });
+    const { location } = repository.storage;
+    const trial = await trialFindings(app, repository.storage);
+    return [
+      { check, level: 'ok', message: `${location} opens; backups in it: ${names.length}` },
+      ...trial.map((finding) => ({ ...finding, check })),
+    ];
+  } catch (error) {
+    app.signal.throwIfAborted();
+    const isNew = isFailure(error, 'repository_missing') || isFailure(error, 'storage_missing');
+    if (isNew) return [{ check, level: 'ok', message: `${place.location} is empty; the next sync fills it` }];
+    return [{ ...findingOf(check, error), level: 'warning' }];
+  }
+}
+
+async function checkPrimary(app: App): Promise<readonly Finding[]> {
   const findings: Finding[] = [];
   try {
     const { repository, found } = await openAndTell(app);
@@ -39,6 +69,7 @@ export async function checkRepository(app: App): Promise<readonly Finding[]> {
     }
     if (found?.source === 'terminal') findings.push(onlyTyped);
     findings.push(...(await placeFindings(repository.storage, app.signal)));
+    findings.push(...(await trialFindings(app, repository.storage)));
   } catch (error) {
     app.signal.throwIfAborted();
     return [findingOf(check, error)];
@@ -64,6 +95,36 @@ async function placeFindings(storage: Storage, signal: AbortSignal): Promise<rea
       ...(mend === undefined ? {} : { mend }),
     })),
   ];
+}
+
+/** Whether the place does what a repository needs of any storage, tried with a few small objects. */
+async function trialFindings({ machine, signal }: App, storage: Storage): Promise<readonly Finding[]> {
+  const check = 'repository trial';
+  const { held, failed, left } = await tryStorage(storage, {
+    id: randomHex(8),
+    nowMs: machine.clock.now(),
+    signal,
+  });
+  const findings: Finding[] = failed.map(({ what, reason }) => ({
+    check,
+    level: 'error',
+    message: `${storage.location} does not hold that ${what}: ${reason}`,
+    mend: 'a place that does not keep this loses backups: look what the reason says, or take another place',
+  }));
+  if (failed.length === 0)
+    findings.push({
+      check,
+      level: 'ok',
+      message: `${held.length} promises that every storage must keep are kept`,
+    });
+  if (left.length > 0)
+    findings.push({
+      check,
+      level: 'warning',
+      message: `objects of the trial could not be removed: ${left.slice(0, 3).join(', ')}`,
+      mend: 'remove what lies below trial/ by hand; prune will not be able to remove anything either',
+    });
+  return findings;
 }
 
 async function writable(app: App): Promise<Finding> {
