@@ -342,7 +342,7 @@ function clusterOptions(restore: Command): void {
 
 function common(command: Command): void {
   command
-    .option('--repo <place>', 'the repository: a path or file:///path')
+    .option('--repo <place>', 'the repository: a path, a URL (s3://…, sftp://…), or a name below repositories:')
     .option('--config <file>', 'the configuration file (default: ./holdfast.yaml)')
     .option('--json', 'standard output holds only JSON')
     .option('--quiet', 'say nothing but errors, and warnings to act on')
