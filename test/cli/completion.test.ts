@@ -164,7 +164,7 @@ describe('holdfast completion', () => {
     ]);
     for (const name of ['restore', 'remove', 'template', 'size', '--yes', '--read-data-subset', '-V'])
       assert.ok(names.includes(name), name);
-    for (const name of ['--in-place', '--behind', '--repair', '__complete'])
+    for (const name of ['--in-place', '--behind', '__complete'])
       assert.ok(!names.includes(name), name);
     const first = new Set(verbs.map(({ path }) => path[0]));
     for (const name of laterVerbs) assert.ok(!first.has(name), name);
@@ -182,7 +182,7 @@ describe('holdfast completion', () => {
 const offers: readonly (readonly [string, readonly string[]])[] = [
   ['holdfast ba', ['backup']],
   ['holdfast co', ['config', 'completion']],
-  ['holdfast key ', ['add', 'change', 'help', 'list', 'remove']],
+  ['holdfast key ', ['add', 'agent', 'change', 'help', 'list', 'remove']],
   ['holdfast --json key re', ['remove']],
   ['holdfast --repo key in', ['init', 'info']],
   ['holdfast help ke', ['key']],
