@@ -1,3 +1,4 @@
+import { extendLocks, type LockOptions } from '../operations/lock.ts';
 import { prune as pruneRepository } from '../operations/prune/prune.ts';
 import type { PruneReport } from '../operations/prune/report.ts';
 import {
@@ -10,6 +11,7 @@ import {
 } from './compose.ts';
 import type { Repository } from '../repository/repository.ts';
 import { keptWal } from './kept-wal.ts';
+import { storageSettingsOf } from './places.ts';
 import { assertNotRolledBack } from './rolled-back.ts';
 
 export interface PruneOptions extends CommonOptions {
@@ -48,7 +50,7 @@ export async function pruneOpened(
   await assertNotRolledBack(app, repository);
   const { machine, config, signal, log, jobs, compression } = app;
   using progress = app.observer.progress('prune');
-  return await pruneRepository(repository, {
+  const report = await pruneRepository(repository, {
     signal,
     log,
     jobs,
@@ -63,6 +65,23 @@ export async function pruneOpened(
     keptWal: () => keptWal(app, repository),
     compression,
   });
+  if (options.dryRun !== true) await keepLocked(app, repository, progress);
+  return report;
+}
+
+/** What stays stays locked, where the storage locks; what was marked just now is left to run out. */
+async function keepLocked(
+  app: App,
+  repository: Repository,
+  progress: LockOptions['progress'],
+): Promise<void> {
+  const periodMs = storageSettingsOf(app.config, app.config.repository).s3.object_lock;
+  if (periodMs === undefined) return;
+  const locks = await extendLocks(repository, { periodMs, signal: app.signal, progress });
+  if (locks === null) return;
+  app.log.info('locks extended', { ...locks });
+  const message = `everything that is kept is locked until ${locks.until}`;
+  app.observer.notice({ level: 'info', message, recorded: true });
 }
 
 /** Whether a process of this machine is there; one of another user's is. */

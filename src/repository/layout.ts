@@ -15,6 +15,8 @@ export const sweptPrefix = 'gc/swept/';
 export const needsPrefix = 'gc/needs/';
 export const turnsPrefix = 'gc/turns/';
 export const clockPrefix = 'gc/clock/';
+/** Until when everything that is kept is locked. */
+export const lockedPrefix = 'gc/locked/';
 /** Apart from the WAL itself, so that archives can be listed without it. */
 export const walAboutPrefix = 'wal/about/';
 
