@@ -7,7 +7,7 @@ import { assertAllThere, readSeen } from '../../repository/gc/seen.ts';
 import { forgottenRecords } from '../../repository/history/forgotten.ts';
 import type { BackupName } from '../../repository/model.ts';
 import type { Repository } from '../../repository/repository.ts';
-import type { PruneOptions } from './options.ts';
+import type { HeldTurn, PruneOptions } from './options.ts';
 import type { Run } from './runs.ts';
 
 /**
@@ -19,6 +19,7 @@ export async function addAllNeeded(
   live: LiveSet,
   runs: readonly Run[],
   { signal, progress }: PruneOptions,
+  turn: HeldTurn,
 ): Promise<readonly string[]> {
   const names = await repository.names({ signal });
   const there = new Set<string>(names.map(({ id }) => id));
@@ -29,6 +30,7 @@ export async function addAllNeeded(
   }
   const vanished: string[] = [];
   for (const name of names) {
+    await turn.stay();
     progress.phase(`finding out what backup ${name.id.slice(0, 8)} needs`);
     const manifest = await readManifest(repository, name, signal);
     if (manifest === undefined) {

@@ -17,3 +17,11 @@ export interface PruneOptions extends OperationContext {
   readonly keptWal?: (() => Promise<KeptWal>) | undefined;
   readonly compression?: Compression | undefined;
 }
+
+/** The turn of a prune, as its parts see it. */
+export interface HeldTurn {
+  /** Rejects when another prune has begun. To be called before each lot of removals. */
+  assertHeld(): Promise<void>;
+  /** To be called often during long work: says now and then that this prune is alive. */
+  stay(): Promise<void>;
+}

@@ -20,7 +20,7 @@ import { isMarked, rangesOf, unneededWal, type KeptWal } from '../wal/unneeded.t
 import { emptyTrash } from './empty-trash.ts';
 import { MarkWriter } from './mark-writer.ts';
 import { addAllNeeded, announcedPacks } from './needed.ts';
-import type { PruneOptions } from './options.ts';
+import type { HeldTurn, PruneOptions } from './options.ts';
 import type { PruneReport, Waiting } from './report.ts';
 import { isDue, readRuns, waitingOf, type Run } from './runs.ts';
 import { packsToTakeApart, sumOf, takeApart } from './take-apart.ts';
@@ -39,17 +39,20 @@ const betweenLooks = 256;
 export async function prune(repository: Repository, options: PruneOptions): Promise<PruneReport> {
   repository.assertMay('read', 'write', 'delete');
   const { clock, host, pid, isAlive, signal, graceMs } = options;
-  if (options.dryRun) return await new Prune(repository, options, async () => {}).run();
+  if (options.dryRun) return await new Prune(repository, options, noTurn).run();
   const lastsMs = Math.min(turnLastsMs, graceMs);
   const { storage, pipelineKeys: keys } = repository;
   await using turn = await Turn.take({ storage, keys, clock, host, pid, isAlive, lastsMs, signal });
-  return await new Prune(repository, options, () => turn.assertHeld()).run();
+  return await new Prune(repository, options, turn).run();
 }
+
+/** Whoever only looks takes no turn. */
+const noTurn: HeldTurn = { assertHeld: async () => {}, stay: async () => {} };
 
 class Prune {
   readonly #repository: Repository;
   readonly #options: PruneOptions;
-  readonly #assertHeld: () => Promise<void>;
+  readonly #turn: HeldTurn;
   readonly #removed = { packs: 0, bytes: 0, locked: 0 };
   readonly #waiting: Waiting[] = [];
   readonly #walRemoved = { objects: 0, bytes: 0, locked: 0 };
@@ -57,10 +60,10 @@ class Prune {
   #keptWal: KeptWal = new Map();
   #nowMs = 0;
 
-  constructor(repository: Repository, options: PruneOptions, assertHeld: () => Promise<void>) {
+  constructor(repository: Repository, options: PruneOptions, turn: HeldTurn) {
     this.#repository = repository;
     this.#options = options;
-    this.#assertHeld = assertHeld;
+    this.#turn = turn;
   }
 
   async run(): Promise<PruneReport> {
@@ -77,10 +80,11 @@ class Prune {
     const announced = await announcedPacks(this.#repository, isOld, this.#options);
     progress.phase('finding out what the backups need');
     const live = cache.liveSet();
-    const backups = await addAllNeeded(this.#repository, live, runs, this.#options);
+    const backups = await addAllNeeded(this.#repository, live, runs, this.#options, this.#turn);
     const before = live.totals();
     this.#keptWal = (await this.#options.keptWal?.()) ?? new Map();
-    const context = { repository: this.#repository, live, announced, assertHeld: this.#assertHeld, signal };
+    const assertHeld = (): Promise<void> => this.#turn.assertHeld();
+    const context = { repository: this.#repository, live, announced, assertHeld, signal };
     await this.#sweep(context, runs, ended);
     const marked = await this.#mark(cache, live, announced, backups, runs);
     if (!dryRun) await indexAgentPacks(this.#repository, signal);
@@ -153,7 +157,7 @@ class Prune {
     for await (const { archive, stretch } of unneededWal(this.#repository, this.#keptWal, signal)) {
       if (!isMarked(archive, stretch, ranges)) continue;
       if (!dryRun) {
-        if (this.#walRemoved.objects % betweenLooks === 0) await this.#assertHeld();
+        if (this.#walRemoved.objects % betweenLooks === 0) await this.#turn.assertHeld();
         if (await isLocked(this.#repository.storage.delete(stretch.objectName, { signal }))) {
           this.#walRemoved.locked += 1;
           continue;
@@ -178,7 +182,7 @@ class Prune {
     const apart = packsToTakeApart(live, settledMs, maxUnused);
     const bytesStored = dryRun
       ? 0
-      : await takeApart(this.#repository, cache, live, apart, this.#nowMs, this.#options);
+      : await takeApart(this.#repository, cache, live, apart, this.#nowMs, this.#options, this.#turn);
     progress.phase('marking what is not needed');
     const marks = new MarkWriter(this.#repository, this.#options, backups);
     for (const pack of live.dead(settledMs)) if (!announced.has(pack.id)) await marks.add(pack);
@@ -202,6 +206,6 @@ class Prune {
     const { signal, progress } = this.#options;
     progress.phase('tidying the indexes');
     await this.#repository.freshCache(0, signal);
-    return await compactIndexes(this.#repository, this.#assertHeld, signal);
+    return await compactIndexes(this.#repository, () => this.#turn.assertHeld(), signal);
   }
 }

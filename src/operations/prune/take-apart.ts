@@ -3,7 +3,7 @@ import type { LiveSet, PackUse } from '../../repository/gc/live-set.ts';
 import { repack } from '../../repository/gc/repack.ts';
 import type { IndexCache } from '../../repository/index-cache.ts';
 import type { Repository } from '../../repository/repository.ts';
-import type { PruneOptions } from './options.ts';
+import type { HeldTurn, PruneOptions } from './options.ts';
 import type { PackCount } from './report.ts';
 
 /** Packs smaller than a 16th of the usual size are joined, once there are so many of them. */
@@ -46,6 +46,7 @@ export async function takeApart(
   packs: Map<string, PackUse>,
   nowMs: number,
   { signal, progress, jobs, graceMs, compression = defaultCompression, log }: PruneOptions,
+  turn: HeldTurn,
 ): Promise<number> {
   if (packs.size === 0) return 0;
   progress.phase('taking packs apart that hold little that is needed');
@@ -56,7 +57,7 @@ export async function takeApart(
   const next = [...packs.keys()].values();
   const lane = async (): Promise<void> => {
     for (const id of next) {
-      signal.throwIfAborted();
+      await turn.stay();
       const isDone = await repack(session, repository.storage, live, id, signal);
       progress.advance(packs.get(id)?.sizeBytes ?? 0);
       if (isDone) continue;

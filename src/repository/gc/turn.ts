@@ -43,6 +43,7 @@ export class Turn implements AsyncDisposable {
   #number = 0;
   #renewedNs = 0n;
   #over = false;
+  #last: Promise<void> = Promise.resolve();
 
   private constructor(options: TurnOptions) {
     this.#options = options;
@@ -69,7 +70,14 @@ export class Turn implements AsyncDisposable {
 
   /** Rejects with `prune_turn_lost` when another one has begun since; says now and then that this one is alive. */
   async assertHeld(): Promise<void> {
-    const { storage, keys, clock, lastsMs, signal } = this.#options;
+    // One look at a time: the number changes under them.
+    const look = this.#last.then(() => this.#look());
+    this.#last = look.catch(() => {}); // Whoever asked is told.
+    await look;
+  }
+
+  async #look(): Promise<void> {
+    const { storage, keys, signal } = this.#options;
     const held = await readRecord(storage, keys, turnName(this.#number), turnSchema, { signal }).catch(
       (error: unknown) => {
         if (isFailure(error, 'object_missing')) return undefined;
@@ -81,7 +89,12 @@ export class Turn implements AsyncDisposable {
       this.#over = held?.token !== this.#token;
       throw failure('prune_turn_lost', { location: storage.location });
     }
-    if (Number((clock.monotonicNs() - this.#renewedNs) / 1_000_000n) > lastsMs / 4) await this.#renew();
+    if (this.#isDue()) await this.#renew();
+  }
+
+  /** To be called often during long work: now and then as {@link assertHeld}, so that nobody takes this one for gone. */
+  async stay(): Promise<void> {
+    if (this.#isDue()) await this.assertHeld();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -93,6 +106,11 @@ export class Turn implements AsyncDisposable {
       // It is free again by itself after a while, and what the prune itself has to say matters more.
       if (!isFailure(error)) throw error;
     }
+  }
+
+  #isDue(): boolean {
+    const { clock, lastsMs } = this.#options;
+    return Number((clock.monotonicNs() - this.#renewedNs) / 1_000_000n) > lastsMs / 4;
   }
 
   async #renew(): Promise<void> {
