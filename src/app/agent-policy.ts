@@ -11,6 +11,15 @@ export interface PolicyPlace {
 /** What an agent stores; `.holdfast-probe` is how other services than AWS are tried for conditional writes. */
 const written = ['packs/*', 'snapshots/*', 'wal/*', 'gc/needs/*'];
 const read = ['holdfast.json', 'gc/marks/*'];
+/** Whoever has stored an object owns it in some services, and would be allowed all of this without a word of any policy. */
+const denied = [
+  's3:DeleteObject',
+  's3:DeleteObjectVersion',
+  's3:BypassGovernanceRetention',
+  's3:PutObjectAcl',
+  's3:PutObjectVersionAcl',
+  's3:GetObjectVersion',
+];
 const dayMs = 86_400_000;
 
 /**
@@ -31,11 +40,14 @@ export function agentPolicy({ bucket, prefix, isAws, settings }: PolicyPlace): R
     {
       Sid: 'SeeNamesAndSizes',
       Effect: 'Allow',
-      Action: 's3:ListBucket',
+      // Where a condition is not honoured, who was first is seen by the versions of a name.
+      Action: isAws ? 's3:ListBucket' : ['s3:ListBucket', 's3:ListBucketVersions'],
       Resource: `arn:aws:s3:::${bucket}`,
       ...(prefix === '' ? {} : { Condition: { StringLike: { 's3:prefix': `${prefix}*` } } }),
     },
     { Sid: 'KnowTheRepository', Effect: 'Allow', Action: 's3:GetObject', Resource: read.map(arn) },
+    { Sid: 'ReadNothingElse', Effect: 'Deny', Action: 's3:GetObject', NotResource: read.map(arn) },
+    { Sid: 'RemoveNothing', Effect: 'Deny', Action: denied, Resource: `arn:aws:s3:::${bucket}/*` },
   ];
   if (settings.object_lock !== undefined) {
     const days = Math.ceil(settings.object_lock / dayMs) + 1;
