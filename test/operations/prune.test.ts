@@ -88,6 +88,19 @@ test('what a forgotten backup alone needed goes after the grace, and not before'
   assert.equal(await count(storage, 'gc/'), 0, 'nothing is left of it');
 });
 
+test('a small pack in which everything is needed is not made anew for the waste in a large one', async () => {
+  const { clock, repository } = await setUp();
+  await using _closing = repository;
+  const large = patternedBytes(3_000_000, 1);
+  const first = await backUp(repository, bytesSource({ large, a: patternedBytes(40_000, 2) }), { clock });
+  await backUp(repository, bytesSource({ large, b: patternedBytes(100_000, 3) }), { clock });
+  await clock.advance(48 * hour);
+  await forget(repository, first, clock);
+  const report = await pruneWith(repository, clock, { maxUnused: 0 });
+  assert.ok(report.unused_bytes > 40_000, 'there is waste, too little of the large pack to take it apart');
+  assert.deepEqual([report.repacked.packs, report.marked.packs], [0, 0]);
+});
+
 test('WAL that nothing needs goes after the grace; what is needed again by then stays', async () => {
   const { clock, storage, repository } = await setUp();
   await using _closing = repository;

@@ -26,12 +26,13 @@ export function packsToTakeApart(live: LiveSet, settledMs: number, maxUnused: nu
     if (pack.sizeBytes < smallBytes) small.push(pack);
     else if (wasteBytes > neededBytes * maxUnused) {
       chosen.set(pack.id, pack);
-      wasteBytes -= pack.sizeBytes - pack.liveBytes;
+      wasteBytes -= pack.deadBytes;
     }
   }
-  const smallWaste = small.reduce((sum, pack) => sum + pack.sizeBytes - pack.liveBytes, 0);
-  const isTooMuch = smallWaste > 0 && wasteBytes > neededBytes * maxUnused;
-  if (small.length >= smallPacks || isTooMuch) for (const pack of small) chosen.set(pack.id, pack);
+  // One without waste is as it would be made anew: it would be taken apart by every prune, for ever.
+  const isTooMuch = wasteBytes > neededBytes * maxUnused;
+  for (const pack of small)
+    if (small.length >= smallPacks || (isTooMuch && pack.deadBytes > 0)) chosen.set(pack.id, pack);
   return chosen;
 }
 

@@ -11,6 +11,8 @@ export interface PackUse {
   readonly liveBlobs: number;
   /** Stored bytes of those, with the headers of their records. */
   readonly liveBytes: number;
+  /** The same of the others: what would be gained by taking the pack apart. */
+  readonly deadBytes: number;
 }
 
 export interface UseTotals {
@@ -168,7 +170,7 @@ export class LiveSet {
 
   *#packs(where: string, ...values: readonly SQLInputValue[]): Generator<PackUse, void, void> {
     const statement = this.#database.prepare(
-      `SELECT p.id, l.size, k.blobs, k.bytes FROM temp.listing l JOIN packs p ON p.id = l.id AND p.size = l.size
+      `SELECT p.id, l.size, k.blobs, k.bytes, ${overheadFree} AS records FROM temp.listing l JOIN packs p ON p.id = l.id AND p.size = l.size
        LEFT JOIN temp.kept k ON k.pack = p.number WHERE ${where}`,
     );
     for (const row of statement.iterate(...values))
@@ -177,6 +179,7 @@ export class LiveSet {
         sizeBytes: Number(row['size']),
         liveBlobs: Number(row['blobs'] ?? 0),
         liveBytes: Number(row['bytes'] ?? 0),
+        deadBytes: Number(row['records'] ?? 0) - Number(row['bytes'] ?? 0),
       };
   }
 
