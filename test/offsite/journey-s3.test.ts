@@ -56,8 +56,8 @@ test('the whole way of a repository in S3', { skip, timeout: 300_000 }, async (t
   const [moment, thenTruth] = await data.moment();
   await data.change(2);
   const last = await program.backUp();
-  const info = (await program.ask('info', last['main'] ?? '')).json()['backup'] as Json;
-  assert.equal(info['metadata']['parent'], first['main'], 'an increment');
+  const info = (await program.ask('info', last['main'] ?? '')).json()['backup'] as BackupInfo;
+  assert.equal(info.metadata.parent, first['main'], 'an increment');
   const [, lastTruth] = await data.moment();
   await program.walIsStored();
   stream.kill('SIGTERM');
@@ -73,12 +73,12 @@ test('the whole way of a repository in S3', { skip, timeout: 300_000 }, async (t
   await program.ask('clean', '--keep-last', '1', '--yes');
   const ids = ((await program.ask('list')).json()['backups'] as Json[]).map(({ id }) => String(id));
   assert.deepEqual(ids.toSorted(), Object.values(last).toSorted());
-  const prune = async (): Promise<Json> =>
-    (await program.ask('prune', '--grace', '1s', '--max-unused', '0%')).json();
+  const prune = async (): Promise<Pruned> =>
+    (await program.ask('prune', '--grace', '1s', '--max-unused', '0%')).json() as Pruned;
   const marked = await prune();
-  assert.ok(marked['marked']['packs'] > 0, JSON.stringify(marked));
+  assert.ok(marked.marked.packs > 0, JSON.stringify(marked));
   let removed = 0;
-  await until(async () => (removed += Number((await prune())['removed']['bytes'])) > 0, 'the grace');
+  await until(async () => (removed += (await prune()).removed.bytes) > 0, 'the grace');
   const after = await program.stored();
   took(`${before} bytes before prune, ${after} after`);
   // What was taken apart, and the new versions of pages in the increment, came in the place of some of it.
@@ -88,6 +88,15 @@ test('the whole way of a repository in S3', { skip, timeout: 300_000 }, async (t
   await program.restoresFiles('after', last, data);
   took('every byte verified, everything restored again');
 });
+
+interface BackupInfo {
+  readonly metadata: { readonly parent: string | null };
+}
+
+interface Pruned {
+  readonly removed: { readonly bytes: number };
+  readonly marked: { readonly packs: number };
+}
 
 /** The program as the server's user, with all three sources, in a bucket that is not there yet. */
 class Program {
