@@ -21,8 +21,8 @@ export type ProxyFault =
   | { readonly kind: 'lose_answer' }
   /** The server did it, and the connection breaks when the client has so many bytes of the body. */
   | { readonly kind: 'cut_answer'; readonly bytes: number }
-  /** A listing lacks the objects that were put within the last so many requests. */
-  | { readonly kind: 'stale_list'; readonly requests: number };
+  /** A listing lacks the objects that were put within the last so many requests; with `ms`, within that time as well. */
+  | { readonly kind: 'stale_list'; readonly requests: number; readonly ms?: number };
 
 export interface ProxiedRequest {
   readonly method: string;
@@ -52,17 +52,19 @@ export async function faultProxy(
 }
 
 /**
- * With probability `rate` one of the faults above; of every other listing a stale one. `random` is uniform in [0, 1); seed it and print the seed.
+ * With probability `rate` one of the faults above; of every other listing a stale one, that lags behind by `lagMs` at most.
+ * `random` is uniform in [0, 1); seed it and print the seed.
  */
 export function hostileNetwork(
   random: () => number,
   rate: number,
+  lagMs = Infinity,
 ): (request: ProxiedRequest) => ProxyFault | undefined {
   const statuses = [500, 503, 429] as const;
   return ({ method, path }) => {
     if (random() >= rate) return undefined;
     if (method === 'GET' && path.includes('list-type=2') && random() < 0.5)
-      return { kind: 'stale_list', requests: 200 };
+      return { kind: 'stale_list', requests: 200, ms: lagMs };
     const bytes = Math.floor(random() ** 3 * 2_000_000);
     const faults: readonly ProxyFault[] = [
       { kind: 'delay', ms: Math.floor(random() * 40) },
@@ -79,6 +81,8 @@ export function hostileNetwork(
 interface Put {
   readonly path: string;
   readonly index: number;
+  /** When it was answered. */
+  readonly atMs: number;
 }
 
 class Proxy implements FaultProxy {
@@ -125,7 +129,12 @@ class Proxy implements FaultProxy {
     else this.#pass(from, to, fault, { path, index });
   }
 
-  #pass(from: IncomingMessage, to: ServerResponse, fault: ProxyFault | undefined, put: Put): void {
+  #pass(
+    from: IncomingMessage,
+    to: ServerResponse,
+    fault: ProxyFault | undefined,
+    put: Omit<Put, 'atMs'>,
+  ): void {
     const { method, url: path, rawHeaders: headers } = from;
     const onward = httpRequest({
       port: this.#port,
@@ -144,7 +153,8 @@ class Proxy implements FaultProxy {
     onward.on('response', (answer) => {
       answer.on('error', breakOff);
       const isPut = method === 'PUT' || (method === 'POST' && path?.includes('uploadId') === true);
-      if (isPut && answer.statusCode === 200) this.#puts.push({ ...put, path: put.path.replace(/\?.*/, '') });
+      if (isPut && answer.statusCode === 200)
+        this.#puts.push({ ...put, atMs: performance.now(), path: put.path.replace(/\?.*/, '') });
       void this.#giveBack(answer, to, fault, breakOff).catch(breakOff);
     });
     if (fault?.kind !== 'cut_upload') {
@@ -176,10 +186,7 @@ class Proxy implements FaultProxy {
       return;
     }
     if (fault?.kind === 'stale_list') {
-      const body = this.#withoutRecent(
-        Buffer.concat(await Array.fromAsync(answer)).toString(),
-        fault.requests,
-      );
+      const body = this.#withoutRecent(Buffer.concat(await Array.fromAsync(answer)).toString(), fault);
       to.writeHead(answer.statusCode ?? 500, {
         'content-type': 'application/xml',
         'content-length': Buffer.byteLength(body),
@@ -207,9 +214,15 @@ class Proxy implements FaultProxy {
   }
 
   /** The listing as it was a while ago, but for what was deleted since. */
-  #withoutRecent(xml: string, requests: number): string {
+  #withoutRecent(
+    xml: string,
+    { requests, ms = Infinity }: { readonly requests: number; readonly ms?: number },
+  ): string {
     this.#puts = this.#puts.filter(({ index }) => index > this.#index - requests);
-    const recent = new Set(this.#puts.map(({ path }) => decodeURIComponent(path)));
+    const sinceMs = performance.now() - ms;
+    const recent = new Set(
+      this.#puts.filter(({ atMs }) => atMs >= sinceMs).map(({ path }) => decodeURIComponent(path)),
+    );
     const bucket = /<Name>([^<]*)<\/Name>/.exec(xml)?.[1] ?? '';
     return xml.replaceAll(/<Contents><Key>([^<]*)<\/Key>.*?<\/Contents>/gs, (entry, key: string) =>
       recent.has(`/${bucket}/${decodeURIComponent(key)}`) ? '' : entry,
