@@ -24,6 +24,7 @@ export const areas: readonly Area[] = [
   { prefix: '60', title: 'Retention' },
   { prefix: '61', title: 'Garbage collection' },
   { prefix: '62', title: 'Several repositories' },
+  { prefix: '63', title: 'Verify and repair' },
   { prefix: '63', title: 'Repair' },
 ];
 

@@ -7,7 +7,8 @@ import { GoodSources, type RepairSource } from '../src/operations/repair/good-so
 import { repairRepository } from '../src/operations/repair/repair.ts';
 import type { RepairReport } from '../src/operations/repair/report.ts';
 import { syncTo } from '../src/operations/sync/sync.ts';
-import { verifyRepository } from '../src/operations/verify.ts';
+import { keepReport, recallReports } from '../src/operations/verify-memory.ts';
+import { examine } from '../src/operations/verify.ts';
 import type { VerifyReport } from '../src/operations/verify-report.ts';
 import { defaultCompression } from '../src/pipeline/codec.ts';
 import type { Repository } from '../src/repository/repository.ts';
@@ -55,9 +56,15 @@ export async function copyOf(storage: Storage): Promise<MemoryStorage> {
   return place;
 }
 
+/** Reads everything, and leaves a report, as the program does. */
 export async function verified(storage: Storage): Promise<VerifyReport> {
   await using repository = await openTestRepository(storage);
-  return await verifyRepository(repository, { ...context, ...quickly });
+  const memory = await recallReports(repository, silentLogger, context.signal);
+  const how = { ...context, ...quickly, readAt: memory.readAt, remembered: memory.remembered };
+  const findings = await examine(repository, how);
+  const facts = { clock: systemClock, host: 'testhost', user: 'tester', startedAtMs: Date.now() };
+  await keepReport(repository, findings, memory, { ...facts, verify: how, accepted: null });
+  return findings.report('read-data');
 }
 
 /** Every one of these is there and restores byte for byte. */
@@ -84,6 +91,7 @@ export async function repaired(
   }));
   await using repository = await openOrElsewhere(storage, copies);
   await using sources = new GoodSources(repository, places, silentLogger);
+  const { remembered } = await recallReports(repository, silentLogger, context.signal);
   const { report } = await repairRepository({
     ...context,
     repository,
@@ -93,7 +101,7 @@ export async function repaired(
     host: 'testhost',
     user: 'tester',
     dryRun: false,
-    verify: quickly,
+    verify: { ...quickly, remembered },
   });
   return { report, after: await verified(storage) };
 }

@@ -18,6 +18,7 @@ import { gitInfo } from './git.ts';
 import { keepConfiguration } from './keep-config.ts';
 import { copyPlaces } from './places.ts';
 import { chooseSources, prepareSource, type ChosenSource } from './sources.ts';
+import { leaveStatus } from './status-files.ts';
 import { shareThreads, type SharedThreads } from './backup-threads.ts';
 import { holdfastVersion } from './version.ts';
 import type { Finding } from '../sources/port.ts';
@@ -164,6 +165,14 @@ async function attempt(
     app.signal.throwIfAborted();
     const view = backupView(await one(parts, repository, source));
     tell(app, view);
+    if (view.incomplete === null)
+      await leaveStatus(app, `last-success-backup-${source.name}`, {
+        at: view.finished_at,
+        id: view.id,
+        source: source.name,
+        started_at: view.started_at,
+        location: repository.storage.location,
+      });
     if (several && view.incomplete !== null) tellError(app, source.name, incompleteError(view));
     return view;
   } catch (error) {

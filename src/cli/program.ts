@@ -176,19 +176,35 @@ export function createProgram(version: string, dispatch: Dispatch): Command {
     ['holdfast info latest:shop --entries', 'with everything that is in it'],
   ]).option('--entries', 'list every entry');
 
-  const verify = verb(program, 'verify [ids...]', 'check that everything is there and as it was written', [
+  verb(program, 'verify [ids...]', 'check that everything is there and as it was written', [
     ['holdfast verify', 'structure of the whole repository'],
     ['holdfast verify latest --read-data', 'every byte that one backup needs'],
-    ['holdfast verify --read-data-subset 10%', 'a tenth of all data, another one each time'],
+    ['holdfast verify --read-data-subset 10%', 'a tenth of all data, what was read the longest ago'],
+    ['holdfast verify --repair --dry-run', 'what could be mended, and how'],
+    ['holdfast verify --repair --from offsite', 'mend what is damaged, from a copy'],
   ])
     .option('--read-data', 'read and check every byte')
     .addOption(
-      new Option('--read-data-subset <share>', 'read a random share: 10% or 0.1')
+      new Option('--read-data-subset <share>', 'read a share, what was read the longest ago: 10% or 0.1')
         .argParser(fraction)
         .conflicts('readData'),
     )
+    .option('--repair', 'mend what is damaged or missing, from copies and from what is left')
+    .addOption(
+      new Option(
+        '--from <place>',
+        'with --repair: a copy, by its name below repositories: or its location; may be repeated',
+      ).argParser(collect),
+    )
+    .option('--dry-run', 'with --repair: say what would be mended, change nothing')
+    .option('--empty-quarantine', 'with --repair: remove what was set aside, once all is well')
+    .option('--no-report', 'leave no report in the repository, for credentials that may not write')
+    .option('--accept-place', 'how the place of the repository is set up now is as it shall be')
     .option('--jobs <n>', 'how many packs to check at once', positiveInteger);
-  laterOption(verify, '--repair');
+
+  verb(program, 'rebuild-index', 'make the indexes anew from the packs', [
+    ['holdfast rebuild-index', 'harmless at any time; verify says when it helps'],
+  ]);
 
   retentionVerbs(program, verb);
 

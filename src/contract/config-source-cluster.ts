@@ -9,6 +9,7 @@ import {
   tagsSetting,
   textSchema,
 } from './config-setting.ts';
+import { maxAgeSetting } from './config-verify.ts';
 
 /** Settings of one PostgreSQL cluster, backed up physically, with its WAL. */
 export const clusterSourceSchema = z
@@ -62,6 +63,7 @@ export const clusterSourceSchema = z
       description: 'How many files of this source are read at once; auto takes the global jobs',
     }),
     tags: tagsSetting(),
+    max_age: maxAgeSetting(),
     retention: clusterRetentionSchema.optional(),
   })
   .superRefine((source, context) => excludeInConnection(excluding(source, context)));

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { sourceRetentionSchema } from './config-retention.ts';
 import { jobsSchema, pathsSchema, setting, tagsSetting, textSchema } from './config-setting.ts';
+import { maxAgeSetting } from './config-verify.ts';
 
 const patterns = z.array(textSchema, { error: 'must be a list of patterns' }).default([]);
 const yesNo = z.boolean({ error: 'must be true or false' });
@@ -46,6 +47,7 @@ export const filesSourceSchema = z.strictObject({
     description: 'How many files of this source are read at once; auto takes the global jobs',
   }),
   tags: tagsSetting(),
+  max_age: maxAgeSetting(),
   retention: sourceRetentionSchema.optional(),
 });
 

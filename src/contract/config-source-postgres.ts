@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { connectionShape, excludeInConnection, excluding } from './config-postgres-connection.ts';
 import { sourceRetentionSchema } from './config-retention.ts';
 import { durationSchema, jobsSchema, setting, tagsSetting, textSchema } from './config-setting.ts';
+import { maxAgeSetting } from './config-verify.ts';
 
 /** Settings of one PostgreSQL database, several, or all of a server, backed up logically. */
 const shape = {
@@ -37,6 +38,7 @@ const shape = {
     description: 'Also back up what belongs to the server and not to a database: roles and tablespaces',
   }),
   tags: tagsSetting(),
+  max_age: maxAgeSetting(),
   retention: sourceRetentionSchema.optional(),
 } as const;
 

@@ -8,6 +8,7 @@ import {
   tagsSetting,
   textSchema,
 } from './config-setting.ts';
+import { maxAgeSetting } from './config-verify.ts';
 
 /** A source of type `sqlite`: one or many SQLite databases in one backup. */
 export const sqliteSourceSchema = z.strictObject({
@@ -38,6 +39,7 @@ export const sqliteSourceSchema = z.strictObject({
     description: 'How many databases of this source are read at once; auto takes the global jobs',
   }),
   tags: tagsSetting(),
+  max_age: maxAgeSetting(),
   retention: sourceRetentionSchema.optional(),
 });
 

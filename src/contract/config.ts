@@ -3,6 +3,7 @@ import { retentionSchema, timeZoneSchema } from './config-retention.ts';
 import { jobsSchema, secretSchema, setting, sizeSchema, textSchema } from './config-setting.ts';
 import { repositorySchema } from './config-repository.ts';
 import { sourceSchema } from './config-source.ts';
+import { verifySchema } from './config-verify.ts';
 import { pruneSchema } from './config-prune.ts';
 import { storageSections } from './config-storage.ts';
 
@@ -138,6 +139,7 @@ export const configSchema = z.strictObject({
   sources: z.record(sourceName, sourceSchema).default({}),
   retention: retentionSchema.optional(),
   prune: pruneSchema.prefault({}),
+  verify: verifySchema.prefault({}),
   compression: compressionSchema.prefault({}),
   jobs: setting(jobsSchema(), {
     description:
@@ -162,6 +164,12 @@ export const configSchema = z.strictObject({
   }),
   log: logSchema.prefault({}),
   audit: auditSchema.prefault({}),
+  status_directory: setting(textSchema.optional(), {
+    description:
+      'Where backup and verify leave a small file each time they succeed, last-success-backup-SOURCE and last-success-verify, for monitors that look at the age of files. None unless given',
+    path: true,
+    example: '/var/lib/holdfast/status',
+  }),
   cache_directory: setting(textSchema.optional(), {
     description: 'Where indexes are cached. It may be deleted at any time',
     path: true,

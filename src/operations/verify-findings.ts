@@ -1,6 +1,8 @@
 import { asFailure } from '../kernel/errors/failure.ts';
 import { walPrefix } from '../repository/layout.ts';
 import type { IndexProblem } from '../repository/index-sync.ts';
+import type { Head, WalEnd } from './verify-options.ts';
+import type { KeyRange } from './verify-rotation.ts';
 import type { VerifiedRecovery, VerifyProblem, VerifyReport } from './verify-report.ts';
 
 /** Beyond this many problems more are counted, not kept. */
@@ -28,6 +30,11 @@ export class Findings {
   readonly damagedBlobs = new Map<string, OpenProblem>();
   /** Backups that others know and that are gone: id → SHA-256 of the sealed manifest, null where nobody knows it. */
   readonly missingBackups = new Map<string, string | null>();
+  /** What was read whole, by keys. */
+  readonly read: { readonly packs: KeyRange[]; readonly wal: KeyRange[] } = { packs: [], wal: [] };
+  /** The newest backups that are there, and those remembered that are gone. */
+  heads: readonly Head[] = [];
+  walEnds: readonly WalEnd[] = [];
   readonly #problems: OpenProblem[] = [];
   readonly #notes: string[] = [];
   #uncounted = 0;
@@ -64,6 +71,11 @@ export class Findings {
     problem.backups.add(backup);
     if (problem.entries.size < entriesPerProblem) problem.entries.add(entry);
     return true;
+  }
+
+  /** Ids of backups that some problem affects. */
+  affected(): ReadonlySet<string> {
+    return new Set(this.#problems.flatMap(({ backups }) => [...backups]));
   }
 
   /** Something that is no problem. */

@@ -3,11 +3,19 @@ import { failure, isFailure } from '../kernel/errors/failure.ts';
 import { forgottenRecords, type ForgottenBackup } from '../repository/history/forgotten.ts';
 import { decodeIndex } from '../repository/index-object.ts';
 import { readKeys } from '../repository/keyring.ts';
-import { configObject, indexPrefix } from '../repository/layout.ts';
+import { authenticateObject } from '../repository/authenticate.ts';
+import { pinsPrefix, trashPrefix } from '../repository/history/names.ts';
+import { configObject, indexPrefix, keysPrefix } from '../repository/layout.ts';
 import { readManifestWithHash } from '../repository/manifests.ts';
 import type { Repository } from '../repository/repository.ts';
 import type { BackupName } from '../repository/model.ts';
+import { reportsPrefix } from '../repository/reports.ts';
 import type { Findings } from './verify-findings.ts';
+import type { Head } from './verify-options.ts';
+
+/** Backups that are remembered, and of those that are gone. */
+const mostHeads = 32;
+const mostLost = 512;
 
 /** `holdfast.json` still is what it was when the repository was opened, and every key object is as it was written. */
 export async function verifyKeys(
@@ -23,6 +31,9 @@ export async function verifyKeys(
   }
   const { keys, damaged } = await readKeys(repository.storage, repository.info.id);
   findings.objectsChecked += keys.length + damaged.length;
+  const { location } = repository.storage;
+  if (keys.length === 0 && repository.info.encrypted)
+    findings.add(keysPrefix, failure('key_none', { location }));
   for (const { name, error } of damaged) findings.add(name, error);
 }
 
@@ -57,6 +68,7 @@ export async function verifyHistory(
   names: readonly BackupName[],
   findings: Findings,
   signal: AbortSignal,
+  remembered: readonly Head[] = [],
 ): Promise<void> {
   const { storage, pipelineKeys } = repository;
   const present = new Set<string>(names.map((name) => name.id));
@@ -78,11 +90,27 @@ export async function verifyHistory(
       tellDamage(findings, name.objectName, error, signal, [name.id]);
     }
   }
+  for (const head of remembered) {
+    if (present.has(head.id)) continue;
+    const link = { ...head, from: `backup ${head.id}`, by: null };
+    const isKnown = [...gone.values()].some(({ id }) => id === head.id);
+    if (!isKnown) gone.set(`${head.id} ${head.sha256}`, link);
+  }
   await takeOutForgotten(repository, gone, findings, signal);
+  const lost = remembered.filter(({ id }) => [...gone.values()].some((link) => link.id === id));
+  findings.heads = [...lost.slice(-mostLost), ...headsOf(names, hashes)];
   for (const link of gone.values()) {
     findings.missingBackups.set(link.id, link.sha256);
     tellBroken(findings, link, told, []);
   }
+}
+
+/** The newest ones: more than any later manifest can fail to name. */
+function headsOf(names: readonly BackupName[], hashes: ReadonlyMap<string, string>): Head[] {
+  return names.slice(-mostHeads).flatMap(({ id, sequence }) => {
+    const sha256 = hashes.get(id);
+    return sha256 === undefined ? [] : [{ id, sequence, sha256 }];
+  });
 }
 
 /** A predecessor as a manifest names it. */
@@ -90,16 +118,21 @@ interface Link {
   readonly id: string;
   /** Null where who names it could not read it. */
   readonly sha256: string | null;
-  /** Object and id of the backup that names it. */
+  /** Object and id of the backup that names it; the id is null where an earlier verification has seen it. */
   readonly from: string;
-  readonly by: string;
+  readonly by: string | null;
 }
 
 /** Several later backups may know the one that is gone: it is one gap. */
 function tellBroken(findings: Findings, link: Link, told: Set<string>, backups: readonly string[]): void {
   if (told.has(link.id)) return;
   told.add(link.id);
-  findings.add(link.from, failure('history_broken', { missing: link.id, id: link.by }), backups);
+  const missing = link.id;
+  const error =
+    link.by === null
+      ? failure('backup_vanished', { missing })
+      : failure('history_broken', { missing, id: link.by });
+  findings.add(link.from, error, backups);
 }
 
 /** One that could not be read any more when it was forgotten cannot be told from what it had been. */
@@ -121,6 +154,26 @@ async function takeOutForgotten(
     findings.objectsChecked += 1;
     if ('damage' in read) tellDamage(findings, read.name, read.damage, signal);
     else for (const backup of read.record.backups) takeOut(gone, backup);
+  }
+}
+
+/** Records and the manifests of forgotten backups open; those of `forgotten/` are read with the history. */
+export async function verifyRecords(
+  repository: Repository,
+  findings: Findings,
+  signal: AbortSignal,
+): Promise<void> {
+  const { storage, pipelineKeys } = repository;
+  for (const prefix of [pinsPrefix, trashPrefix, reportsPrefix]) {
+    for await (const { name } of storage.list(prefix, { signal })) {
+      findings.objectsChecked += 1;
+      try {
+        authenticateObject(pipelineKeys, name, await storage.get(name, { signal }));
+      } catch (error) {
+        // Unpinned, brought back or merged since it was listed.
+        if (!isFailure(error, 'object_missing')) tellDamage(findings, name, error, signal);
+      }
+    }
   }
 }
 

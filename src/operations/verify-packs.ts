@@ -1,9 +1,11 @@
-import { failure } from '../kernel/errors/failure.ts';
-import { packObject } from '../repository/layout.ts';
+import { failure, isFailure } from '../kernel/errors/failure.ts';
+import { authenticateObject } from '../repository/authenticate.ts';
+import { packIdOf, packObject, walPrefix } from '../repository/layout.ts';
 import type { Repository } from '../repository/repository.ts';
 import type { Findings } from './verify-findings.ts';
 import type { VerifyOptions } from './verify-options.ts';
 import { tellDamage } from './verify-objects.ts';
+import { leastRecentlyRead, neverRead } from './verify-rotation.ts';
 
 /** Whole packs in memory at once. */
 const packsAtOnce = 2;
@@ -16,9 +18,12 @@ export async function verifyPacks(
   options: VerifyOptions,
 ): Promise<void> {
   const cache = await repository.cache(options.signal);
-  const { subset, random } = options;
   const packs = [...cache.packs(which)];
-  const chosen = subset === undefined ? packs : sample(packs, subset, random ?? (() => 0.5));
+  const facts = { keyOf: (pack: Pack) => pack.id, bytesOf: (pack: Pack) => pack.sizeBytes };
+  const { subset, readAt } = options;
+  const everything = { items: packs, ranges: [{ from: '', to: null }] };
+  const { items: chosen, ranges } =
+    subset === undefined ? everything : leastRecentlyRead(packs, facts, subset, readAt?.packs ?? neverRead);
   options.progress.total(chosen.reduce((sum, pack) => sum + pack.sizeBytes, 0));
   const next = chosen.values();
   const lane = async (): Promise<void> => {
@@ -29,7 +34,32 @@ export async function verifyPacks(
     }
   };
   await Promise.all(Array.from({ length: packsAtOnce }, lane));
+  // Of some backups only what they need is read, and that lies anywhere.
+  if (which === 'listed') findings.read.packs.push(...ranges);
 }
+
+/** Reads objects that were found damaged before. */
+export async function verifySuspects(
+  repository: Repository,
+  names: readonly string[],
+  findings: Findings,
+  signal: AbortSignal,
+): Promise<void> {
+  const cache = await repository.cache(signal);
+  for (const name of names) {
+    const id = packIdOf(name);
+    if (id !== undefined && cache.listedBytes(id) !== undefined)
+      await verifyPack(repository, id, findings, signal);
+    if (!name.startsWith(walPrefix) || name.endsWith('/')) continue;
+    try {
+      authenticateObject(repository.pipelineKeys, name, await repository.storage.get(name, { signal }));
+    } catch (error) {
+      if (!isFailure(error, 'object_missing')) tellDamage(findings, name, error, signal);
+    }
+  }
+}
+
+type Pack = { readonly id: string; readonly sizeBytes: number };
 
 async function verifyPack(
   repository: Repository,
@@ -62,10 +92,4 @@ async function verifyPack(
   } catch (error) {
     tellDamage(findings, name, error, signal);
   }
-}
-
-function sample<T>(all: readonly T[], share: number, random: () => number): T[] {
-  const wanted = Math.max(1, Math.ceil(all.length * share));
-  const shuffled = all.map((item) => ({ item, key: random() })).toSorted((a, b) => a.key - b.key);
-  return shuffled.slice(0, wanted).map(({ item }) => item);
 }

@@ -5,12 +5,14 @@ import type { BackupName } from '../repository/model.ts';
 import { clusterBackup, type ClusterBackup } from './recovery/backups.ts';
 import { attributeDamage } from './verify-attribution.ts';
 import { Findings } from './verify-findings.ts';
-import { verifyHistory, verifyIndexes, verifyKeys } from './verify-objects.ts';
-import { verifyPacks } from './verify-packs.ts';
+import { BackupAges } from './verify-age.ts';
+import { verifyHistory, verifyIndexes, verifyKeys, verifyRecords } from './verify-objects.ts';
+import { verifyPacks, verifySuspects } from './verify-packs.ts';
 import type { VerifyReport } from './verify-report.ts';
 import { verifyStructure } from './verify-structure.ts';
 import type { VerifyOptions } from './verify-options.ts';
 import { verifyWalData } from './wal/verify-data.ts';
+import { verifyWalEnds } from './wal/verify-ends.ts';
 import { verifyWal } from './wal/verify.ts';
 
 /**
@@ -33,17 +35,20 @@ export async function examine(repository: Repository, options: VerifyOptions): P
   const names = await repository.names({ signal });
   await verifyKeys(repository, findings, signal);
   await verifyIndexes(repository, findings, signal);
-  await verifyHistory(repository, names, findings, signal);
+  await verifyHistory(repository, names, findings, signal, options.remembered?.heads);
+  await verifyRecords(repository, findings, signal);
   const cache = await repository.cache(signal);
   findings.addIndexProblems(repository.indexProblems);
   const chosen = names.filter((name) => options.backups?.includes(name.id) !== false);
   cache.beginWalk();
+  const ages = new BackupAges();
   const clusters: ClusterBackup[] = [];
   const manifests = readableManifests(repository, chosen, signal);
   for await (const manifest of manifests) {
     progress.phase(`checking backup ${manifest.id.slice(0, 8)}`);
     await verifyStructure(repository, manifest, findings, signal);
     findings.backupsChecked += 1;
+    ages.add(manifest);
     const cluster = clusterBackup(manifest);
     if (cluster !== undefined) clusters.push(cluster);
   }
@@ -53,10 +58,16 @@ export async function examine(repository: Repository, options: VerifyOptions): P
     const which = options.backups === undefined ? 'listed' : 'needed';
     await verifyPacks(repository, which, findings, options);
     await verifyWalData(archives, options);
+  } else if (options.suspects !== undefined) {
+    await verifySuspects(repository, options.suspects, findings, signal);
   }
   if (findings.damagedBlobs.size > 0) {
     progress.phase('finding out which backups are affected');
     await attributeDamage(repository, names, findings, signal);
+  }
+  if (options.backups === undefined) {
+    ages.tell(findings, options);
+    await verifyWalEnds(archives, findings, options);
   }
   return findings;
 }

@@ -324,8 +324,10 @@ export const errorCodes = {
   wal_vanished: 'HF-6305',
   place_changed: 'HF-6306',
   status_unwritable: 'HF-6307',
-  quarantine_needed: 'HF-6308',
-  repair_elsewhere: 'HF-6309',
+  repair_elsewhere: 'HF-6308',
+  status_critical: 'HF-6401',
+  status_warning: 'HF-6402',
+  place_slow: 'HF-6403',
 } as const;
 
 /** The name of an error. */

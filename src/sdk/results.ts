@@ -307,6 +307,8 @@ export interface VerifyResult extends Result {
   readonly notes: readonly string[];
   /** So many more beyond the 10,000 that are listed. */
   readonly problems_not_listed: number;
+  /** The object in the repository that keeps this report; null where none was left. */
+  readonly report: string | null;
 }
 
 export interface VerifiedRecovery extends Recoverable {

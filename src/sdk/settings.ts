@@ -576,6 +576,13 @@ export interface Settings {
      */
     readonly max_unused?: number | string | undefined;
   } | undefined;
+  readonly verify?: {
+    /**
+     * How old the newest good backup of each source may be when verify looks: an older one is a problem, as
+     * damage is.
+     */
+    readonly max_age?: string | undefined;
+  } | undefined;
   readonly compression?: {
     /** How chunks are compressed. What does not get smaller is stored as it is. Default: zstd. */
     readonly codec?: 'zstd' | 'gzip' | 'none' | undefined;
@@ -618,6 +625,11 @@ export interface Settings {
      */
     readonly file?: string | undefined;
   } | undefined;
+  /**
+   * Where backup and verify leave a small file each time they succeed, last-success-backup-SOURCE and
+   * last-success-verify, for monitors that look at the age of files. None unless given.
+   */
+  readonly status_directory?: string | undefined;
   /**
    * Where indexes are cached. It may be deleted at any time. Default: ~/.cache/holdfast, or under
    * XDG_CACHE_HOME.
@@ -687,6 +699,8 @@ export interface PostgresSource {
   readonly globals?: boolean | undefined;
   /** Labels every backup of this source carries. */
   readonly tags?: Readonly<Record<string, string>> | undefined;
+  /** How old the newest good backup of this source may be when verify looks, in place of verify.max_age. */
+  readonly max_age?: string | undefined;
   readonly retention?: {
     /** Keep the newest so many backups. */
     readonly keep_last?: number | undefined;
@@ -783,6 +797,8 @@ export interface PostgresClusterSource {
   readonly jobs?: 'auto' | number | undefined;
   /** Labels every backup of this source carries. */
   readonly tags?: Readonly<Record<string, string>> | undefined;
+  /** How old the newest good backup of this source may be when verify looks, in place of verify.max_age. */
+  readonly max_age?: string | undefined;
   readonly retention?: {
     /** Keep the newest so many backups. */
     readonly keep_last?: number | undefined;
@@ -835,6 +851,8 @@ export interface SqliteSource {
   readonly jobs?: 'auto' | number | undefined;
   /** Labels every backup of this source carries. */
   readonly tags?: Readonly<Record<string, string>> | undefined;
+  /** How old the newest good backup of this source may be when verify looks, in place of verify.max_age. */
+  readonly max_age?: string | undefined;
   readonly retention?: {
     /** Keep the newest so many backups. */
     readonly keep_last?: number | undefined;
@@ -892,6 +910,8 @@ export interface FilesSource {
   readonly jobs?: 'auto' | number | undefined;
   /** Labels every backup of this source carries. */
   readonly tags?: Readonly<Record<string, string>> | undefined;
+  /** How old the newest good backup of this source may be when verify looks, in place of verify.max_age. */
+  readonly max_age?: string | undefined;
   readonly retention?: {
     /** Keep the newest so many backups. */
     readonly keep_last?: number | undefined;

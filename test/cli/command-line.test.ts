@@ -283,11 +283,9 @@ describe('a command line that is wrong', () => {
   });
 
   for (const args of [
-    ['status'],
     ['serve', '--port', '1'],
     ['restore', 'x', '--to', 'y', '--in-place'],
     ['restore', 'x', '--to', 'y', '--no-safety-backup'],
-    ['verify', '--repair'],
   ] as const) {
     it(`says that it is not in this version: ${args.join(' ')}`, async () => {
       await using box = await sandbox();

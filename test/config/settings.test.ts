@@ -48,6 +48,7 @@ function sample(setting: Setting): readonly [string, unknown] {
     const other = setting.choices.find((choice) => choice !== String(setting.defaultValue)) ?? '';
     return [other, setting.forms.boolean ? other === 'true' : other];
   }
+  if (key === 'max_age') return ['26h', 26 * 3_600_000];
   if (key.endsWith('timeout') || key === 'wal_interval') return ['7s', 7000];
   if (['max_size', 'wal_waiting_limit', 'wal_prefetch'].includes(key)) return ['7 MiB', 7 * 2 ** 20];
   if (setting.forms.list) return setting.meta.path ? ['/a, /b', ['/a', '/b']] : ['a, b', ['a', 'b']];

@@ -15,6 +15,7 @@ import { gcErrors } from '../../src/kernel/errors/gc.ts';
 import { keyErrors } from '../../src/kernel/errors/keys.ts';
 import { postgresErrors } from '../../src/kernel/errors/postgres.ts';
 import { recoveryErrors } from '../../src/kernel/errors/recovery.ts';
+import { repairErrors } from '../../src/kernel/errors/repair.ts';
 import { repositoryErrors } from '../../src/kernel/errors/repository.ts';
 import { restoreErrors } from '../../src/kernel/errors/restore.ts';
 import { retentionErrors } from '../../src/kernel/errors/retention.ts';
@@ -45,6 +46,7 @@ const parts: Record<string, Record<string, ErrorEntry>> = {
   60: retentionErrors,
   61: gcErrors,
   62: syncErrors,
+  63: repairErrors,
 };
 
 test('docs/errors.md is what the catalogue says', () => {

@@ -306,7 +306,7 @@ test('records that break off in the last segment end the archive, unless a backu
 test('a share of the WAL is read, and at least some', async () => {
   const { world } = await oneBackup();
   const all = await verify(world, { readData: true });
-  const some = await verify(world, { readData: true, subset: 0.3, random: () => 0.99 });
+  const some = await verify(world, { readData: true, subset: 0.01 });
   assert.equal(some.level, 'read-data-subset');
   assert.ok(
     some.bytes_read > 0 && some.bytes_read < all.bytes_read / 2,

@@ -11,6 +11,7 @@ export const handlers: Readonly<Record<string, () => Promise<Handler>>> = {
   size: async () => (await import('./size.ts')).runSize,
   info: async () => (await import('./info.ts')).runInfo,
   verify: async () => (await import('./verify.ts')).runVerify,
+  'rebuild-index': async () => (await import('./rebuild-index.ts')).runRebuildIndex,
   clean: async () => (await import('./clean.ts')).runClean,
   forget: async () => (await import('./forget.ts')).runForget,
   pin: async () => (await import('./pin.ts')).runPin,

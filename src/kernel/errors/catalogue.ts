@@ -8,6 +8,7 @@ import { gcErrors } from './gc.ts';
 import { keyErrors } from './keys.ts';
 import { postgresErrors } from './postgres.ts';
 import { recoveryErrors } from './recovery.ts';
+import { repairErrors } from './repair.ts';
 import { repositoryErrors } from './repository.ts';
 import { restoreErrors } from './restore.ts';
 import { retentionErrors } from './retention.ts';
@@ -44,6 +45,7 @@ export const catalogue = {
   ...retentionErrors,
   ...gcErrors,
   ...syncErrors,
+  ...repairErrors,
 };
 
 export type Catalogue = typeof catalogue;

@@ -1,4 +1,4 @@
-import { configObject, packIdOf } from '../../repository/layout.ts';
+import { configObject, keysPrefix, packIdOf } from '../../repository/layout.ts';
 import type { Findings } from '../verify-findings.ts';
 import type { MissingBackups } from './backups.ts';
 
@@ -10,6 +10,8 @@ export interface Damage {
   readonly chunks: readonly string[];
   /** Names of all other objects, keys and manifests first. */
   readonly objects: readonly string[];
+  /** No key is left that anything could be opened with. */
+  readonly noKey: boolean;
   readonly missingBackups: MissingBackups;
   /** Something is wrong with WAL: what copies have of it and is missing here is looked for. */
   readonly wal: boolean;
@@ -28,11 +30,12 @@ export function damageOf(findings: Findings): Damage {
     packs: [...new Set(packs)],
     chunks: [...findings.damagedBlobs.keys()],
     objects: subjects.includes(configObject) ? [configObject, ...objects] : objects,
+    noKey: subjects.includes(keysPrefix),
     missingBackups: findings.missingBackups,
     wal: findings.hasWalProblems,
   };
 }
 
-export function isNothing({ packs, chunks, objects, missingBackups, wal }: Damage): boolean {
-  return packs.length + chunks.length + objects.length + missingBackups.size === 0 && !wal;
+export function isNothing({ packs, chunks, objects, noKey, missingBackups, wal }: Damage): boolean {
+  return packs.length + chunks.length + objects.length + missingBackups.size === 0 && !noKey && !wal;
 }

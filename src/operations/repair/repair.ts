@@ -5,6 +5,7 @@ import { examine } from '../verify.ts';
 import { mendBackups, planBackups } from './backups.ts';
 import { stepOf, type RepairContext } from './context.ts';
 import { damageOf, isNothing, type Damage } from './damage.ts';
+import { mendKeys, planKeys } from './keys.ts';
 import { mendObject, planObject } from './objects.ts';
 import { mendPacks, planPacks } from './packs.ts';
 import type { DoneStep, RepairReport, RepairStep } from './report.ts';
@@ -66,6 +67,7 @@ async function planOf(context: RepairContext, damage: Damage): Promise<RepairSte
     const step = await planObject(context, name);
     if (step !== undefined) steps.push(step);
   }
+  if (damage.noKey) steps.push(...(await planKeys(context)));
   steps.push(...(await planBackups(context, damage.missingBackups)));
   steps.push(...(await planPacks(context, damage)));
   if (damage.wal) steps.push(...(await planWal(context)));
@@ -84,6 +86,7 @@ async function mend(context: RepairContext, damage: Damage): Promise<void> {
     progress.phase(`mending ${name}`);
     await mendObject(context, name);
   }
+  if (damage.noKey) await mendKeys(context);
   await mendPacks(context, damage);
   await mendBackups(context, damage.missingBackups);
   if (damage.wal) await mendWal(context);

@@ -1,9 +1,10 @@
 import { failure, isFailure } from '../../kernel/errors/failure.ts';
 import { formatLsn, lsnOf } from '../../postgres/lsn.ts';
 import { segmentName } from '../../postgres/wal/names.ts';
-import { walFilesPrefix } from '../../repository/layout.ts';
+import { walFilesPrefix, walFolder, walPosition } from '../../repository/layout.ts';
 import type { WalStretch } from '../../repository/wal/model.ts';
 import type { VerifyOptions } from '../verify-options.ts';
+import { leastRecentlyRead, neverRead, type KeyRange } from '../verify-rotation.ts';
 import { tellObject } from './verify-archive.ts';
 import { damageIn } from './verify-damage.ts';
 import { checkUnitTask, type CheckedUnit, type ObjectToCheck } from './verify-task.ts';
@@ -30,24 +31,59 @@ export async function verifyWalData(
   archives: readonly CheckedArchive[],
   options: VerifyOptions,
 ): Promise<void> {
-  if (archives.length === 0) return;
+  const [first] = archives;
+  if (first === undefined) return;
   options.progress.phase('reading the WAL');
   const share = options.subset ?? 1;
   options.progress.total(Math.round(share * archives.reduce((sum, { storedBytes }) => sum + storedBytes, 0)));
+  const chosen = await chooseUnits(archives, options);
   for (const check of archives) {
     await verifyFiles(check);
-    for (const timeline of check.timelines) await verifyTimeline(check, timeline, options);
+    for (const timeline of check.timelines) await verifyTimeline(check, timeline, chosen, options);
   }
+  if (options.backups === undefined) first.findings.read.wal.push(...chosen.ranges);
+}
+
+/** Which units to read, by their keys; all where that is null. */
+interface ChosenUnits {
+  readonly keys: ReadonlySet<string> | null;
+  readonly ranges: readonly KeyRange[];
+}
+
+async function chooseUnits(
+  archives: readonly CheckedArchive[],
+  { subset, readAt }: VerifyOptions,
+): Promise<ChosenUnits> {
+  if (subset === undefined) return { keys: null, ranges: [{ from: '', to: null }] };
+  const units: { readonly key: string; readonly bytes: number }[] = [];
+  for (const check of archives)
+    for (const timeline of check.timelines)
+      for await (const unit of unitsOf(check, timeline)) {
+        const bytes = unit.stretches.reduce((sum, { storedBytes }) => sum + storedBytes, 0);
+        units.push({ key: keyOf(check, unit), bytes });
+      }
+  units.sort((a, b) => (a.key < b.key ? -1 : 1));
+  const facts = {
+    keyOf: (unit: { key: string }) => unit.key,
+    bytesOf: (unit: { bytes: number }) => unit.bytes,
+  };
+  const { items, ranges } = leastRecentlyRead(units, facts, subset, readAt?.wal ?? neverRead);
+  return { keys: new Set(items.map(({ key }) => key)), ranges };
+}
+
+function keyOf({ archive }: CheckedArchive, { timeline, start }: Unit): string {
+  return `${archive.id}/${walFolder(timeline)}/${walPosition(start)}`;
 }
 
 async function verifyTimeline(
   check: CheckedArchive,
   timeline: number,
+  chosen: ChosenUnits,
   options: VerifyOptions,
 ): Promise<void> {
   const { segment_bytes: segmentBytes, system_identifier: systemIdentifier } = check.archive.info;
   const seam = new WalSeam({ timeline, segmentBytes, systemIdentifier });
-  const units = chosenUnits(unitsOf(check, timeline), options);
+  const units = chosenUnits(check, timeline, chosen);
   for await (const { unit, damaged, ranges } of inOrder(units, (unit) => readUnit(check, unit, options))) {
     for (const { name, reason } of damaged) {
       const stretch = unit.stretches.find(({ objectName }) => objectName === name);
@@ -163,20 +199,13 @@ async function* unitsOf(
   if (stretches.length > 0) yield { timeline, start, stretches };
 }
 
-/** Each with the probability that is asked for; the last one, when chance has left all others out. */
 async function* chosenUnits(
-  units: AsyncIterable<Unit>,
-  { subset, random = () => 0.5 }: VerifyOptions,
+  check: CheckedArchive,
+  timeline: number,
+  { keys }: ChosenUnits,
 ): AsyncGenerator<Unit, void, void> {
-  let isNone = true;
-  let last: Unit | undefined;
-  for await (const unit of units) {
-    last = unit;
-    if (subset !== undefined && random() >= subset) continue;
-    isNone = false;
-    yield unit;
-  }
-  if (isNone && last !== undefined) yield last;
+  for await (const unit of unitsOf(check, timeline))
+    if (keys === null || keys.has(keyOf(check, unit))) yield unit;
 }
 
 /** Works at a few at once, and hands out what comes of it in their order. */
