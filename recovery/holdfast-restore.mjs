@@ -154,13 +154,32 @@ const headerBytes = 64;
 const tagBytes = 16;
 const objectTypes = { pack: 1, index: 2, manifest: 3, wal: 4 };
 
+/** A key of Curve25519 out of its 32 bytes, with what RFC 8410 puts before them. */
+const x25519Private = (bytes) =>
+  crypto.createPrivateKey({
+    key: Buffer.concat([Buffer.from('302e020100300506032b656e04220420', 'hex'), bytes]),
+    format: 'der',
+    type: 'pkcs8',
+  });
+const x25519Public = (bytes) =>
+  crypto.createPublicKey({
+    key: Buffer.concat([Buffer.from('302a300506032b656e032100', 'hex'), bytes]),
+    format: 'der',
+    type: 'spki',
+  });
+
+/** Sealed by an agent, which can add to a repository and read nothing; its indexes nobody believes. */
+const agentSeal = 2;
+const mayBeOfAgent = (repository, type) => repository.encrypted && type !== 'index';
+
 /** The header that an object of this repository with that salt has. */
-function headerWith(repository, type, salt) {
+function headerWith(repository, type, salt, isOfAgent) {
   const header = Buffer.alloc(headerBytes);
   header.write('HOLDFAST', 0, 'latin1');
   header[8] = 1; // format
   header[9] = objectTypes[type];
-  header[10] = repository.encrypted ? 1 : 0;
+  if (isOfAgent) header[10] = agentSeal;
+  else header[10] = repository.encrypted ? 1 : 0;
   Buffer.from(repository.id, 'hex').copy(header, 12);
   salt.copy(header, 28);
   sha256(header.subarray(0, 60)).copy(header, 60, 0, 4);
@@ -171,7 +190,8 @@ function headerWith(repository, type, salt) {
 function checkHeader(repository, type, bytes) {
   if (bytes.length < headerBytes) throw new Damage('it is shorter than a header');
   const header = bytes.subarray(0, headerBytes);
-  if (header.equals(headerWith(repository, type, header.subarray(28, 60)))) return;
+  const isOfAgent = header[10] === agentSeal && mayBeOfAgent(repository, type);
+  if (header.equals(headerWith(repository, type, header.subarray(28, 60), isOfAgent))) return;
   if (header.toString('latin1', 0, 8) !== 'HOLDFAST')
     throw new Damage('it does not begin like an object of Holdfast');
   if (header[9] !== objectTypes[type]) throw new Damage(`it is no ${type}`);
@@ -187,7 +207,19 @@ class Seal {
   constructor(repository, header) {
     this.#encrypted = repository.encrypted;
     const info = Buffer.concat([Buffer.from('holdfast/1/object/'), header.subarray(0, headerBytes)]);
-    this.#key = hkdf(repository.sealKey, header.subarray(28, 60), info, 32);
+    const salt = header.subarray(28, 60);
+    const secret = header[10] === agentSeal ? this.#agreed(repository, salt) : repository.sealKey;
+    this.#key = hkdf(secret, salt, info, 32);
+  }
+
+  /** What only the agent that sealed it and the owner could compute: the salt is the public half of the agent's key. */
+  #agreed(repository, salt) {
+    const keys = { privateKey: x25519Private(repository.agentKey), publicKey: x25519Public(salt) };
+    try {
+      return Buffer.concat([crypto.diffieHellman(keys), repository.agentSecret]);
+    } catch {
+      throw new Damage('the key in its header is none');
+    }
   }
 
   /** The data of a section that begins at `offset`; `stored` is the data and the tag. Throws unless all is as it was. */
@@ -302,6 +334,8 @@ class Repository {
   id;
   encrypted;
   sealKey;
+  agentKey;
+  agentSecret;
   blobIdKey;
   walKey;
 
@@ -311,6 +345,8 @@ class Repository {
     this.encrypted = encrypted;
     const subKey = (purpose) => hkdf(master, Buffer.from(id, 'hex'), `holdfast/1/${purpose}`, 32);
     this.sealKey = subKey('seal');
+    this.agentKey = subKey('agent');
+    this.agentSecret = subKey('agent-secret');
     this.blobIdKey = subKey('blob-id');
     this.walKey = subKey('wal');
     this.configKey = subKey('config');
@@ -398,7 +434,7 @@ function guessConfig(directory) {
       const isHeader =
         header.toString('latin1', 0, 8) === 'HOLDFAST' &&
         sha256(header.subarray(0, 60)).subarray(0, 4).equals(header.subarray(60));
-      if (isHeader) return { id: header.toString('hex', 12, 28), encrypted: header[10] === 1, fields: null };
+      if (isHeader) return { id: header.toString('hex', 12, 28), encrypted: header[10] !== 0, fields: null };
     }
   }
   return null;
@@ -583,7 +619,7 @@ class ChunkTable {
 class Packs {
   table = new ChunkTable();
   #repository;
-  /** `{id, size, salt}` by number; `size` null: an index knows it, and it is not there. */
+  /** `{id, size, salt, isOfAgent}` by number; `size` null: an index knows it, and it is not there. */
   #packs = [];
   #numbers = new Map();
   /** The packs whose files are open, the one that was opened first first. */
@@ -605,6 +641,7 @@ class Packs {
       known.add(number);
       const there = this.#packs[number];
       there.salt = pack.salt;
+      there.isOfAgent = pack.isOfAgent;
       if (there.size !== null && there.size !== pack.size)
         note(`Note: ${this.nameOf(number)} has ${there.size} bytes instead of ${pack.size}.`);
       this.#addRows(number, pack.rows);
@@ -615,7 +652,7 @@ class Packs {
 
   #number(id, bytes) {
     this.#numbers.set(id, this.#packs.length);
-    this.#packs.push({ id, size: bytes, salt: null });
+    this.#packs.push({ id, size: bytes, salt: null, isOfAgent: false });
     return this.#packs.length - 1;
   }
 
@@ -629,7 +666,7 @@ class Packs {
       this.table.add(rows, at, number, rows.readUInt32LE(at + 36));
   }
 
-  /** Every pack that the indexes tell of: id, salt (32 bytes each), size, number of rows, and those. */
+  /** Every pack that the indexes tell of: id, salt (32 bytes each), size, number of rows (its highest bit: of an agent), and those. */
   *#indexed() {
     for (const name of this.#repository.names('index')) {
       let contents;
@@ -644,10 +681,13 @@ class Packs {
         continue;
       }
       for (let at = 0; at + 72 <= contents.length;) {
-        const end = at + 72 + contents.readUInt32LE(at + 68) * rowBytes;
+        const count = contents.readUInt32LE(at + 68);
+        const isOfAgent = count >= 0x8000_0000;
+        const end = at + 72 + (isOfAgent ? count - 0x8000_0000 : count) * rowBytes;
         const rows = contents.subarray(at + 72, end);
         const salt = contents.subarray(at + 32, at + 64);
-        yield { id: contents.toString('hex', at, at + 32), salt, size: contents.readUInt32LE(at + 64), rows };
+        const id = contents.toString('hex', at, at + 32);
+        yield { id, salt, isOfAgent, size: contents.readUInt32LE(at + 64), rows };
         at = end;
       }
     }
@@ -673,13 +713,13 @@ class Packs {
   open(number) {
     const known = this.#open.get(number);
     if (known !== undefined) return known;
-    const { size: bytes, salt } = this.#packs[number];
+    const { size: bytes, salt, isOfAgent } = this.#packs[number];
     const name = this.nameOf(number);
     if (bytes === null) throw new Damage(`${name} is not there`);
     const fd = asDamage(() => fs.openSync(this.#repository.file(name), 'r'));
     try {
       const copies = [readAt(fd, 0, headerBytes), readAt(fd, bytes - headerBytes, headerBytes)];
-      if (salt !== null) copies.push(headerWith(this.#repository, 'pack', salt));
+      if (salt !== null) copies.push(headerWith(this.#repository, 'pack', salt, isOfAgent));
       const whole = copies.filter((copy) => isGood(() => checkHeader(this.#repository, 'pack', copy)));
       if (whole.length === 0) throw new Damage('its header is damaged, and so is the copy of it');
       const pack = { fd, size: bytes, seal: new Seal(this.#repository, whole[0]) };
@@ -2578,7 +2618,9 @@ function checkHistory(repository) {
     try {
       const { manifest, sha256 } = readManifest(repository, name);
       there.set(manifest.id, sha256);
-      for (const { id, sha256: expected } of manifest.previous) named.set(id, expected);
+      // An agent names those before it by their ids alone where it has not seen them.
+      for (const { id, sha256: expected } of manifest.previous)
+        if (expected !== null || !named.has(id)) named.set(id, expected);
     } catch (error) {
       if (!(error instanceof Damage)) throw error;
       there.set(snapshotName.exec(name)[3], null); // was named already
@@ -2588,7 +2630,7 @@ function checkHistory(repository) {
   for (const [id, expected] of named) {
     const found = there.get(id);
     if (found === undefined) gone.push(id.slice(0, 12));
-    else if (found !== null && found !== expected)
+    else if (found !== null && expected !== null && found !== expected)
       troubles.add(`backup ${id.slice(0, 12)} is not the one that was there when later ones were made`);
   }
   if (gone.length > 0)
