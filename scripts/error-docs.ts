@@ -25,7 +25,7 @@ export const areas: readonly Area[] = [
   { prefix: '61', title: 'Garbage collection' },
   { prefix: '62', title: 'Several repositories' },
   { prefix: '63', title: 'Verify and repair' },
-  { prefix: '63', title: 'Repair' },
+  { prefix: '64', title: 'Status' },
 ];
 
 /** The page `docs/errors.md`. Each error is a heading named by its code alone, so that `#hf-2001` links to it. */

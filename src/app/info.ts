@@ -6,6 +6,9 @@ import { backupView } from './backup-view.ts';
 import { withApp, type AppContext, type CommonOptions, type Outcome } from './compose.ts';
 import { openForReading } from './open-for-reading.ts';
 import type { ListedBackup } from './list.ts';
+import { copyPlaces } from './places.ts';
+import { placeDeadlineMs } from './status/deadline.ts';
+import { copiesOfBackup, type CopyOfBackup } from './status/places.ts';
 import { walOfBackup, type WalOfBackup } from './recoverable.ts';
 
 export interface InfoOptions extends CommonOptions {
@@ -39,6 +42,8 @@ export interface InfoResult extends Outcome {
   /** The first thousand. */
   readonly entries?: readonly EntryView[];
   readonly entries_not_listed: number;
+  /** Whether the copies of the configuration have it. */
+  readonly copies: readonly CopyOfBackup[];
 }
 
 /** One backup in detail, with what is in it: a million files are listed only where they can be streamed. */
@@ -47,6 +52,8 @@ export async function info(options: InfoOptions, context: AppContext): Promise<I
     const { repository } = await openForReading(app);
     await using _repository = repository;
     const manifest = await repository.find(options.id, { signal: app.signal });
+    const copies = copiesOfBackup(app, copyPlaces(app), manifest.id, placeDeadlineMs);
+    copies.catch(() => {});
     const backup = await backupDetails(repository, manifest, app.signal);
     options.onBackup?.(backup);
     const entries = await entriesOf(repository, manifest, options.onEntry, app.signal);
@@ -57,6 +64,7 @@ export async function info(options: InfoOptions, context: AppContext): Promise<I
       backup,
       ...(options.onEntry === undefined || manifest.entries.count === 0 ? { entries } : {}),
       entries_not_listed: options.onEntry === undefined ? manifest.entries.count - entries.length : 0,
+      copies: await copies,
     };
   });
 }

@@ -2,11 +2,16 @@ import { isFailure, type HoldfastError } from '../kernel/errors/failure.ts';
 import { openAndTell, type App, type OpenedRepository } from './compose.ts';
 import { appAt, copyPlaces, type Place } from './places.ts';
 
+export interface OpenedForReading extends OpenedRepository {
+  /** Why a copy took the place of the repository; undefined where none did. */
+  readonly instead?: { readonly of: HoldfastError; readonly copy: string } | undefined;
+}
+
 /**
  * Opens the repository for a command that only reads. Where it cannot be opened a copy takes its place, loudly; and what
  * it has lost is read from copies.
  */
-export async function openForReading(app: App): Promise<OpenedRepository> {
+export async function openForReading(app: App): Promise<OpenedForReading> {
   const copies = copyPlaces(app);
   if (copies.length === 0) return await openAndTell(app);
   try {
@@ -39,7 +44,7 @@ async function addFallback(
   repository.fallBackTo(new Fallback(lazy, app.log, told));
 }
 
-async function openCopy(app: App, copies: readonly Place[], error: HoldfastError): Promise<OpenedRepository> {
+async function openCopy(app: App, copies: readonly Place[], error: HoldfastError): Promise<OpenedForReading> {
   for (const place of copies) {
     try {
       const opened = await openAndTell(appAt(app, place));
@@ -47,7 +52,7 @@ async function openCopy(app: App, copies: readonly Place[], error: HoldfastError
         level: 'warning',
         message: `${error.message}; using the copy ${place.name} in ${opened.repository.storage.location}`,
       });
-      return opened;
+      return { ...opened, instead: { of: error, copy: place.name } };
     } catch (other) {
       app.signal.throwIfAborted();
       if (!isFailure(other)) throw other;

@@ -3,7 +3,6 @@ import { failure } from '../kernel/errors/failure.ts';
 
 /** Verbs that are planned: they say so instead of being unknown. */
 export const laterVerbs: readonly string[] = [
-  'status',
   'compare',
   'drill',
   'open',

@@ -170,6 +170,14 @@ export function createProgram(version: string, dispatch: Dispatch): Command {
       positiveInteger,
     );
 
+  verb(program, 'status', 'show at a glance how backups, copies and WAL stand', [
+    ['holdfast status', 'ends with 0 when all is well, 1 or 3 when something is amiss: for monitors'],
+    ['holdfast status --sizes', 'also what each place holds, which lists every object'],
+    ['holdfast status --json --timeout 5s', 'for a program, copies having five seconds'],
+  ])
+    .option('--sizes', 'add up what each place holds')
+    .option('--timeout <time>', 'how long each copy may take to answer (default: 15s)', duration);
+
   verb(program, 'info <id>', 'show one backup in detail', [
     ['holdfast info latest', 'the newest'],
     ['holdfast info 3f9a --json', 'by the first digits of its id, for a program'],

@@ -31,6 +31,9 @@ const longRunning: readonly string[] = [
   'demo',
 ];
 
+/** Look at places that may not answer: what hangs there must not keep the program from ending. */
+const leaving: readonly string[] = ['status', 'info'];
+
 /** Make backups, of several things one after another. */
 const storing: readonly string[] = ['backup', 'import'];
 
@@ -54,6 +57,7 @@ export async function runCli(argv: readonly string[], environment: CliEnvironmen
     const handler = await handlers[verb]?.();
     if (handler === undefined) throw new Error(`the verb ${verb} has no handler`);
     code = await handler(face, args, options);
+    if (leaving.includes(verb)) environment.exitNow(code);
   });
   let at = program;
   configure(program, terminal, (command) => (at = command));

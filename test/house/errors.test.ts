@@ -20,6 +20,7 @@ import { repositoryErrors } from '../../src/kernel/errors/repository.ts';
 import { restoreErrors } from '../../src/kernel/errors/restore.ts';
 import { retentionErrors } from '../../src/kernel/errors/retention.ts';
 import { sqliteErrors } from '../../src/kernel/errors/sqlite.ts';
+import { statusErrors } from '../../src/kernel/errors/status.ts';
 import { storageErrors } from '../../src/kernel/errors/storage.ts';
 import { syncErrors } from '../../src/kernel/errors/sync.ts';
 import { walCommandErrors } from '../../src/kernel/errors/wal-commands.ts';
@@ -47,6 +48,7 @@ const parts: Record<string, Record<string, ErrorEntry>> = {
   61: gcErrors,
   62: syncErrors,
   63: repairErrors,
+  64: statusErrors,
 };
 
 test('docs/errors.md is what the catalogue says', () => {

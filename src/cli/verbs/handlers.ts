@@ -9,6 +9,7 @@ export const handlers: Readonly<Record<string, () => Promise<Handler>>> = {
   import: async () => (await import('./import.ts')).runImport,
   list: async () => (await import('./list.ts')).runList,
   size: async () => (await import('./size.ts')).runSize,
+  status: async () => (await import('./status.ts')).runStatus,
   info: async () => (await import('./info.ts')).runInfo,
   verify: async () => (await import('./verify.ts')).runVerify,
   'rebuild-index': async () => (await import('./rebuild-index.ts')).runRebuildIndex,

@@ -13,7 +13,10 @@ export const runInfo: Handler = (face, [id = ''], options) => {
   if (options['entries'] !== true)
     return face.run(
       (context) => info(common, context),
-      ({ backup }) => render(face, backup),
+      ({ backup, copies }) => {
+        render(face, backup);
+        face.product(copyLines(copies));
+      },
     );
   // A million entries do not wait for each other: what is said of the backup comes first.
   const onBackup = (backup: Backup): void => {
@@ -25,11 +28,17 @@ export const runInfo: Handler = (face, [id = ''], options) => {
   };
   return face.run(
     (context) => info({ ...common, onBackup, onEntry }, context),
-    () => {},
+    ({ copies }) => face.say(copyLines(copies)),
   );
 };
 
 type Backup = InfoResult['backup'];
+
+function copyLines(copies: InfoResult['copies']): string {
+  const state = (has: boolean | null): string =>
+    has === null ? 'cannot be reached' : has ? 'has it' : 'does not have it';
+  return copies.map(({ name, has }) => `copy ${name}: ${state(has)}\n`).join('');
+}
 
 /** Size, mode and time of change as far as there are any, kind and path. */
 function entryLine({ path, kind, bytes: size, meta }: EntryView): string {

@@ -13,6 +13,7 @@ import { repositoryErrors } from './repository.ts';
 import { restoreErrors } from './restore.ts';
 import { retentionErrors } from './retention.ts';
 import { sqliteErrors } from './sqlite.ts';
+import { statusErrors } from './status.ts';
 import { storageErrors } from './storage.ts';
 import { syncErrors } from './sync.ts';
 import { walCommandErrors } from './wal-commands.ts';
@@ -23,7 +24,7 @@ import { walErrors } from './wal.ts';
  * Every error Holdfast shows, by name. Codes by area: 10xx core, command line and demo, 11xx configuration,
  * 20xx storage, 30xx repository, 31xx keys, 40xx restore, 41xx export and import, 50xx PostgreSQL, 51xx SQLite,
  * 52xx files, 53xx backup of clusters, 54xx WAL, 55xx restore and recovery of clusters, 60xx retention, 61xx prune,
- * 62xx copies, 63xx repair. Codes are never reused.
+ * 62xx copies, 63xx repair, 64xx status. Codes are never reused.
  */
 export const catalogue = {
   ...coreErrors,
@@ -46,6 +47,7 @@ export const catalogue = {
   ...gcErrors,
   ...syncErrors,
   ...repairErrors,
+  ...statusErrors,
 };
 
 export type Catalogue = typeof catalogue;
