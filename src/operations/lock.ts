@@ -3,13 +3,13 @@ import { z } from 'zod';
 import { isFailure } from '../kernel/errors/failure.ts';
 import { listMarks, readMark, type WalRange } from '../repository/gc/marks.ts';
 import { storageNow } from '../repository/gc/storage-clock.ts';
-import { forgottenPrefix, pinsPrefix } from '../repository/history/names.ts';
 import {
   configObject,
   keysPrefix,
   lockedPrefix,
   packObject,
   packsPrefix,
+  parseWalObject,
   snapshotsPrefix,
   walPrefix,
 } from '../repository/layout.ts';
@@ -19,8 +19,13 @@ import type { ObjectInfo, Retain } from '../storage/port.ts';
 import type { OperationContext } from './contract.ts';
 import { isMarked } from './wal/unneeded.ts';
 
-/** Everything that backups are made of. Indexes can be made anew, and what is in the trash shall run out. */
-const kept = [configObject, keysPrefix, snapshotsPrefix, packsPrefix, walPrefix, forgottenPrefix, pinsPrefix];
+/**
+ * Everything that backups are made of. Indexes can be made anew, what is in the trash shall run out, and records of what was
+ * forgotten or pinned have to go when that is undone.
+ */
+const kept = [configObject, keysPrefix, snapshotsPrefix, packsPrefix, walPrefix];
+/** Parts of WAL go when their unit is whole. */
+const isPart = (name: string): boolean => parseWalObject(name)?.partBytes !== undefined;
 const atOnce = 16;
 /** What was stored about when the last record was may not have been listed then. */
 const lagMs = 3_600_000;
@@ -73,7 +78,7 @@ export async function extendLocks(
   const untilMs = isFull ? nowMs + periodMs : last.until_ms;
   const before = new Set(isFull ? [] : last.skipped);
   const isDue = ({ name, modifiedAtMs }: ObjectInfo): boolean =>
-    !marked.has(name) && (isFull || modifiedAtMs > last.at_ms - lagMs || before.has(name));
+    !marked.has(name) && !isPart(name) && (isFull || modifiedAtMs > last.at_ms - lagMs || before.has(name));
   const objects = await retainAll(repository, retain, isDue, untilMs, signal);
   if (isFull || objects > 0) {
     const record: LockRecord = {

@@ -83,7 +83,7 @@ test('what is kept stays locked for half the period at least, and what was forgo
   for (let days = 0; days < 120; days += 5) {
     await clock.advance(5 * day);
     await extendLocks(repository, options);
-    for (const prefix of ['holdfast.json', 'keys/', 'snapshots/', 'forgotten/'])
+    for (const prefix of ['holdfast.json', 'keys/', 'snapshots/'])
       assert.ok((await storage.shortest(prefix)) >= periodMs / 2 - day, `${prefix} after ${days} days`);
   }
   for await (const { name } of storage.list('packs/'))
