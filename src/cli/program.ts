@@ -207,6 +207,8 @@ export function createProgram(version: string, dispatch: Dispatch): Command {
     .option('--dry-run', 'with --repair: say what would be mended, change nothing')
     .option('--empty-quarantine', 'with --repair: remove what was set aside, once all is well')
     .option('--no-report', 'leave no report in the repository, for credentials that may not write')
+    .option('--since-file <file>', 'no backup may be gone that this file remembers, unless it was forgotten')
+    .option('--remember <file>', 'write into this file which backups there are, to be kept elsewhere')
     .option('--accept-place', 'how the place of the repository is set up now is as it shall be')
     .option('--jobs <n>', 'how many packs to check at once', positiveInteger);
 
@@ -366,7 +368,10 @@ function clusterOptions(restore: Command): void {
 
 function common(command: Command): void {
   command
-    .option('--repo <place>', 'the repository: a path, a URL (s3://…, sftp://…), or a name below repositories:')
+    .option(
+      '--repo <place>',
+      'the repository: a path, a URL (s3://…, sftp://…), or a name below repositories:',
+    )
     .option('--config <file>', 'the configuration file (default: ./holdfast.yaml)')
     .option('--json', 'standard output holds only JSON')
     .option('--quiet', 'say nothing but errors, and warnings to act on')

@@ -4,7 +4,7 @@ import type { Face } from '../face.ts';
 import { plural } from '../../kernel/plural.ts';
 import { recoveryWords } from '../cluster-facts.ts';
 import { bytes } from '../format.ts';
-import { commonOptions, number } from './common.ts';
+import { commonOptions, number, text } from './common.ts';
 import type { Handler } from './handler.ts';
 
 export const runVerify: Handler = async (face, args, options) => {
@@ -15,6 +15,8 @@ export const runVerify: Handler = async (face, args, options) => {
     subset: number(options, 'readDataSubset'),
     report: options['report'] !== false,
     acceptPlace: options['acceptPlace'] === true,
+    sinceFile: text(options, 'sinceFile'),
+    remember: text(options, 'remember'),
   };
   if (options['repair'] !== true)
     return await face.run(
