@@ -71,6 +71,11 @@ test('every command that reads or removes says that these credentials cannot', a
   await using box = await sandbox();
   const { agent } = await machines(box);
   assert.equal((await agent('backup')).code, 0);
+  const doctor = (await agent('doctor', '--json')).json()['findings'] as Json[] | undefined;
+  assert.ok(
+    doctor?.some(({ check, level }) => check === 'agent' && level === 'ok'),
+    JSON.stringify(doctor),
+  );
   const commands = [
     ['list'],
     ['info', 'latest'],

@@ -5,6 +5,8 @@ import { systemClock } from '../../src/kernel/clock.ts';
 import { isFailure } from '../../src/kernel/errors/failure.ts';
 import { MemoryStorage } from '../../src/storage/memory/memory-storage.ts';
 import { cacheDirectory, makeRepository, openTestRepository } from '../../testing/repository.ts';
+import { ManualClock } from '../../testing/clock.ts';
+import { pruneWith } from '../../testing/prune.ts';
 import { failureOf, mib, putWal, walBytes, walInfo } from '../../testing/wal-archive.ts';
 import { openAgent } from './agent-kit.ts';
 
@@ -90,4 +92,27 @@ test('an agent reads no WAL, and leaves parts to the owner', async () => {
   await assert.rejects(archive.getFile('00000002.history'), refused);
   assert.equal(await agent.findWalArchive(archive.id), undefined);
   assert.deepEqual(agent.policed.forbidden, []);
+});
+
+test('the parts that an agent has to leave go with a prune of the owner, once they were compared', async () => {
+  const clock = new ManualClock();
+  const storage = new MemoryStorage(clock);
+  await using owner = await makeRepository(storage, { clock });
+  await using agent = await openAgent(owner, storage, { clock });
+  const archive = await agent.walArchive(walInfo);
+  await putWal(archive, 0, walBytes(0, 1000));
+  await putWal(archive, 1000, walBytes(1000, 500));
+  await putWal(archive, 0, walBytes(0, mib));
+  await putWal(archive, mib, walBytes(mib, 700, 1));
+  await putWal(archive, mib, walBytes(mib, mib));
+  await putWal(archive, 2 * mib, walBytes(2 * mib, 800));
+  const lengths = async (): Promise<number[]> => {
+    const found = await Array.fromAsync(archive.stretches(1));
+    return found.map(({ start, end }) => Number(end - start));
+  };
+  await pruneWith(owner, clock);
+  assert.equal((await lengths()).length, 6, 'what was stored lately is left to whoever streams');
+  await clock.advance(2 * 3_600_000);
+  await pruneWith(owner, clock);
+  assert.deepEqual(await lengths(), [mib, mib, 700, 800], 'a part that differs stays, and one that is alone');
 });

@@ -23,6 +23,12 @@ const onlyTyped: Finding = {
   mend: unattendedHint,
 };
 
+const onlyAdds: Finding = {
+  check: 'agent',
+  level: 'ok',
+  message: 'with these credentials backups can be added, and nothing can be read or removed',
+};
+
 /** Whether it is there, opens, can be written, and has room; and the same of its copies. */
 export async function checkRepository(app: App): Promise<readonly Finding[]> {
   const findings = [...(await checkPrimary(app))];
@@ -54,7 +60,7 @@ async function checkCopy(app: App, place: Place): Promise<readonly Finding[]> {
 async function checkPrimary(app: App): Promise<readonly Finding[]> {
   const findings: Finding[] = [];
   try {
-    const { repository, found } = await openAndTell(app);
+    const { repository, found } = await openAndTell(app, 'add');
     await using _repository = repository;
     const { location } = repository.storage;
     const names = await repository.names({ signal: app.signal });
@@ -63,6 +69,8 @@ async function checkPrimary(app: App): Promise<readonly Finding[]> {
       level: 'ok',
       message: `${location} (from ${repositoryOrigin(app)}) opens; backups in it: ${names.length}`,
     });
+    // Whatever else is tried below is read and removed again.
+    if (repository.isAgent) return [...findings, onlyAdds];
     if (repository.info.encrypted) {
       const keys = await repository.keys.list();
       findings.push({ check: 'keys', level: 'ok', message: `${keys.length} of them can be read` });

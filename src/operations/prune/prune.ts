@@ -16,6 +16,7 @@ import {
 import { Turn } from '../../repository/gc/turn.ts';
 import type { IndexCache } from '../../repository/index-cache.ts';
 import type { Repository } from '../../repository/repository.ts';
+import { tidyParts } from '../wal/tidy-parts.ts';
 import { isMarked, rangesOf, unneededWal, type KeptWal } from '../wal/unneeded.ts';
 import { emptyTrash } from './empty-trash.ts';
 import { MarkWriter } from './mark-writer.ts';
@@ -87,7 +88,11 @@ class Prune {
     const context = { repository: this.#repository, live, announced, assertHeld, signal };
     await this.#sweep(context, runs, ended);
     const marked = await this.#mark(cache, live, announced, backups, runs);
-    if (!dryRun) await indexAgentPacks(this.#repository, signal);
+    if (!dryRun) {
+      await indexAgentPacks(this.#repository, signal);
+      progress.phase('putting parts of WAL together');
+      await tidyParts(this.#repository, this.#nowMs, this.#options);
+    }
     if (!dryRun) await emptyTrash(storage, this.#nowMs, longestMs, signal);
     const indexes = this.#removed.packs > 0 && !dryRun ? await this.#compact() : 0;
     return {
