@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { systemClock } from '../../src/kernel/clock.ts';
+import type { Storage } from '../../src/storage/port.ts';
 import { silentLogger } from '../../src/kernel/log.ts';
 import { verifyRepository } from '../../src/operations/verify.ts';
 import { MemoryStorage } from '../../src/storage/memory/memory-storage.ts';
@@ -124,4 +125,26 @@ test('a pack that vanishes while a backup relies on it stops the backup', async 
   };
   await assert.rejects(backUp(repository, vanishing), { errorName: 'pack_lost' });
   assert.equal((await repository.names()).length, 1);
+});
+
+test('a listing that does not show yet what was just stored costs no backup', async () => {
+  const storage = await storageWithOneBackup();
+  const old = new Set((await Array.fromAsync(storage.list(''))).map(({ name }) => name));
+  const lagging: Storage = {
+    location: storage.location,
+    put: (name, data, options) => storage.put(name, data, options),
+    get: (name, options) => storage.get(name, options),
+    stat: (name, options) => storage.stat(name, options),
+    delete: (name, options) => storage.delete(name, options),
+    foreign: () => storage.foreign(),
+    close: () => storage.close(),
+    async *list(prefix, options) {
+      for await (const info of storage.list(prefix, options)) if (old.has(info.name)) yield info;
+    },
+  };
+  const contents = { ...before, more: patternedBytes(300_000, 77) };
+  await using repository = await openTestRepository(lagging);
+  const manifest = await backUp(repository, bytesSource(contents));
+  await using elsewhere = await openTestRepository(storage);
+  assert.deepEqual(await readBack(elsewhere, manifest), contents);
 });

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import type { Clock } from '../../kernel/clock.ts';
-import { failure } from '../../kernel/errors/failure.ts';
+import { failure, isFailure } from '../../kernel/errors/failure.ts';
 import type { PipelineKeys } from '../../pipeline/keys.ts';
 import type { Storage } from '../../storage/port.ts';
 import type { IndexCache } from '../index-cache.ts';
@@ -16,6 +16,9 @@ export interface RelianceParts {
   readonly clock: Pick<Clock, 'now' | 'monotonicNs'>;
   readonly host: string;
 }
+
+/** A listing that lags behind lacks a few packs. So many are asked for by name. */
+const askedByName = 1000;
 
 /** How often a session looks for new marks while it runs. A grace is much longer. */
 const lookEveryMs = 3_600_000;
@@ -78,14 +81,17 @@ export class Reliance {
     await this.assertListed(signal);
   }
 
-  /** Lists what is there. A backup that refers to packs somebody removed meanwhile must not be called one: `pack_lost`. */
+  /**
+   * Lists what is there, and asks by name for what the listing lacks, which may lag behind. A backup that refers to packs
+   * somebody removed meanwhile must not be called one: `pack_lost`.
+   */
   async assertListed(signal?: AbortSignal): Promise<void> {
     const { storage, cache } = this.#parts;
     await listPacks(storage, cache, signal);
     const missing = cache.missingDependencies();
-    const [first] = missing;
-    if (first !== undefined)
-      throw failure('pack_lost', { count: missing.length, name: packObject(first.id) });
+    for (const [index, { id }] of missing.entries())
+      if (index >= askedByName || !(await isThere(storage, packObject(id), signal)))
+        throw failure('pack_lost', { count: missing.length - index, name: packObject(id) });
   }
 
   /**
@@ -121,5 +127,15 @@ export class Reliance {
     const { clock } = this.#parts;
     const monotonicMs = Number((clock.monotonicNs() - this.#looked) / 1_000_000n);
     return Math.max(clock.now() - this.#lookedAtMs, monotonicMs);
+  }
+}
+
+async function isThere(storage: Storage, name: string, signal: AbortSignal | undefined): Promise<boolean> {
+  try {
+    await storage.stat(name, { signal });
+    return true;
+  } catch (error) {
+    if (isFailure(error, 'object_missing')) return false;
+    throw error;
   }
 }
