@@ -82,7 +82,8 @@ function peakOf(pid: number): number {
   }
 }
 
-function errorCode(ran: Ran): string {
+/** The code of the error that a run with `--json` has ended with. */
+export function errorCode(ran: Ran): string {
   const last = (ran.stdout.trim() === '' ? ran.stderr : ran.stdout).trim().split('\n').at(-1) ?? '';
   try {
     const { error } = JSON.parse(last) as { readonly error?: Json };
