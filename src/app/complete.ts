@@ -127,6 +127,7 @@ async function quietApp(options: CompletionOptions, machine: Machine, signal: Ab
     directories: chooseDirectories(config, { env, home: machine.home }),
     log: silentLogger,
     secrets: [],
+    storages: [],
     jobs: 1,
     compression: compressionOf(config),
   };

@@ -28,6 +28,7 @@ import {
   type PassphraseContext,
 } from './passphrase.ts';
 import { storageSettingsOf } from './places.ts';
+import { requestsOf, type PlaceRequests } from './requests.ts';
 import { loadSettings, withoutConfiguration, type Settings } from './settings.ts';
 import { guarded } from './storage.ts';
 
@@ -64,6 +65,8 @@ export interface App extends AppContext {
   readonly secrets: Secret[];
   readonly jobs: number;
   readonly compression: Compression;
+  /** Every storage that was opened, for what was asked of them. */
+  readonly storages: Storage[];
 }
 
 /** What a use case answers: plain JSON. `ok` false goes with the error that decides the exit code. */
@@ -71,6 +74,8 @@ export interface Outcome {
   readonly schema: 1;
   readonly ok: boolean;
   readonly error?: Record<string, unknown> | undefined;
+  /** What was asked of services that count; absent where none was used. */
+  readonly requests?: readonly PlaceRequests[] | undefined;
 }
 
 /** An entry of the audit trail: reading commands have none. */
@@ -108,8 +113,11 @@ export async function withApp<R extends Outcome>(
     secrets: journal.secrets,
     jobs: config.jobs === 'auto' ? Math.min(6, availableParallelism()) : config.jobs,
     compression: compressionOf(config),
+    storages: [],
   };
-  return audited === null ? await work(app) : await recorded(app, journal, audited, work);
+  const result = audited === null ? await work(app) : await recorded(app, journal, audited, work);
+  const requests = requestsOf(app.storages);
+  return requests === undefined ? result : { ...result, requests };
 }
 
 export function compressionOf({ compression: { codec, level } }: Config): Compression {
@@ -191,6 +199,7 @@ export async function openStorageAt(
     notice,
     logger: log,
   });
+  app.storages.push(storage);
   return guarded(storage, { log, clock: machine.clock, random: Math.random });
 }
 

@@ -10,6 +10,8 @@ import {
   type CommonOptions,
   type Outcome,
 } from './compose.ts';
+import { recent, type CostEstimate } from './costs/estimate.ts';
+import { placeCost } from './costs/place-cost.ts';
 import type { UnreadableBackup } from './list.ts';
 import { unknownSource } from './unknown-source.ts';
 
@@ -27,6 +29,8 @@ export interface SizeResult extends Outcome {
   /** Oldest first. */
   readonly backups: readonly BackupSize[];
   readonly unreadable: readonly UnreadableBackup[];
+  /** What the place may cost in a month, by list prices or those of the settings; null where none are known. */
+  readonly cost: CostEstimate | null;
 }
 
 /**
@@ -53,7 +57,23 @@ export async function size(options: SizeOptions, context: AppContext): Promise<S
       sources: report.sources.filter(shown),
       backups: report.backups.filter(shown).slice(-(options.limit ?? Number.POSITIVE_INFINITY)),
       unreadable: unreadableIn(report),
+      cost: costOf(app, report, backups),
     };
+  });
+}
+
+function costOf(app: App, { repository }: SizeReport, { found }: FoundBackups): CostEstimate | null {
+  const all = found.map(({ manifest }) => ({
+    startedAtMs: Date.parse(manifest.started_at),
+    bytesAdded: manifest.stats.bytes_added,
+  }));
+  const lately = recent(all, app.machine.clock.now());
+  return placeCost(app, app.config.repository, {
+    packBytes: repository.pack_bytes,
+    otherBytes: repository.total_bytes - repository.pack_bytes,
+    packs: repository.packs,
+    backups: lately.length,
+    bytesAdded: lately.reduce((sum, { bytesAdded }) => sum + bytesAdded, 0),
   });
 }
 

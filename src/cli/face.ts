@@ -5,6 +5,7 @@ import { exitCodes, type ErrorKind } from '../kernel/errors/define.ts';
 import { asFailure, failure, isFailure, type HoldfastError } from '../kernel/errors/failure.ts';
 import { errorText, noticeText, shownError } from './error-text.ts';
 import { Output } from './output.ts';
+import { requestLines } from './costs.ts';
 import { CommandProgress } from './progress.ts';
 import { terminalAsker } from './prompt.ts';
 import type { Terminal } from './terminal.ts';
@@ -15,6 +16,8 @@ export interface FaceOptions {
   readonly yes: boolean;
   /** With `--json`: events line by line, the summary last. */
   readonly longRunning: boolean;
+  /** Whether people are told what was asked of services. */
+  readonly tellsRequests?: boolean;
   /** What to do after Ctrl-C. */
   readonly ifInterrupted: string;
   /** Fields that the verb's result has even when it failed: readers may count on them. */
@@ -65,6 +68,8 @@ export class Face implements Observer {
       this.#output.transient('');
       if (this.options.json) this.#final(result);
       else render(result);
+      if (this.options.tellsRequests === true && result.requests !== undefined)
+        this.say(requestLines(result.requests));
       if (result.error === undefined) return 0;
       if (!this.#told.has(result.error)) this.#output.error(errorText(shownError(result.error), this.colour));
       return exitCodes[result.error['kind'] as ErrorKind];

@@ -31,6 +31,22 @@ const longRunning: readonly string[] = [
   'demo',
 ];
 
+/** Say what they asked of services: what costs. Those that a server calls for every file say nothing. */
+const tellingRequests: readonly string[] = [
+  'backup',
+  'restore',
+  'export',
+  'import',
+  'verify',
+  'rebuild-index',
+  'prune',
+  'clean',
+  'sync',
+  'size',
+  'status',
+  'wal stream',
+];
+
 /** Look at places that may not answer: what hangs there must not keep the program from ending. */
 const leaving: readonly string[] = ['status', 'info'];
 
@@ -110,6 +126,7 @@ function faceOptions(verb: string, options: Readonly<Record<string, unknown>>) {
     quiet: options['quiet'] === true,
     yes: options['yes'] === true,
     longRunning: longRunning.includes(verb),
+    tellsRequests: tellingRequests.includes(verb),
     ifInterrupted: ifInterrupted(verb, options['globals'] === true),
     ...(storing.includes(verb) ? { always: nothingStored(verb) } : {}),
   };

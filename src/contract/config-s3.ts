@@ -13,6 +13,11 @@ function autoOrYesNo() {
   return z.union([z.literal('auto'), z.boolean()], { error: 'must be auto, true or false' }).default('auto');
 }
 
+/** In whatever currency: only sums are shown. */
+function price() {
+  return z.number({ error: 'must be a number' }).min(0, { error: 'must not be negative' }).optional();
+}
+
 /** Classes whose objects must be asked for hours before they can be read. */
 const notAtOnce: ReadonlySet<string> = new Set(['GLACIER', 'DEEP_ARCHIVE']);
 
@@ -135,6 +140,22 @@ export const s3Schema = z
         example: '30d',
       },
     ),
+    price_storage: setting(price(), {
+      description:
+        'What a GiB costs for a month, for the estimate of size and status, where your prices are other than the public list, or the service is not in it',
+      defaultText: 'the list price of AWS, Cloudflare R2 and Backblaze B2; none for other services',
+      example: '0.023',
+    }),
+    price_puts: setting(price(), {
+      description: 'What 1000 requests cost that store or list, for the estimate',
+      defaultText: 'the list price, where there is one',
+      example: '0.005',
+    }),
+    price_gets: setting(price(), {
+      description: 'What 1000 requests cost that read, for the estimate',
+      defaultText: 'the list price, where there is one',
+      example: '0.0004',
+    }),
     object_lock_mode: setting(z.enum(['governance', 'compliance']).default('governance'), {
       description:
         'governance: who has a special permission can lift a lock. compliance: nobody can, not even the owner of the account',

@@ -109,7 +109,7 @@ function isEmpty(value: unknown): boolean {
 function exampleText(example: string | undefined): string {
   if (example === undefined) return '';
   // Flow collections and numbers stand as they are; text that YAML would trip over is quoted.
-  return /^[[{]|^\d+$|^\$\{/.test(example) ? quoteReference(example) : inline(example);
+  return /^[[{]|^\d+(?:\.\d+)?$|^\$\{/.test(example) ? quoteReference(example) : inline(example);
 }
 
 function quoteReference(example: string): string {

@@ -60,6 +60,8 @@ export type {
   InitResult,
   ListedBackup,
   ListResult,
+  OperationRequests,
+  PlaceRequests,
   PlannedBackup,
   PostgresRestorePlan,
   PostgresRestored,

@@ -8,6 +8,25 @@ export interface Result {
   readonly ok: boolean;
   /** Where `ok` is false: why. */
   readonly error?: ErrorInfo | undefined;
+  /** What was asked of services that count, such as S3; absent where none was used. */
+  readonly requests?: readonly PlaceRequests[] | undefined;
+}
+
+/** What was asked of one place. */
+export interface PlaceRequests {
+  readonly location: string;
+  /** By the service's own names: `PutObject`, `ListObjectsV2`, … */
+  readonly operations: Readonly<Record<string, OperationRequests>>;
+}
+
+/** What was asked of a service under one name. */
+export interface OperationRequests {
+  readonly requests: number;
+  /** Of those. */
+  readonly failed: number;
+  /** Of bodies, without headers. */
+  readonly bytes_sent: number;
+  readonly bytes_received: number;
 }
 
 /** An error as plain data. */

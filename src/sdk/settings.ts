@@ -131,6 +131,19 @@ export interface Settings {
        */
       readonly object_lock?: string | undefined;
       /**
+       * What a GiB costs for a month, for the estimate of size and status, where your prices are other than
+       * the public list, or the service is not in it. Default: the list price of AWS, Cloudflare R2 and
+       * Backblaze B2; none for other services.
+       */
+      readonly price_storage?: number | undefined;
+      /**
+       * What 1000 requests cost that store or list, for the estimate. Default: the list price, where there is
+       * one.
+       */
+      readonly price_puts?: number | undefined;
+      /** What 1000 requests cost that read, for the estimate. Default: the list price, where there is one. */
+      readonly price_gets?: number | undefined;
+      /**
        * governance: who has a special permission can lift a lock. compliance: nobody can, not even the owner
        * of the account. Default: governance.
        */
@@ -365,6 +378,19 @@ export interface Settings {
      * with object lock (init --create-bucket does). Default: objects are not locked.
      */
     readonly object_lock?: string | undefined;
+    /**
+     * What a GiB costs for a month, for the estimate of size and status, where your prices are other than the
+     * public list, or the service is not in it. Default: the list price of AWS, Cloudflare R2 and Backblaze
+     * B2; none for other services.
+     */
+    readonly price_storage?: number | undefined;
+    /**
+     * What 1000 requests cost that store or list, for the estimate. Default: the list price, where there is
+     * one.
+     */
+    readonly price_puts?: number | undefined;
+    /** What 1000 requests cost that read, for the estimate. Default: the list price, where there is one. */
+    readonly price_gets?: number | undefined;
     /**
      * governance: who has a special permission can lift a lock. compliance: nobody can, not even the owner of
      * the account. Default: governance.

@@ -32,6 +32,7 @@ const place: PlaceStatus = {
   forgotten: 0,
   waiting: [],
   sizes: null,
+  cost: null,
 };
 const healthy: Health = { sources: [well], places: [place], verification: null, unreadable: [] };
 

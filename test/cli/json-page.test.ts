@@ -43,6 +43,7 @@ describe('docs/json.md', () => {
       await the.ok(['size', '--json']),
       await the.ok(['completion', 'bash', '--json']),
       await the.ok(['info', 'latest', '--json']),
+      await the.ok(['status', '--sizes', '--json']),
       await the.ok(['restore', 'latest', '--to', the.server.url('copy'), '--json']),
       await the.ok(['export', 'latest', '--to', the.box.at('exported'), '--format', 'dump', '--json']),
       await the.ok(['import', ...(await dumpsIn(the.box.at('exported'))), '--json']),

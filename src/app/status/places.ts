@@ -3,11 +3,13 @@ import { forgottenRecords } from '../../repository/history/forgotten.ts';
 import { trashPrefix } from '../../repository/history/names.ts';
 import { endedRuns } from '../../repository/gc/sweep.ts';
 import { listMarks, readMark } from '../../repository/gc/marks.ts';
+import { packsPrefix, walPrefix } from '../../repository/layout.ts';
 import { readRepositoryInfo } from '../../repository/info.ts';
 import { listManifests } from '../../repository/manifests.ts';
 import type { BackupName } from '../../repository/model.ts';
 import type { Repository } from '../../repository/repository.ts';
 import type { Storage } from '../../storage/port.ts';
+import type { CostEstimate } from '../costs/estimate.ts';
 import { openStorageAt, type App } from '../compose.ts';
 import type { Place } from '../places.ts';
 import { within } from './deadline.ts';
@@ -26,6 +28,7 @@ export interface WaitingForPrune {
 export interface PlaceSizes {
   readonly objects: number;
   readonly bytes: number;
+  readonly packs: number;
   readonly pack_bytes: number;
   readonly wal_bytes: number;
 }
@@ -49,6 +52,8 @@ export interface PlaceStatus {
   readonly waiting: readonly WaitingForPrune[] | null;
   /** Only when asked for. */
   readonly sizes: PlaceSizes | null;
+  /** What it may cost in a month; only with sizes, and where prices are known. */
+  readonly cost: CostEstimate | null;
 }
 
 export interface PlacesWish {
@@ -122,7 +127,15 @@ export function unreachable(place: Place, primary: boolean, error: HoldfastError
 }
 
 function nothingKnown({ name, location }: Place, primary: boolean): PlaceStatus {
-  const unknown = { backups: null, newest: null, behind: null, forgotten: null, waiting: null, sizes: null };
+  const unknown = {
+    backups: null,
+    newest: null,
+    behind: null,
+    forgotten: null,
+    waiting: null,
+    sizes: null,
+    cost: null,
+  };
   return { name, location, primary, reachable: true, error: null, ...unknown };
 }
 
@@ -180,12 +193,15 @@ async function waitingIn(
 }
 
 async function sizesOf(storage: Storage, signal: AbortSignal): Promise<PlaceSizes> {
-  const sizes = { objects: 0, bytes: 0, pack_bytes: 0, wal_bytes: 0 };
+  const sizes = { objects: 0, bytes: 0, packs: 0, pack_bytes: 0, wal_bytes: 0 };
   for await (const { name, sizeBytes } of storage.list('', { signal })) {
     sizes.objects += 1;
     sizes.bytes += sizeBytes;
-    if (name.startsWith('packs/')) sizes.pack_bytes += sizeBytes;
-    if (name.startsWith('wal/')) sizes.wal_bytes += sizeBytes;
+    if (name.startsWith(packsPrefix)) {
+      sizes.packs += 1;
+      sizes.pack_bytes += sizeBytes;
+    }
+    if (name.startsWith(walPrefix)) sizes.wal_bytes += sizeBytes;
   }
   return sizes;
 }

@@ -1,6 +1,10 @@
+import type { Manifest } from '../../contract/manifest.ts';
 import { failure } from '../../kernel/errors/failure.ts';
+import type { BackupName } from '../../repository/model.ts';
 import { backupView, type BackupView } from '../backup-view.ts';
-import { withApp, type AppContext, type CommonOptions, type Outcome } from '../compose.ts';
+import { withApp, type App, type AppContext, type CommonOptions, type Outcome } from '../compose.ts';
+import { recent, type CostEstimate } from '../costs/estimate.ts';
+import { placeCost } from '../costs/place-cost.ts';
 import { openForReading } from '../open-for-reading.ts';
 import { copyPlaces, primaryPlace } from '../places.ts';
 import { placeDeadlineMs } from './deadline.ts';
@@ -54,6 +58,7 @@ export async function status(options: StatusOptions, context: AppContext): Promi
       instead === undefined ? primaryStatus(app, primary, wish) : unreachable(primary, true, instead.of),
       ...copyPlaces(app).map((place) => copyStatus(app, place, primaryNames, wish)),
     ]);
+    const priced = places.map((place) => ({ ...place, cost: costOf(app, place, names, newest.manifests) }));
     const sources = await sourcesStatus(app, repository, newest);
     const amiss = amissIn({ sources, places, verification, unreadable: newest.unreadable });
     const recent = newest.manifests.toSorted((a, b) => b.started_at.localeCompare(a.started_at));
@@ -63,10 +68,29 @@ export async function status(options: StatusOptions, context: AppContext): Promi
       checked_at: new Date(app.machine.clock.now()).toISOString(),
       amiss,
       sources,
-      places,
+      places: priced,
       verification,
       recent: recent.slice(0, recentShown).map(backupView),
     };
+  });
+}
+
+/** Not every manifest was read: those that were stand for all. */
+function costOf(
+  app: App,
+  { location, sizes }: PlaceStatus,
+  names: readonly BackupName[],
+  manifests: readonly Manifest[],
+): CostEstimate | null {
+  if (sizes === null) return null;
+  const { length } = recent(names, app.machine.clock.now());
+  const added = manifests.reduce((sum, { stats }) => sum + stats.bytes_added, 0);
+  return placeCost(app, location, {
+    packBytes: sizes.pack_bytes,
+    otherBytes: sizes.bytes - sizes.pack_bytes,
+    packs: sizes.packs,
+    backups: length,
+    bytesAdded: (added / Math.max(1, manifests.length)) * length,
   });
 }
 

@@ -1,6 +1,7 @@
 import { size, type SizeResult } from '../../app/size.ts';
 import { plural } from '../../kernel/plural.ts';
 import type { Face } from '../face.ts';
+import { costLine } from '../costs.ts';
 import { bytes, instant, ratio, table } from '../format.ts';
 import { commonOptions, number, text } from './common.ts';
 import type { Handler } from './handler.ts';
@@ -55,6 +56,7 @@ function render(face: Face, result: SizeResult, limit: number): void {
     );
   if ([...sources, ...newest].some((one) => one.unique_bytes > one.bytes)) face.say(partlyUsed);
   renderRepository(face, result);
+  if (result.cost !== null) face.product(`\n${costLine(result.cost)}\n`);
   const lost = backups.filter(({ missing_chunks: missing }) => missing > 0);
   for (const { id, missing_chunks: missing } of lost)
     face.notice({ level: 'warning', message: `backup ${id.slice(0, 8)} lacks ${plural(missing, 'chunk')}` });

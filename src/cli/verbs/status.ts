@@ -2,6 +2,7 @@ import type { SourceStatus } from '../../app/status/sources.ts';
 import { status, type StatusResult } from '../../app/status/status.ts';
 import { plural } from '../../kernel/plural.ts';
 import type { Face } from '../face.ts';
+import { costLine } from '../costs.ts';
 import { bytes, duration, instant, table } from '../format.ts';
 import { commonOptions, number } from './common.ts';
 import type { Handler } from './handler.ts';
@@ -91,6 +92,7 @@ function renderPlaces(face: Face, { places }: StatusResult): void {
   ]);
   const titles = ['PLACE', 'ROLE', 'BACKUPS', 'NEWEST', 'BEHIND', 'FORGOTTEN', 'WAITS FOR PRUNE'];
   face.product(`${table([...titles, ...(hasSizes ? ['HOLDS'] : [])], rows, [2, 4, 5, 7])}\n`);
+  for (const { name, cost } of places) if (cost !== null) face.product(`${name}: ${costLine(cost)}\n`);
 }
 
 function waitingOf(waiting: StatusResult['places'][number]['waiting']): string {
