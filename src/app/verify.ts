@@ -109,7 +109,8 @@ export async function conclude(
   // Of some backups nothing is told about the whole.
   if (how.backups !== undefined) return null;
   for (const { id, object, error } of await verifyRemembered(app, repository, options))
-    if (!findings.missingBackups.has(id)) findings.add(object, error, error.errorName === 'backup_replaced' ? [id] : []);
+    if (!findings.missingBackups.has(id))
+      findings.add(object, error, error.errorName === 'backup_replaced' ? [id] : []);
   const place = { accepted: memory.accepted, accept: options.acceptPlace === true, signal: app.signal };
   const accepted = await verifyPlace(repository, findings, place);
   let name: string | null = null;

@@ -171,10 +171,22 @@ export async function verifyRecords(
         authenticateObject(pipelineKeys, name, await storage.get(name, { signal }));
       } catch (error) {
         // Unpinned, brought back or merged since it was listed.
-        if (!isFailure(error, 'object_missing')) tellDamage(findings, name, error, signal);
+        if (isFailure(error, 'object_missing')) continue;
+        // It was damaged when it was forgotten, and lies in the trash as it was.
+        if (await isAsForgotten(repository, name, signal)) continue;
+        tellDamage(findings, name, error, signal);
       }
     }
   }
+}
+
+/** Whether an object of the trash has the very bytes that were forgotten. */
+async function isAsForgotten(repository: Repository, name: string, signal: AbortSignal): Promise<boolean> {
+  if (!name.startsWith(trashPrefix)) return false;
+  const sha256 = hash('sha256', await repository.storage.get(name, { signal }), 'hex');
+  for await (const read of forgottenRecords(repository, signal))
+    if ('record' in read && read.record.backups.some((backup) => backup.sha256 === sha256)) return true;
+  return false;
 }
 
 /** What is damaged or gone goes into the report; what keeps us from looking is thrown. */

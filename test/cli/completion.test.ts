@@ -164,8 +164,7 @@ describe('holdfast completion', () => {
     ]);
     for (const name of ['restore', 'remove', 'template', 'size', '--yes', '--read-data-subset', '-V'])
       assert.ok(names.includes(name), name);
-    for (const name of ['--in-place', '--behind', '__complete'])
-      assert.ok(!names.includes(name), name);
+    for (const name of ['--in-place', '--behind', '__complete']) assert.ok(!names.includes(name), name);
     const first = new Set(verbs.map(({ path }) => path[0]));
     for (const name of laterVerbs) assert.ok(!first.has(name), name);
     const yes = verbs.filter(({ options }) => options.some((option) => option.names.includes('--yes')));
