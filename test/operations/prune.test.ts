@@ -9,6 +9,7 @@ import type { KeptWal } from '../../src/operations/wal/unneeded.ts';
 import type { Repository } from '../../src/repository/repository.ts';
 import { MemoryStorage } from '../../src/storage/memory/memory-storage.ts';
 import type { Manifest } from '../../src/contract/manifest.ts';
+import type { Storage } from '../../src/storage/port.ts';
 import { withFaults } from '../../src/storage/wrap/faults.ts';
 import { patternedBytes } from '../../testing/bytes.ts';
 import { ManualClock } from '../../testing/clock.ts';
@@ -86,6 +87,32 @@ test('what a forgotten backup alone needed goes after the grace, and not before'
   await clock.advance(20 * hour);
   await pruneWith(repository, clock);
   assert.equal(await count(storage, 'gc/'), 0, 'nothing is left of it');
+});
+
+test('a backup that ends while a prune begins does not stop it', async () => {
+  const { clock, storage, repository: writer } = await setUp();
+  await using _closing = writer;
+  await backUp(writer, bytesSource({ a: patternedBytes(200_000, 1) }), { clock });
+  let ended = false;
+  const busy: Storage = {
+    location: storage.location,
+    put: (name, data, options) => storage.put(name, data, options),
+    get: (name, options) => storage.get(name, options),
+    stat: (name, options) => storage.stat(name, options),
+    delete: (name, options) => storage.delete(name, options),
+    foreign: () => storage.foreign(),
+    close: () => storage.close(),
+    async *list(prefix, options) {
+      if (prefix === 'snapshots/' && !ended) {
+        ended = true;
+        await backUp(writer, bytesSource({ b: patternedBytes(300_000, 2) }), { clock });
+      }
+      yield* storage.list(prefix, options);
+    },
+  };
+  await using pruner = await openTestRepository(busy, { ...plain, clock });
+  const report = await pruneWith(pruner, clock);
+  assert.deepEqual([ended, report.backups, report.marked.packs], [true, 2, 0]);
 });
 
 test('a small pack in which everything is needed is not made anew for the waste in a large one', async () => {

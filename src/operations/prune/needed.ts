@@ -22,6 +22,8 @@ export async function addAllNeeded(
   turn: HeldTurn,
 ): Promise<readonly string[]> {
   const names = await repository.names({ signal });
+  // Behind the backups: what those need that have just ended is listed, too.
+  await repository.freshCache(0, signal);
   const there = new Set<string>(names.map(({ id }) => id));
   const forgotten = await forgottenIds(repository, signal);
   for (const run of runs) {

@@ -72,7 +72,7 @@ class Prune {
     const { storage } = this.#repository;
     this.#nowMs = dryRun ? clock.now() : await storageNow(storage, signal);
     progress.phase('reading what is marked');
-    const cache = await this.#repository.freshCache(0, signal);
+    const cache = await this.#repository.cache(signal);
     cache.beginSession();
     const ended = await endedRuns(storage, signal);
     const runs = await readRuns(this.#repository, cache, ended, signal);
