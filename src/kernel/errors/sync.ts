@@ -36,8 +36,7 @@ export const syncErrors = defineErrors({
     retryable: false,
     message: '{name} in {location} has {found} bytes instead of {expected}',
     hint: 'run holdfast verify --repo {location} --repair --from the repository it is a copy of',
-    explain:
-      'Objects never change, so one of the two places has a damaged object. Neither was changed.',
+    explain: 'Objects never change, so one of the two places has a damaged object. Neither was changed.',
   },
   repository_unknown: {
     code: 'HF-6205',
