@@ -259,7 +259,10 @@ export class IndexCache implements Disposable {
     return this.#find(this.#statements.presentPack, ids);
   }
 
-  /** As {@link present}, marked packs too where there is no other. */
+  /**
+   * As {@link present}, marked packs too where there is no other; 2 where only a pack is found that an agent sealed, which may
+   * say what is not so.
+   */
   rely(ids: Uint8Array): Uint8Array<ArrayBuffer> {
     return this.#find(this.#statements.anyPack, ids);
   }
@@ -271,11 +274,20 @@ export class IndexCache implements Disposable {
         const id = ids.subarray(index * blobIdBytes, (index + 1) * blobIdBytes);
         const found = statement.get(id);
         if (found === undefined) continue;
-        answers[index] = 1;
+        answers[index] = found['of_agent'] === 1 ? 2 : 1;
         this.#depend(Number(found['pack']));
       }
     });
     return answers;
+  }
+
+  /** The listed packs that say they have a blob, but for copies known to be damaged; first those it is best taken from. */
+  copiesOf(id: Uint8Array): { id: string; sizeBytes: number; isOfAgent: boolean }[] {
+    return this.#coded(() => this.#statements.copies.all(id)).map((row) => ({
+      id: hex(row['id']),
+      sizeBytes: Number(row['size']),
+      isOfAgent: row['of_agent'] === 1,
+    }));
   }
 
   /** Forgets what earlier sessions of this connection claimed. */

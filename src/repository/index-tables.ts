@@ -61,6 +61,7 @@ export function prepare(
   | 'locate'
   | 'presentPack'
   | 'anyPack'
+  | 'copies'
   | 'markDamaged'
   | 'clearDamage'
   | 'claim'
@@ -107,8 +108,12 @@ export function prepare(
        ${trustsAgents ? '' : `AND NOT ${isOfAgent}`} LIMIT 1`,
     ),
     anyPack: database.prepare(
-      `SELECT b.pack FROM blobs b JOIN packs p ON p.number = b.pack
-       WHERE b.id = ? AND ${isListed} AND NOT ${isDamaged} ORDER BY ${isDoomed}, p.id LIMIT 1`,
+      `SELECT b.pack, ${isOfAgent} AS of_agent FROM blobs b JOIN packs p ON p.number = b.pack
+       WHERE b.id = ? AND ${isListed} AND NOT ${isDamaged} ORDER BY ${isDoomed}, ${isOfAgent}, p.id LIMIT 1`,
+    ),
+    copies: database.prepare(
+      `SELECT p.id, p.size, ${isOfAgent} AS of_agent FROM blobs b JOIN packs p ON p.number = b.pack
+       WHERE b.id = ? AND ${isListed} AND NOT ${isDamaged} ORDER BY ${isDoomed}, ${isOfAgent}, p.id`,
     ),
     markDamaged: database.prepare('INSERT OR IGNORE INTO damaged SELECT ?, number FROM packs WHERE id = ?'),
     clearDamage: database.prepare('DELETE FROM damaged WHERE pack = (SELECT number FROM packs WHERE id = ?)'),

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { isFailure } from '../../src/kernel/errors/failure.ts';
 import { silentLogger } from '../../src/kernel/log.ts';
+import { syncTo } from '../../src/operations/sync/sync.ts';
 import { verifyRepository } from '../../src/operations/verify.ts';
 import { Compressor, defaultCompression } from '../../src/pipeline/codec.ts';
 import { PackBuilder, type FinishedPack } from '../../src/pipeline/pack-builder.ts';
@@ -183,4 +184,33 @@ test('packs of agents are told of by an index of the owner after a prune', async
   assert.deepEqual(await problemsOf(again), []);
   await using reader = await openTestRepository(storage, { clock });
   assert.ok((await readBack(reader, manifest))['a']?.equals(contents.a));
+});
+
+test('a copy gets the good pack too, where another one only says that it has the same', async () => {
+  const clock = new ManualClock();
+  const storage = new MemoryStorage(clock);
+  const copy = new MemoryStorage(clock);
+  await using owner = await makeRepository(storage, { clock });
+  await using agent = await openAgent(owner, storage, { clock });
+  const sync = async () => {
+    const options = { signal: new AbortController().signal, log: silentLogger, progress: silentProgress };
+    await using from = await openTestRepository(storage, { clock });
+    return await syncTo(from, copy, options);
+  };
+  await sync();
+  const manifest = await backUp(agent, bytesSource(contents), { clock });
+  const good = await packs(storage);
+  for (const pack of good) {
+    const { id, buffer, lengthBytes } = await poison(owner, agent, pack);
+    for (const place of [storage, copy])
+      await place.put(packObject(id), new Uint8Array(buffer, 0, lengthBytes));
+  }
+  const report = await sync();
+  assert.deepEqual(report.problems, []);
+  assert.deepEqual(report.copied, [manifest.id]);
+  const there = await packs(copy);
+  assert.ok(good.every((pack) => there.includes(pack)));
+  await using reader = await openTestRepository(copy, { clock });
+  assert.ok((await readBack(reader, manifest))['a']?.equals(contents.a));
+  assert.equal((await sync()).packs.objects, 0);
 });

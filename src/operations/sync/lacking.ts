@@ -3,6 +3,7 @@ import type { StreamRef } from '../../contract/stream.ts';
 import { failure } from '../../kernel/errors/failure.ts';
 import { shortId } from '../../repository/blob-reader.ts';
 import type { Reliance } from '../../repository/gc/reliance.ts';
+import type { IndexCache } from '../../repository/index-cache.ts';
 import type { Repository } from '../../repository/repository.ts';
 import { walkStream } from '../../repository/walk.ts';
 
@@ -12,12 +13,12 @@ const atOnce = 4096;
 /**
  * The packs, by hex id and size, that a copy lacks of a backup. What it has already, it relies on from now on. Throws
  * `blob_missing` and what reading maps and lists rejects with when the backup is not whole where it comes from.
- * `visited` keeps, over several backups, what was looked at before.
+ * `visited` is the index of the copy: it keeps, over several backups, what was looked at before.
  */
 export async function packsLacking(
   from: Repository,
   reliance: Reliance,
-  visited: { visit(id: Uint8Array): boolean },
+  visited: Pick<IndexCache, 'visit' | 'listedBytes'>,
   manifest: Manifest,
   signal: AbortSignal,
 ): Promise<ReadonlyMap<string, number>> {
@@ -31,9 +32,13 @@ export async function packsLacking(
     const answers = reliance.rely(Buffer.concat(ids));
     for (const [index, id] of ids.entries()) {
       if (answers[index] === 1) continue;
-      const found = cache.locate(id);
-      if (found?.present !== true || found.damaged) throw failure('blob_missing', { blob: shortId(id) });
-      packs.set(found.packId, found.packSizeBytes);
+      const copies = cache.copiesOf(id);
+      const [first] = copies;
+      if (first === undefined) throw failure('blob_missing', { blob: shortId(id) });
+      // Of packs that agents sealed nobody knows which one is true to its word: the copy gets all that say so.
+      const wanted = first.isOfAgent ? copies : copies.filter(({ isOfAgent }) => !isOfAgent).slice(0, 1);
+      for (const pack of wanted)
+        if (visited.listedBytes(pack.id) !== pack.sizeBytes) packs.set(pack.id, pack.sizeBytes);
     }
   };
   const needs = (id: Uint8Array): void => {

@@ -95,7 +95,7 @@ export class Reliance {
   }
 
   /**
-   * For each id 1 when a listed pack has it, a marked one too, which is announced by the next {@link confirm}; relied on
+   * For each id 1 when a listed pack has it (2: only one that an agent sealed), a marked one too, which is announced by the next {@link confirm}; relied on
    * from now on.
    */
   rely(ids: Uint8Array): Uint8Array<ArrayBuffer> {

@@ -24,7 +24,7 @@ export async function assertRestorable(
   const gone = (what: string, cause?: unknown): Error =>
     failure('forget_gone', { id: manifest.id, what }, cause === undefined ? {} : { cause });
   const present = (id: Uint8Array): void => {
-    if (reliance.rely(id)[0] === 1) return;
+    if (reliance.rely(id)[0] !== 0) return;
     const found = cache.locate(id);
     throw gone(found === undefined ? `chunk ${shortId(id)}` : packObject(found.packId));
   };
