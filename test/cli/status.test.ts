@@ -4,6 +4,11 @@ import { createServer, type Socket } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import { describe, it } from 'node:test';
 import { ManualClock } from '../../testing/clock.ts';
+import { systemClock } from '../../src/kernel/clock.ts';
+import { openStorage } from '../../src/storage/open.ts';
+import { archiveTimeline } from '../../testing/recovery-model.ts';
+import { defaultStorageSettings } from '../../testing/storage-settings.ts';
+import { ClusterWorld } from '../operations/cluster-world.ts';
 import { runInProcess } from './in-process.ts';
 import { sandbox, type Json, type Ran, type Sandbox } from './program-runner.ts';
 
@@ -94,12 +99,14 @@ describe('holdfast status', () => {
     // That there was no backup then is no longer so.
     await run('backup');
     assert.equal((await status()).code, 0);
+    // Reports sort by time.
+    await clock.advance(60_000);
     assert.equal((await run('verify', '--read-data')).code, 0);
     await clock.advance(hour);
     const verified = (await status())['verification'] as Json;
     assert.deepEqual(
       [verified['at'], verified['level'], verified['ok'], verified['data_read_at']],
-      ['2026-11-22T03:00:00.000Z', 'read-data', true, '2026-11-22T03:00:00.000Z'],
+      ['2026-11-22T03:01:00.000Z', 'read-data', true, '2026-11-22T03:01:00.000Z'],
     );
     const [folder = ''] = readdirSync(box.at('main', 'packs'));
     const [pack = ''] = readdirSync(box.at('main', 'packs', folder));
@@ -109,6 +116,40 @@ describe('holdfast status', () => {
     assert.equal(damaged.code, 1);
     assert.equal(about(damaged).length, 1);
     assert.match(JSON.stringify(damaged['amiss']), /the last verification, of 2026-11-22T04/);
+  });
+
+  it('tells how far a cluster recovers, and what WAL is missing', async () => {
+    await using box = await sandbox();
+    const storage = await openStorage(box.at('store'), {
+      cwd: box.path,
+      home: box.home,
+      clock: systemClock,
+      env: {},
+      settings: defaultStorageSettings,
+      create: true,
+    });
+    const world = await ClusterWorld.make({ storage });
+    const on = world.first;
+    world.write(on, 500_000);
+    const start = world.position(on);
+    world.write(on, 2_000_000);
+    const backup = await world.backUp(1, start, world.position(on));
+    world.write(on, 3_000_000);
+    await archiveTimeline(world.archive, world.model, on);
+    writeFileSync(
+      box.at('holdfast.yaml'),
+      'repository: ./store\nsources: { main: { type: postgres-cluster, url: "postgres://localhost:1/x" } }\n',
+    );
+    const well = await runInProcess(box, ['status', '--json']);
+    assert.equal(well.code, 0, well.stdout);
+    const [main] = well.json()['sources'] as Json[];
+    assert.ok(main !== undefined);
+    const { windows, gaps, error } = main['wal'] as { windows: Json[]; gaps: number; error: unknown };
+    assert.deepEqual([windows.map((one): unknown => one['backups']), gaps, error], [[[backup.id]], 0, null]);
+    rmSync(box.at('store', 'wal'), { recursive: true });
+    const lost = await runInProcess(box, ['status']);
+    assert.equal(lost.code, 1, lost.stderr);
+    assert.match(lost.stdout, /main .* WAL MISSING\n[^]*main: no moment can be recovered to/);
   });
 
   it('counts what a copy lacks, and not what was forgotten there', async () => {

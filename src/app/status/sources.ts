@@ -1,7 +1,7 @@
 import type { Manifest } from '../../contract/manifest.ts';
-import { isFailure } from '../../kernel/errors/failure.ts';
+import { failure, isFailure, type HoldfastError } from '../../kernel/errors/failure.ts';
 import { ArchiveView } from '../../operations/recovery/archive-view.ts';
-import { clusterBackups, clusterKind } from '../../operations/recovery/backups.ts';
+import { clusterBackups, clusterKind, type ClusterBackup } from '../../operations/recovery/backups.ts';
 import type { WalStatus, WindowStatus } from '../../operations/recovery/status-model.ts';
 import { walStatus } from '../../operations/recovery/status.ts';
 import { importedTag } from '../../repository/find-backup.ts';
@@ -156,6 +156,17 @@ async function walHealth(repository: Repository, source: string, signal: AbortSi
     windows: archives.flatMap(({ windows }) => windows),
     stored_at: stored.toSorted((a, b) => a.localeCompare(b)).at(-1) ?? null,
     gaps: archives.flatMap(({ timelines }) => timelines.flatMap(({ gaps }) => gaps)).length,
-    error: whatIsWrong({ source, archives, server: null })?.toJSON() ?? null,
+    error: wrongWith(source, archives, backups)?.toJSON() ?? null,
   };
+}
+
+/** A backup whose archive is gone altogether is in the status of none. */
+function wrongWith(
+  source: string,
+  archives: readonly WalStatus[],
+  [newest]: readonly ClusterBackup[],
+): HoldfastError | undefined {
+  const isJudged = archives.some(({ backups }) => backups.some(({ id }) => id === newest?.id));
+  if (newest !== undefined && !isJudged) return failure('wal_unrecoverable', { source, count: '1 backup' });
+  return whatIsWrong({ source, archives, server: null });
 }
