@@ -19,11 +19,12 @@ export const usage = `npm run bench -- MODE [flags]
   wal        how fast WAL is stored and comes back, and how far a stream is behind
   files      many small files and a few big ones, beside restic and borg
   sqlite     a SQLite database, beside restic and borg
+  s3         files and a data directory in a bucket of a local Ceph, beside restic and pgBackRest; requests are counted
   memory     peak memory of a backup and a restore
   dedup      what second backups store after small changes
   wasm       throughput of the WebAssembly loops
 
-  --size GB        of the data, in 10^9 bytes   (postgres 2.6, cluster 2.6, wal 1, files 1, sqlite 1, memory 5, dedup 1)
+  --size GB        of the data, in 10^9 bytes   (postgres 2.6, cluster 2.6, wal 1, files 1, sqlite 1, s3 1, memory 5, dedup 1)
   --scale small    the same as --size 0.1: to see that everything works
   --runs N         of each contestant, in turn      (5)
   --only A,B       contestants whose name contains A or B (holdfast always takes part)

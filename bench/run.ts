@@ -12,6 +12,7 @@ const modes: Readonly<Record<string, () => Promise<unknown>>> = {
   wal: async () => await (await import('./wal.ts')).benchWal(readFlags(args, 1)),
   files: async () => await (await import('./trees.ts')).benchTrees('files', readFlags(args, 1)),
   sqlite: async () => await (await import('./trees.ts')).benchTrees('sqlite', readFlags(args, 1)),
+  s3: async () => await (await import('./s3.ts')).benchS3(readFlags(args, 1)),
   memory: async () => await (await import('./memory.ts')).benchMemory(readFlags(args, 5)),
   dedup: async () => await (await import('./dedup.ts')).benchDedup(readFlags(args, 1)),
   wasm: async () => await import('./wasm.ts'),

@@ -18,6 +18,20 @@ export const cephUsers = {
 
 export interface CephServer extends AsyncDisposable {
   readonly port: number;
+  /** Where the gateway speaks TLS; undefined without a certificate. */
+  readonly tlsPort: number | undefined;
+}
+
+export interface CephOptions {
+  /** A file with the certificate and the key, in PEM. */
+  readonly certificate?: string;
+  /** How much the cluster may hold, in memory; 8 GiB unless given. */
+  readonly capacityBytes?: number;
+}
+
+interface Ports {
+  readonly port: number;
+  readonly tlsPort: number | undefined;
 }
 
 /**
@@ -25,7 +39,7 @@ export interface CephServer extends AsyncDisposable {
  * processes die with this one, however it ends. Commit intervals are cut to what one machine needs, so it starts in
  * two seconds.
  */
-export async function startCeph(): Promise<CephServer> {
+export async function startCeph(options: CephOptions = {}): Promise<CephServer> {
   const directory = await mkdtemp(join(tmpdir(), 'holdfast-ceph-'));
   const children: ChildProcess[] = [];
   const stop = async (): Promise<void> => {
@@ -35,8 +49,8 @@ export async function startCeph(): Promise<CephServer> {
     await rm(directory, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 });
   };
   try {
-    const port = await bringUp(directory, children);
-    return { port, [Symbol.asyncDispose]: stop };
+    const ports = await bringUp(directory, children, options);
+    return { ...ports, [Symbol.asyncDispose]: stop };
   } catch (error) {
     const said = await lastLines(directory);
     await stop();
@@ -44,11 +58,12 @@ export async function startCeph(): Promise<CephServer> {
   }
 }
 
-async function bringUp(directory: string, children: ChildProcess[]): Promise<number> {
+async function bringUp(directory: string, children: ChildProcess[], options: CephOptions): Promise<Ports> {
   const [port, monitorPort, fsid, osd] = [await freePort(), await freePort(), randomUUID(), randomUUID()];
+  const ports = { port, tlsPort: options.certificate === undefined ? undefined : await freePort() };
   const conf = join(directory, 'ceph.conf');
   for (const part of ['run', 'log', 'mon', 'osd', 'rgw']) await mkdir(join(directory, part));
-  await writeFile(conf, configuration(directory, fsid, port));
+  await writeFile(conf, configuration(directory, fsid, ports, options));
   const tool = async (name: string, ...args: readonly string[]): Promise<void> => {
     await run(name, ['-c', conf, ...args], { timeout: 60_000 });
   };
@@ -95,11 +110,18 @@ async function bringUp(directory: string, children: ChildProcess[]): Promise<num
   );
   daemon('radosgw', '-n', 'client.rgw');
   await until(() => answers(port), 'the gateway of Ceph', 60_000);
-  return port;
+  return ports;
 }
 
 /** No authentication among the daemons, which only listen on loopback; requests to the gateway are signed as ever. */
-function configuration(directory: string, fsid: string, port: number): string {
+function configuration(
+  directory: string,
+  fsid: string,
+  { port, tlsPort }: Ports,
+  { certificate, capacityBytes = 8 * 2 ** 30 }: CephOptions,
+): string {
+  const tls =
+    tlsPort === undefined ? '' : ` ssl_endpoint=127.0.0.1:${tlsPort} ssl_certificate=${certificate}`;
   const settings: Readonly<Record<string, string | number>> = {
     fsid,
     mon_initial_members: 'a',
@@ -120,7 +142,7 @@ function configuration(directory: string, fsid: string, port: number): string {
     paxos_min_wait: 0.01,
     osd_class_update_on_start: 'false',
     osd_objectstore: 'memstore',
-    memstore_device_bytes: 8 * 2 ** 30,
+    memstore_device_bytes: capacityBytes,
     ms_bind_ipv6: 'false',
     public_addr: '127.0.0.1',
     run_dir: `${directory}/run`,
@@ -131,7 +153,7 @@ function configuration(directory: string, fsid: string, port: number): string {
     osd_data: `${directory}/osd`,
     rgw_data: `${directory}/rgw`,
     // Without it every other answer waits 40 ms for an acknowledgement.
-    rgw_frontends: `beast endpoint=127.0.0.1:${port} tcp_nodelay=1`,
+    rgw_frontends: `beast endpoint=127.0.0.1:${port}${tls} tcp_nodelay=1`,
     rgw_override_bucket_index_max_shards: 1,
     rgw_gc_obj_min_wait: 5,
     rgw_gc_processor_period: 10,

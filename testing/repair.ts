@@ -31,6 +31,19 @@ export async function namesIn(storage: Storage, prefix: string): Promise<string[
   return (await Array.fromAsync(storage.list(prefix))).map(({ name }) => name);
 }
 
+/** Every object, by name; and a storage that has them. */
+export async function everythingIn(storage: Storage): Promise<Map<string, Uint8Array>> {
+  const all = new Map<string, Uint8Array>();
+  for (const name of await namesIn(storage, '')) all.set(name, await storage.get(name));
+  return all;
+}
+
+export async function storageOf(all: ReadonlyMap<string, Uint8Array>): Promise<MemoryStorage> {
+  const storage = new MemoryStorage(systemClock);
+  for (const [name, bytes] of all) await storage.put(name, bytes);
+  return storage;
+}
+
 export async function replace(storage: Storage, name: string, bytes: Uint8Array): Promise<void> {
   await storage.delete(name);
   await storage.put(name, bytes);
@@ -47,9 +60,11 @@ export function cut(bytes: Uint8Array, length: number): Uint8Array {
   return bytes.slice(0, length % Math.max(1, bytes.length));
 }
 
-/** A copy of a repository as `sync` makes it. */
-export async function copyOf(storage: Storage): Promise<MemoryStorage> {
-  const place = new MemoryStorage(systemClock);
+/** A copy of a repository as `sync` makes it, or brings it up to date. */
+export async function copyOf(
+  storage: Storage,
+  place = new MemoryStorage(systemClock),
+): Promise<MemoryStorage> {
   await using repository = await openTestRepository(storage);
   const { problems } = await syncTo(repository, place, context);
   assert.deepEqual(problems, []);
@@ -77,6 +92,17 @@ export async function assertWhole(storage: Storage, made: readonly Made[]): Prom
     assert.deepEqual(Object.keys(restored), Object.keys(contents));
     for (const [path, bytes] of Object.entries(contents))
       assert.ok(Buffer.compare(restored[path] ?? Buffer.alloc(0), bytes) === 0, path);
+  }
+}
+
+/** Whether a backup is there and restores byte for byte. */
+export async function restores(storage: Storage, one: Made): Promise<boolean> {
+  try {
+    await assertWhole(storage, [one]);
+    return true;
+  } catch (error) {
+    if (isFailure(error) || error instanceof assert.AssertionError) return false;
+    throw error;
   }
 }
 

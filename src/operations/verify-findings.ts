@@ -35,6 +35,8 @@ export class Findings {
   /** The newest backups that are there, and those remembered that are gone. */
   heads: readonly Head[] = [];
   walEnds: readonly WalEnd[] = [];
+  /** WAL is missing that a copy may have, though no problem says so. */
+  isWalMissing = false;
   readonly #problems: OpenProblem[] = [];
   readonly #notes: string[] = [];
   #uncounted = 0;
@@ -85,9 +87,9 @@ export class Findings {
 
   /** Whether something is wrong with WAL, be it damaged or missing. */
   get hasWalProblems(): boolean {
-    return this.#problems.some(
-      ({ code, object }) => code.startsWith('HF-54') || object.startsWith(walPrefix),
-    );
+    const isOfWal = ({ code, object }: OpenProblem): boolean =>
+      code.startsWith('HF-54') || object.startsWith(walPrefix);
+    return this.isWalMissing || this.#problems.some(isOfWal);
   }
 
   /** What every problem is about, each once: names of objects, and words for what is none. */

@@ -1,10 +1,12 @@
 import { hash } from 'node:crypto';
 import { failure, isFailure } from '../kernel/errors/failure.ts';
+import { plural } from '../kernel/plural.ts';
 import { forgottenRecords, type ForgottenBackup } from '../repository/history/forgotten.ts';
 import { decodeIndex } from '../repository/index-object.ts';
 import { readKeys } from '../repository/keyring.ts';
 import { authenticateObject } from '../repository/authenticate.ts';
 import { pinsPrefix, trashPrefix } from '../repository/history/names.ts';
+import { keptConfigPrefix } from '../repository/kept-config.ts';
 import { configObject, indexPrefix, keysPrefix } from '../repository/layout.ts';
 import { readManifestWithHash } from '../repository/manifests.ts';
 import type { Repository } from '../repository/repository.ts';
@@ -37,26 +39,39 @@ export async function verifyKeys(
   for (const { name, error } of damaged) findings.add(name, error);
 }
 
-/** Every index object hashes to its name and opens. They are caches: damage costs no backup, but it is named. */
+/**
+ * Every index object hashes to its name and opens. They are caches: damage costs no backup, but it is named; and packs
+ * that no index tells of are noted, for they cost every machine a look into each.
+ */
 export async function verifyIndexes(
   repository: Repository,
   findings: Findings,
   signal: AbortSignal,
 ): Promise<void> {
   const { storage, pipelineKeys } = repository;
+  const cache = await repository.cache(signal);
+  cache.beginWalk();
   for await (const { name } of storage.list(indexPrefix, { signal })) {
     findings.objectsChecked += 1;
     try {
       const bytes = await storage.get(name, { signal });
       findings.bytesRead += bytes.length;
-      decodeIndex(pipelineKeys, name, bytes);
+      const packs = decodeIndex(pipelineKeys, name, bytes);
       if (`${indexPrefix}${hash('sha256', bytes, 'hex')}` !== name) {
         throw failure('object_damaged', { name, reason: 'its bytes do not hash to its name' });
       }
+      for (const { id, sizeBytes } of packs)
+        if (cache.listedBytes(id) === sizeBytes) cache.visit(Buffer.from(id, 'hex'));
     } catch (error) {
       tellDamage(findings, name, error, signal);
     }
   }
+  let untold = 0;
+  for (const { id } of cache.packs('listed')) if (cache.visit(Buffer.from(id, 'hex'))) untold += 1;
+  if (untold > 0)
+    findings.note(
+      `no index tells of ${plural(untold, 'pack')}, which were stored by a backup that runs or was interrupted, or whose index is lost: nothing is lost with it, and holdfast rebuild-index makes it anew`,
+    );
 }
 
 /**
@@ -164,7 +179,7 @@ export async function verifyRecords(
   signal: AbortSignal,
 ): Promise<void> {
   const { storage, pipelineKeys } = repository;
-  for (const prefix of [pinsPrefix, trashPrefix, reportsPrefix]) {
+  for (const prefix of [pinsPrefix, trashPrefix, reportsPrefix, keptConfigPrefix]) {
     for await (const { name } of storage.list(prefix, { signal })) {
       findings.objectsChecked += 1;
       try {

@@ -46,7 +46,16 @@ async function streamVisitor(
     }
     cache.need(found.packId);
     const name = packObject(found.packId);
-    if (!found.present) findings.addBlob(id, name, failure('object_missing', { name, location }));
+    if (found.present) return;
+    const listed = cache.listedBytes(found.packId);
+    const reason = `it has ${listed} bytes instead of ${found.packSizeBytes}`;
+    findings.addBlob(
+      id,
+      name,
+      listed === undefined
+        ? failure('object_missing', { name, location })
+        : failure('object_damaged', { name, reason }),
+    );
   };
   return async (stream) => {
     const visitor = {

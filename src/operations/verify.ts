@@ -12,6 +12,7 @@ import type { VerifyReport } from './verify-report.ts';
 import { verifyStructure } from './verify-structure.ts';
 import type { VerifyOptions } from './verify-options.ts';
 import { verifyWalData } from './wal/verify-data.ts';
+import { verifyOrphans } from './wal/verify-orphans.ts';
 import { verifyWalEnds } from './wal/verify-ends.ts';
 import { verifyWal } from './wal/verify.ts';
 
@@ -58,6 +59,8 @@ export async function examine(repository: Repository, options: VerifyOptions): P
     const which = options.backups === undefined ? 'listed' : 'needed';
     await verifyPacks(repository, which, findings, options);
     await verifyWalData(archives, options);
+    const opened = new Set(archives.map(({ archive }) => archive.id));
+    if (options.backups === undefined) await verifyOrphans(repository, opened, findings, signal);
   } else if (options.suspects !== undefined) {
     await verifySuspects(repository, options.suspects, findings, signal);
   }

@@ -1,21 +1,30 @@
 import assert from 'node:assert/strict';
+import { hash } from 'node:crypto';
 import { test } from 'node:test';
 import type { Manifest } from '../../src/contract/manifest.ts';
 import { systemClock } from '../../src/kernel/clock.ts';
+import { failure } from '../../src/kernel/errors/failure.ts';
 import { MemoryStorage } from '../../src/storage/memory/memory-storage.ts';
+import { crashAtMutation } from '../../src/storage/wrap/fault-plan.ts';
+import { withFaults } from '../../src/storage/wrap/faults.ts';
 import { patternedBytes } from '../../testing/bytes.ts';
 import { backUp, bytesSource, makeRepository, openTestRepository } from '../../testing/repository.ts';
 import {
   assertWhole,
   copyOf,
   cut,
+  everythingIn,
   flip,
   namesIn,
   repaired,
   replace,
+  storageOf,
   verified,
   type Made,
 } from '../../testing/repair.ts';
+import { forgetAt } from './forget-support.ts';
+
+const hashOf = (bytes: Uint8Array): string => hash('sha256', bytes, 'hex');
 
 /** Three backups: two that share much, and one of something else. */
 async function threeBackups(storage: MemoryStorage): Promise<readonly Made[]> {
@@ -115,4 +124,106 @@ test('a copy that has repacked still has the chunks', async () => {
   const { after, report } = await repaired(storage, [copy]);
   assert.deepEqual(after.problems, [], JSON.stringify(report));
   await assertWhole(storage, made);
+});
+
+test('a repair that dies at any write loses nothing, and the next one ends it', async () => {
+  const storage = new MemoryStorage(systemClock);
+  const made = await threeBackups(storage);
+  await verified(storage);
+  const copy = await copyOf(storage);
+  const [first = '', second = ''] = await namesIn(storage, 'packs/');
+  const [manifest = ''] = await namesIn(storage, 'snapshots/');
+  const [index = ''] = await namesIn(storage, 'index/');
+  for (const name of [first, manifest, index])
+    await replace(storage, name, flip(await storage.get(name), 8 * 200));
+  await storage.delete(second);
+  const broken = await everythingIn(storage);
+  for (let at = 1; ; at += 1) {
+    // The write is done or not, in turn: what the next one finds is the same either way.
+    const place = await storageOf(broken);
+    const outcome = await repaired(withFaults(place, crashAtMutation(at, at % 2 === 0)), [copy]).then(
+      () => 'done',
+      () => 'crashed',
+    );
+    // Whatever lay there is there still, under its name or in the quarantine.
+    const now = new Set((await everythingIn(place)).values().map(hashOf));
+    for (const [name, bytes] of broken) assert.ok(now.has(hashOf(bytes)), `${name} is gone (${at})`);
+    if (outcome === 'done') {
+      assert.ok(at > 10, `${at} writes`);
+      return;
+    }
+    const { after, report } = await repaired(place, [copy]);
+    assert.deepEqual(after.problems, [], `${at}: ${JSON.stringify(report)}`);
+    await assertWhole(place, made);
+  }
+});
+
+test('without a copy, a repair that dies at any write keeps all that could be read', async () => {
+  const storage = new MemoryStorage(systemClock);
+  const made = await threeBackups(storage);
+  await verified(storage);
+  const [name = ''] = await namesIn(storage, 'packs/');
+  await replace(storage, name, flip(await storage.get(name), 8 * 3000));
+  const broken = await everythingIn(storage);
+  const hurt = new Set((await verified(storage)).problems.flatMap(({ backups }) => backups));
+  const unhurt = made.filter(([{ id }]) => !hurt.has(id));
+  assert.ok(unhurt.length > 0 && unhurt.length < made.length);
+  for (let at = 1; ; at += 1) {
+    const place = await storageOf(broken);
+    const outcome = await repaired(withFaults(place, crashAtMutation(at, true)), []).then(
+      () => 'done',
+      () => 'crashed',
+    );
+    await assertWhole(place, unhurt);
+    const { after } = await repaired(place, []);
+    assert.deepEqual(new Set(after.problems.flatMap(({ backups }) => backups)), hurt);
+    await assertWhole(place, unhurt);
+    if (outcome === 'done') return;
+  }
+});
+
+test('what cannot be removed stays, and its chunks are stored beside it', async () => {
+  const storage = new MemoryStorage(systemClock);
+  const made = await threeBackups(storage);
+  const copy = await copyOf(storage);
+  const [name = ''] = await namesIn(storage, 'packs/');
+  await replace(storage, name, flip(await storage.get(name), 8 * 3000));
+  const locked = new Proxy(storage, {
+    get: (target, key) => {
+      const value: unknown = Reflect.get(target, key);
+      if (typeof value !== 'function') return value;
+      if (key !== 'delete') return value.bind(target) as unknown;
+      return (object: string) =>
+        object === name
+          ? Promise.reject(
+              failure('storage_denied', { action: 'delete', location: 'memory:', reason: 'no', mend: 'ask' }),
+            )
+          : target.delete(object);
+    },
+  });
+  const { report } = await repaired(locked, [copy]);
+  assert.ok(
+    report.done.some(({ action, object }) => action === 'leave' && object === name),
+    JSON.stringify(report),
+  );
+  await assertWhole(storage, made);
+});
+
+test('a backup that was forgotten is not brought back, though a copy has it; its record is', async () => {
+  const storage = new MemoryStorage(systemClock);
+  const made = await threeBackups(storage);
+  const place = await copyOf(storage);
+  const [[first] = []] = made;
+  {
+    await using repository = await openTestRepository(storage);
+    await forgetAt(repository, [0]);
+  }
+  const copy = await copyOf(storage, place);
+  const before = await repaired(storage, [copy]);
+  assert.deepEqual(before.report.plan, []);
+  for (const name of await namesIn(storage, 'forgotten/')) await storage.delete(name);
+  const { after } = await repaired(storage, [copy]);
+  assert.deepEqual(after.problems, []);
+  assert.ok(!(await namesIn(storage, 'snapshots/')).some((name) => name.endsWith(first?.id ?? '-')));
+  assert.equal((await namesIn(storage, 'forgotten/')).length, 1);
 });

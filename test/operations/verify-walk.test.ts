@@ -18,11 +18,17 @@ const records = fc.array(
   ),
   { minLength: 20, maxLength: 60 },
 );
-/** Sizes of the pieces that it is cut into, again and again. */
-const cuts = fc.array(
-  fc.oneof(fc.integer({ min: 1, max: 30_000 }), fc.constant(8192), fc.integer({ min: 30_000, max: 400_000 })),
-  { minLength: 1, maxLength: 12 },
-);
+/** Sizes of the pieces that it is cut into, again and again; a big one among them bounds their number. */
+const cuts = fc
+  .array(
+    fc.oneof(
+      fc.integer({ min: 1, max: 30_000 }),
+      fc.constant(8192),
+      fc.integer({ min: 30_000, max: 400_000 }),
+    ),
+    { minLength: 1, maxLength: 12 },
+  )
+  .map((sizes) => [...sizes, 100_000]);
 
 function write(lengths: readonly (number | 'switch')[]): WalWriter {
   const writer = new WalWriter({ start, segmentBytes });
@@ -77,6 +83,8 @@ test('a flipped bit in any record but the last ones is named with the position o
       if (record === undefined) return;
       const at = Number(record.start - start) + (where % record.total);
       if (at % 8192 < 40) return;
+      // A length that grows past the end of the last page reads as a record that is not all there yet.
+      if (record.start / 8192n >= (writer.position - 1n) / 8192n) return;
       bytes[at] = (bytes[at] ?? 0) ^ 4;
       const { breaks, stop } = walk(bytes.subarray(0, Number(writer.position - start)), sizes);
       const [first] = [...breaks, ...(stop === null ? [] : [stop])];

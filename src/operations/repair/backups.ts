@@ -14,6 +14,15 @@ import type { RepairStep } from './report.ts';
 /** Backups that are gone: id → SHA-256 of the sealed manifest, null where that is not known. */
 export type MissingBackups = ReadonlyMap<string, string | null>;
 
+const forgottenNote = 'the record of backups that were forgotten';
+
+/** A record of backups that were forgotten, which is gone here. */
+interface LostRecord {
+  readonly name: string;
+  readonly from: string;
+  readonly bytes: Uint8Array;
+}
+
 interface Found {
   readonly id: string;
   readonly name: BackupName;
@@ -22,8 +31,9 @@ interface Found {
 }
 
 export async function planBackups(context: RepairContext, missing: MissingBackups): Promise<RepairStep[]> {
-  const { found, lost } = await findBackups(context, missing);
+  const { records, found, lost } = await findBackups(context, missing);
   return [
+    ...records.map(({ name, from }) => stepOf('replace', name, { from, note: forgottenNote })),
     ...found.map(({ id, from }) => stepOf('bring_back', `backup ${id}`, { from })),
     ...lost.map((id) => stepOf('leave', `backup ${id}`, { note: 'it is gone, and no copy has it' })),
   ];
@@ -31,7 +41,11 @@ export async function planBackups(context: RepairContext, missing: MissingBackup
 
 /** Brings back backups that are gone and that a copy has, each with all it needs, visible last. */
 export async function mendBackups(context: RepairContext, missing: MissingBackups): Promise<void> {
-  const { found } = await findBackups(context, missing);
+  const { records, found } = await findBackups(context, missing);
+  for (const { name, from, bytes } of records) {
+    await context.repository.storage.put(name, bytes);
+    context.tell({ ...stepOf('replace', name, { from, note: forgottenNote }), quarantined: null });
+  }
   for (const one of found) {
     context.signal.throwIfAborted();
     context.progress.phase(`bringing back backup ${one.id.slice(0, 8)}`);
@@ -51,15 +65,21 @@ export async function mendBackups(context: RepairContext, missing: MissingBackup
 async function findBackups(
   context: RepairContext,
   missing: MissingBackups,
-): Promise<{ readonly found: readonly Found[]; readonly lost: readonly string[] }> {
+): Promise<{
+  readonly records: readonly LostRecord[];
+  readonly found: readonly Found[];
+  readonly lost: readonly string[];
+}> {
   const { repository, sources, signal } = context;
   // Forgotten meanwhile, or there again.
-  const done = new Set<string>((await repository.names({ signal })).map(({ id }) => id));
+  const there = new Set<string>((await repository.names({ signal })).map(({ id }) => id));
+  const done = new Set(there);
   for await (const read of forgottenRecords(repository, signal))
     if ('record' in read) for (const { id } of read.record.backups) done.add(id);
   const open = new Map([...missing].filter(([id]) => !done.has(id)));
   const found: Found[] = [];
-  if (open.size === 0) return { found, lost: [] };
+  if (open.size === 0) return { records: [], found, lost: [] };
+  const records = await findRecords(context, open, there);
   for await (const { name: from, copy } of sources.copies()) {
     for (const name of await copy.names({ signal })) {
       const sha256 = open.get(name.id);
@@ -68,7 +88,38 @@ async function findBackups(
       open.delete(name.id);
     }
   }
-  return { found: found.toSorted((a, b) => a.name.sequence - b.name.sequence), lost: [...open.keys()] };
+  return {
+    records,
+    found: found.toSorted((a, b) => a.name.sequence - b.name.sequence),
+    lost: [...open.keys()],
+  };
+}
+
+/**
+ * Records of copies that tell that a missing backup was forgotten: then it is the record that is missing. What they explain
+ * is taken out of `open`. One that names backups which are there has been undone here.
+ */
+async function findRecords(
+  { repository, sources, signal }: RepairContext,
+  open: Map<string, string | null>,
+  there: ReadonlySet<string>,
+): Promise<LostRecord[]> {
+  const records: LostRecord[] = [];
+  for await (const { name: from, copy } of sources.copies()) {
+    for await (const read of forgottenRecords(copy, signal)) {
+      if (!('record' in read)) continue;
+      const { backups } = read.record;
+      const explained = backups.filter(
+        ({ id, sha256 }) => open.has(id) && [null, sha256].includes(open.get(id) ?? null),
+      );
+      if (explained.length === 0 || backups.some(({ id }) => there.has(id))) continue;
+      const bytes = await copy.storage.get(read.name, { signal });
+      assertAsWritten(repository, read.name, bytes);
+      records.push({ name: read.name, from, bytes });
+      for (const { id } of explained) open.delete(id);
+    }
+  }
+  return records;
 }
 
 async function isThat(

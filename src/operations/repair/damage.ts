@@ -17,7 +17,17 @@ export interface Damage {
   readonly wal: boolean;
 }
 
-const folders = ['keys/', 'snapshots/', 'trash/', 'forgotten/', 'pins/', 'wal/', 'reports/', 'index/'];
+const folders = [
+  'keys/',
+  'snapshots/',
+  'trash/',
+  'forgotten/',
+  'pins/',
+  'config/',
+  'wal/',
+  'reports/',
+  'index/',
+];
 
 export function damageOf(findings: Findings): Damage {
   const subjects = [...findings.subjects()];

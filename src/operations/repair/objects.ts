@@ -1,5 +1,6 @@
 import { forgottenPrefix, pinnedBackupOf, pinsPrefix, trashPrefix } from '../../repository/history/names.ts';
 import { putPin } from '../../repository/history/pins.ts';
+import { keptConfigPrefix } from '../../repository/kept-config.ts';
 import {
   configObject,
   indexPrefix,
@@ -25,6 +26,10 @@ const fates: readonly (readonly [prefix: string, fate: Fate])[] = [
   [keysPrefix, { action: 'set_aside', note: 'its passphrase opens nothing any more' }],
   [trashPrefix, { action: 'set_aside', note: 'that backup was forgotten, and cannot be brought back' }],
   [reportsPrefix, { action: 'set_aside', note: 'a report of an earlier verify' }],
+  [
+    keptConfigPrefix,
+    { action: 'set_aside', note: 'a configuration that was kept; the next backup keeps it anew' },
+  ],
   [pinsPrefix, { action: 'rebuild', note: 'the backup stays pinned; who pinned it and why is lost' }],
   [walAboutPrefix, { action: 'rebuild', note: 'from what the backups know of the cluster' }],
   [snapshotsPrefix, { action: 'leave', note: 'no copy has this manifest: the backup is lost' }],

@@ -151,6 +151,7 @@ function tellGap({ archive, findings }: ArchiveCheck, gap: WalGap, backups: read
   const { timeline } = gap;
   const words = rangeWords(gap, segmentsBetween(gap.path, gap, segmentBytes));
   if (isPast(gap, backups)) {
+    findings.isWalMissing = true;
     const ending = plural(gap.backups.size, 'backup');
     findings.note(
       `the WAL of ${source} of timeline ${timeline} has a gap, ${words}: ${ending} before it cannot go beyond; newer ones begin behind it`,
