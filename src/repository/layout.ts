@@ -75,6 +75,12 @@ export function parseWalObject(
 }
 
 /**
+ * The last number that a name has room for. Nobody gets there by backing up; but whoever may write could take it, and those
+ * after it must be seen all the same: they share it, and sort by time.
+ */
+export const highestSequence = 9_999_999_999;
+
+/**
  * The name of a manifest: its sequence first, so that names sort by who saw whom and not by clocks;
  * then its start in UTC, so that a listing alone tells the time; then the backup's id.
  */

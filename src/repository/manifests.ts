@@ -3,7 +3,7 @@ import { manifestSchema, type Manifest } from '../contract/manifest.ts';
 import { failure, isFailure, reasonOf } from '../kernel/errors/failure.ts';
 import { isAgent, type PipelineKeys } from '../pipeline/keys.ts';
 import type { Storage } from '../storage/port.ts';
-import { parseSnapshotObject, snapshotObject, snapshotsPrefix } from './layout.ts';
+import { highestSequence, parseSnapshotObject, snapshotObject, snapshotsPrefix } from './layout.ts';
 import type { BackupName } from './model.ts';
 import type { HistoryMemory } from './remembered.ts';
 import { openObject, sealObject } from './sealed-object.ts';
@@ -80,7 +80,8 @@ export async function commitManifest(
       : await linkTo(storage, keys, name, signal);
     if (link !== undefined) previous.push(link);
   }
-  const manifest = manifestSchema.parse({ ...draft, sequence: highest + 1, previous });
+  const sequence = Math.min(highest + 1, highestSequence);
+  const manifest = manifestSchema.parse({ ...draft, sequence, previous });
   const objectName = objectOf(manifest);
   const contents = Buffer.from(JSON.stringify(manifest));
   // Not abortable any more: whether it was written or not must be known.
