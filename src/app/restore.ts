@@ -69,7 +69,7 @@ export function isFiles(result: RestoreResult): result is ResultOf<FilesRestoreS
 }
 
 /**
- * Restores a backup: plans (and refuses what cannot go well) before it reads the data, checks every byte it needs
+ * Restores a backup: plans (and refuses what cannot go well) before it reads the data, checks what it needs
  * before the target is touched, and only then restores.
  */
 export async function restore(options: RestoreOptions, context: AppContext): Promise<RestoreResult> {
@@ -114,6 +114,12 @@ function placesOf(plan: AnyRestorePlan): readonly { readonly path: string; reado
   return plan.databases.map(({ file }) => ({ path: file, replaces: false }));
 }
 
+/** Whether nothing is at the target yet. */
+function isNew(plan: AnyRestorePlan): boolean {
+  if ('databases' in plan) return plan.databases.every(({ mode }) => mode === 'create');
+  return plan.mode === 'create';
+}
+
 async function run(
   app: App,
   repository: Repository,
@@ -124,7 +130,7 @@ async function run(
   const restored = await restoreBackup(
     repository,
     manifest,
-    { needs: plan.needs, restore: (context) => plan.run(context) },
+    { needs: plan.needs, isNew: isNew(plan.summary), restore: (context) => plan.run(context) },
     { signal: app.signal, log: app.log, jobs: app.jobs, progress },
   );
   app.log.info('restore done', { backup: manifest.id, target: plan.summary.target });

@@ -8,6 +8,8 @@ export interface CheckOptions {
   readonly signal: AbortSignal;
   /** Which entries matter; all unless given. */
   readonly needs?: (entry: Entry) => boolean;
+  /** `presence`: lists and maps are read, of chunks only whether a pack that is there and of the right size has them. */
+  readonly depth?: 'contents' | 'presence';
 }
 
 const readsAtOnce = 3;
@@ -20,7 +22,7 @@ const everyNode: NodeVisitor = {
 };
 
 /**
- * Reads and checks every chunk that a restore of these entries will read, keeping nothing.
+ * Checks every chunk that a restore of these entries will read, keeping nothing: reads it, unless told otherwise.
  * Rejects with the first `blob_damaged`, `blob_missing` or `object_missing`.
  */
 export async function checkBackup(
@@ -28,7 +30,7 @@ export async function checkBackup(
   manifest: Manifest,
   options: CheckOptions,
 ): Promise<void> {
-  const { signal } = options;
+  const { signal, depth = 'contents' } = options;
   const reader = await repository.reader(signal);
   const cache = await repository.cache(signal);
   cache.beginWalk();
@@ -36,7 +38,12 @@ export async function checkBackup(
   for await (const entry of repository.entries(manifest, { signal })) {
     if (entry.stream === null || options.needs?.(entry) === false) continue;
     for await (const chunks of walkStream(reader, entry.stream, everyNode, signal)) {
-      window.push(...chunks.filter((id) => cache.visit(id)));
+      const fresh = chunks.filter((id) => cache.visit(id));
+      if (depth === 'presence') {
+        for (const id of fresh) reader.expect(id);
+        continue;
+      }
+      window.push(...fresh);
       if (window.length < 256) continue;
       await checkChunks(reader, window, signal);
       window = [];

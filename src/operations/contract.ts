@@ -14,6 +14,8 @@ export interface BackupSource {
 export interface Restorer<Result> {
   /** Which entries it will read; all unless given. Only these are checked before the target is touched. */
   needs?(entry: Entry): boolean;
+  /** Nothing is where it restores to: one that breaks off in the middle has hurt nothing. */
+  readonly isNew?: boolean;
   restore(context: RestoreContext): Promise<Result>;
 }
 

@@ -6,7 +6,8 @@ import type { OperationContext, Restorer } from './contract.ts';
 
 /**
  * Restores a backup through `restorer`. Every chunk that it will read is read and checked before the target is
- * touched, so damage is found while the target is still as it was.
+ * touched, so damage is found while the target is still as it was. Where reading costs money and time, and nothing is at
+ * the target yet, it is enough that all is there: what is restored is checked as it comes, and shows itself when it is whole.
  */
 export async function restoreBackup<R>(
   repository: Repository,
@@ -17,7 +18,9 @@ export async function restoreBackup<R>(
   const { signal, progress } = context;
   progress.phase('checking the backup');
   const needs = restorer.needs?.bind(restorer);
-  await checkBackup(repository, manifest, needs === undefined ? { signal } : { signal, needs });
+  const isCharged = repository.storage.requests !== undefined;
+  const depth = isCharged && restorer.isNew === true ? 'presence' : 'contents';
+  await checkBackup(repository, manifest, { signal, depth, ...(needs === undefined ? {} : { needs }) });
   return await restorer.restore(restoreContext(repository, manifest, context));
 }
 

@@ -111,7 +111,10 @@ export async function verifyHistory(
     const isKnown = [...gone.values()].some(({ id }) => id === head.id);
     if (!isKnown) gone.set(`${head.id} ${head.sha256}`, link);
   }
-  await takeOutForgotten(repository, gone, findings, signal);
+  const numbers = names.map(({ sequence }) => sequence);
+  numbers.push(...(await takeOutForgotten(repository, gone, findings, signal)));
+  // Where all can be read, each is named by the one after it.
+  if (hashes.size < names.length) noteMissingNumbers(numbers, findings);
   const lost = remembered.filter(({ id }) => [...gone.values()].some((link) => link.id === id));
   findings.heads = [...lost.slice(-mostLost), ...headsOf(names, hashes)];
   for (const link of gone.values()) {
@@ -158,18 +161,44 @@ function takeOut(gone: Map<string, Link>, { id, sha256, source }: ForgottenBacku
   for (const [key, link] of gone) if (link.id === id) gone.delete(key);
 }
 
-/** What was forgotten as just that backup is no gap. Records cannot be forged by who has no key. */
+/** Backups are numbered without gaps. */
+function noteMissingNumbers(numbers: number[], findings: Findings): void {
+  numbers.sort((a, b) => a - b);
+  const missing: string[] = [];
+  let last = 0;
+  for (const number of numbers) {
+    if (number === last + 2) missing.push(String(last + 1));
+    else if (number > last + 2) missing.push(`${last + 1} to ${number - 1}`);
+    last = Math.max(last, number);
+  }
+  if (missing.length === 0) return;
+  const those = missing.slice(0, 20).join(', ');
+  findings.note(
+    `no backup has the number ${those}, and what could tell why cannot be read: they may be gone, or the record that they were forgotten`,
+  );
+}
+
+/**
+ * What was forgotten as just that backup is no gap. Records cannot be forged by who has no key. The numbers of what was
+ * forgotten.
+ */
 async function takeOutForgotten(
   repository: Repository,
   gone: Map<string, Link>,
   findings: Findings,
   signal: AbortSignal,
-): Promise<void> {
+): Promise<number[]> {
+  const numbers: number[] = [];
   for await (const read of forgottenRecords(repository, signal)) {
     findings.objectsChecked += 1;
     if ('damage' in read) tellDamage(findings, read.name, read.damage, signal);
-    else for (const backup of read.record.backups) takeOut(gone, backup);
+    else
+      for (const backup of read.record.backups) {
+        takeOut(gone, backup);
+        numbers.push(backup.sequence);
+      }
   }
+  return numbers;
 }
 
 /** Records and the manifests of forgotten backups open; those of `forgotten/` are read with the history. */

@@ -7,7 +7,7 @@ import type { BlobHost, SinkCounts, SinkSetup } from './blob-sink.ts';
 import { serveStored, type StoredHost } from './stored.ts';
 import { Channel, Moved } from './channel.ts';
 import type { PackFindings, PackToCheck } from './check-pack.ts';
-import { decodeTogether, type Decoded, type DecodeRequest } from './decode.ts';
+import { decodeTogether, probeBlobs, type Decoded, type DecodeRequest } from './decode.ts';
 import type { FinishedPack } from './pack-builder.ts';
 import type { RunOptions, TaskModule } from './task.ts';
 import type { RunRequest } from './worker.ts';
@@ -88,6 +88,7 @@ export class WorkerPool implements AsyncDisposable {
 
   /** Checks the seals of blobs: for each null, or why it is not as it was stored. */
   async probe(request: DecodeRequest): Promise<readonly (string | null)[]> {
+    if (this.#isBarelyWorth(request)) return probeBlobs(this.#setup.keys, request);
     return await this.#ask<readonly (string | null)[]>('probe', request);
   }
 

@@ -46,6 +46,16 @@ export class BlobReader {
     return nowhere(id);
   }
 
+  /** That a blob can be read, as far as listings and what is remembered tell. `blob_missing`, `object_missing`, `blob_damaged`. */
+  expect(id: Uint8Array): void {
+    const { packId, present, damaged } = this.locate(id);
+    if ((present && !damaged) || this.#elsewhere !== undefined) return;
+    const name = packObject(packId);
+    if (!present) throw failure('object_missing', { name, location: this.#storage.location });
+    const reason = 'an earlier reading has found it damaged';
+    throw failure('blob_damaged', { blob: shortId(id), name, reason });
+  }
+
   /** One blob. `blob_damaged`, `blob_missing`, `object_missing`. */
   async read(id: Uint8Array, signal?: AbortSignal): Promise<Uint8Array> {
     const [group] = groupReads([this.locate(id)]);

@@ -100,7 +100,7 @@ export async function createBackup(options: BackupOptions = {}): Promise<BackupR
 
 /**
  * Restores a backup. Whatever cannot go well is refused before the target is touched, and every byte that is needed is
- * checked first. Rejects unless everything was restored; the target then is as it was.
+ * checked first; out of a bucket, where nothing is at the target yet, as it comes. Rejects unless everything was restored; the target then is as it was.
  */
 export async function restoreBackup(options: RestoreOptions): Promise<RestoreResult> {
   return await (await import('./calls.ts')).restoreBackup(options);

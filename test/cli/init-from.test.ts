@@ -62,7 +62,9 @@ ${more}sources:
   using database = new DatabaseSync(box.at('old/srv/sessions.db'));
   database.exec('CREATE TABLE session (id INTEGER PRIMARY KEY, data TEXT)');
   const insert = database.prepare('INSERT INTO session VALUES (?, ?)');
+  database.exec('BEGIN');
   for (let id = 0; id < 2000; id += 1) insert.run(id, `session ${id} `.repeat(10));
+  database.exec('COMMIT');
   writeFileSync(box.at('old/holdfast.yaml'), config);
   return config;
 }

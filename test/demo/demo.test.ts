@@ -172,8 +172,6 @@ test(
 
 for (const [signal, step, expected] of [
   ['SIGTERM', 'shop', 130],
-  ['SIGKILL', 'first_backup', null],
-  ['SIGINT', 'second_backup', 130],
   ['SIGINT', 'restore', 130],
   ['SIGKILL', 'recovery', null],
 ] as const) {

@@ -10,7 +10,7 @@ import { patternedBytes } from '../../testing/bytes.ts';
 import { sandbox, type Json, type Sandbox } from '../cli/program-runner.ts';
 
 /** How many times the program is killed; HOLDFAST_KILLS=100 for the full trial. */
-const kills = Number(process.env['HOLDFAST_KILLS'] ?? 4);
+const kills = Number(process.env['HOLDFAST_KILLS'] ?? 2);
 const seed = Number(process.env['HOLDFAST_SEED'] ?? Date.now() % 1_000_000);
 const env = { HOLDFAST_PASSPHRASE: 'correct horse battery' };
 

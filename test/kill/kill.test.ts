@@ -5,7 +5,7 @@ import { startPostgres, withoutPostgres } from '../../testing/postgres-server.ts
 import { sandbox, type Json } from '../cli/program-runner.ts';
 
 /** How many times the program is killed; HOLDFAST_KILLS=100 for the full trial. */
-const kills = Number(process.env['HOLDFAST_KILLS'] ?? 6);
+const kills = Number(process.env['HOLDFAST_KILLS'] ?? 4);
 const seed = Number(process.env['HOLDFAST_SEED'] ?? Date.now() % 1_000_000);
 
 function randomFrom(start: number): () => number {

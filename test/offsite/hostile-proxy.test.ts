@@ -13,7 +13,7 @@ import { trialBox } from './trial-world.ts';
 // The whole product through a network that delays, refuses, tears uploads, loses answers and shows old listings: no backup
 // that was said to be done is lost, and no byte of any that is visible. HOLDFAST_TRIAL_OPERATIONS=10000 for the full trial.
 
-const operations = Number(process.env['HOLDFAST_TRIAL_OPERATIONS'] ?? 500);
+const operations = Number(process.env['HOLDFAST_TRIAL_OPERATIONS'] ?? 300);
 const seed = Number(process.env['HOLDFAST_SEED'] ?? Math.floor(Math.random() * 1e6));
 const writers = 2;
 /** Listings lag behind by less than a tenth of the grace: that is what a grace is for. */

@@ -35,7 +35,7 @@ import {
  */
 
 const seeds = process.env['HOLDFAST_GC_SEED'];
-const rounds = Number(process.env['HOLDFAST_TRIAL_INTERLEAVINGS'] ?? 8);
+const rounds = Number(process.env['HOLDFAST_TRIAL_INTERLEAVINGS'] ?? 5);
 const steps = Number(process.env['HOLDFAST_GC_STEPS'] ?? 4000);
 const hour = 3_600_000;
 const graceMs = 72 * hour;

@@ -12,7 +12,7 @@ import { seededRandom, TestClock } from './support.ts';
 // Random operations through a network that delays, refuses, tears, loses and lies. What was acknowledged must be there
 // byte for byte; what was not is there whole or not at all.
 
-const operations = Number(process.env['HOLDFAST_TRIAL_OPERATIONS'] ?? 800);
+const operations = Number(process.env['HOLDFAST_TRIAL_OPERATIONS'] ?? 400);
 const seed = Number(process.env['HOLDFAST_TRIAL_SEED'] ?? Math.floor(Math.random() * 2 ** 31));
 const workers = 16;
 /** A stale listing lacks what was put within the last 200 requests; those under way may take their time. */
