@@ -17,6 +17,14 @@ export function randomFrom(seed: number): () => number {
 const tables = 6;
 export const workDatabase = 'work';
 
+export interface WorkloadOptions {
+  readonly seed: number;
+  /** Outside of the data directory, the server's own. */
+  readonly tablespace: string;
+  /** Between two statements of each session; 15 unless given. */
+  readonly pauseMs?: number;
+}
+
 /**
  * Sessions that do to a cluster all that changes files in different ways, until disposed. They can be held for a moment, to
  * look at what is there.
@@ -26,6 +34,7 @@ export class ClusterWorkload implements AsyncDisposable {
   readonly #random: () => number;
   /** Outside of the data directory, the server's own. */
   readonly #tablespace: string;
+  readonly #pauseMs: number;
   readonly #done: Promise<unknown>;
   #ended = false;
   #held = false;
@@ -33,19 +42,17 @@ export class ClusterWorkload implements AsyncDisposable {
   readonly counts = new Map<string, number>();
   readonly refused = new Map<string, number>();
 
-  private constructor(server: PostgresServer, seed: number, tablespace: string) {
+  private constructor(server: PostgresServer, { seed, tablespace, pauseMs = 15 }: WorkloadOptions) {
     this.#server = server;
     this.#random = randomFrom(seed);
     this.#tablespace = tablespace;
+    this.#pauseMs = pauseMs;
     this.#done = Promise.all([this.#session(), this.#session(), this.#session()]);
     this.#done.catch(() => undefined); // Told when it is disposed.
   }
 
-  static async start(
-    server: PostgresServer,
-    { seed, tablespace }: { readonly seed: number; readonly tablespace: string },
-  ): Promise<ClusterWorkload> {
-    await server.psql(`CREATE TABLESPACE elsewhere LOCATION '${tablespace}'`);
+  static async start(server: PostgresServer, options: WorkloadOptions): Promise<ClusterWorkload> {
+    await server.psql(`CREATE TABLESPACE elsewhere LOCATION '${options.tablespace}'`);
     await server.psql(`CREATE DATABASE ${workDatabase}`);
     for (let table = 1; table <= tables; table += 1) {
       await server.psql(
@@ -67,7 +74,7 @@ export class ClusterWorkload implements AsyncDisposable {
        CREATE MATERIALIZED VIEW summary AS SELECT k % 10 AS k, count(*) FROM t1 GROUP BY 1`,
       workDatabase,
     );
-    return new ClusterWorkload(server, seed, tablespace);
+    return new ClusterWorkload(server, options);
   }
 
   /** Everything is committed, and nothing is under way, while `look` runs. */
@@ -92,7 +99,7 @@ export class ClusterWorkload implements AsyncDisposable {
     try {
       while (!this.#ended) {
         // Enough for others to get on, and for not more WAL than can be archived beside it.
-        await delay(this.#held ? 2 : 15);
+        await delay(this.#held ? 2 : this.#pauseMs);
         if (this.#held) continue;
         this.#busy += 1;
         try {

@@ -98,7 +98,7 @@ sources: { main: { type: postgres-cluster, ${directory}url: "${server.url()}" } 
     );
     const tablespace = ownedDirectory(join(place.path, 'elsewhere'));
     giveAll(place.path, server);
-    const workload = await ClusterWorkload.start(server, { seed, tablespace });
+    const workload = await ClusterWorkload.start(server, { seed, tablespace, pauseMs: trial > 0 ? 15 : 80 });
     const chain = new Chain(box, place, server, workload);
     await chain.#run('init');
     return chain;

@@ -89,14 +89,13 @@ describe('import', () => {
 
   for (const [name, options] of [
     ['compressed', ''],
-    ['not compressed', '-Z0'],
-    ['made with --create', '-C -Z1'],
+    ['not compressed, made with --create', '-C -Z0'],
   ] as const) {
     it(`of an archive of pg_dump, ${name}`, async () => {
       await shell(`pg_dump -Fc ${options} -f other.dump every`, box.path, clientEnv(server));
       const backup = await imported('other.dump', '--source', 'elsewhere', '--tag', 'a=b');
       assert.deepEqual([backup['source'], (backup['tags'] as Json)['a']], ['elsewhere', 'b']);
-      const target = `of_${name.replaceAll(/[ -]/g, '_')}`;
+      const target = `of_${name.replaceAll(/[, -]/g, '_')}`;
       await ok('restore', String(backup['id']), '--to', server.url(target));
       await assertSameDatabase(target);
       await shell('rm other.dump', box.path);
@@ -118,7 +117,7 @@ describe('import', () => {
     );
     await shell('pg_dump -Fc -a -f data.dump every', box.path, clientEnv(server));
     const size = Number(await shell('stat -c %s whole.dump', box.path));
-    for (const part of [0.001, 0.2, 0.5, 0.9, 0.9999]) {
+    for (const part of [0.001, 0.5, 0.9999]) {
       await shell(`head -c ${Math.floor(size * part)} whole.dump > cut.dump`, box.path);
       const cut = await run('import', 'cut.dump');
       assert.equal(cut.code, 9, `${part}: ${cut.stderr}`);

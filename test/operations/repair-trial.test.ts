@@ -240,8 +240,11 @@ for (const encrypted of [true, false]) {
       const isMissed = (name: string): boolean =>
         needed.get(name)?.size !== 0 || done.every((one) => one.kind !== 'delete' || one.name !== name);
       for (const [name, bytes] of all)
-        if (keeps(name) && isMissed(name))
-          assert.deepEqual(await storage.get(name), bytes, `${name}: ${told}`);
+        if (keeps(name) && isMissed(name)) {
+          const now = await storage.get(name).catch(() => undefined);
+          const same = now !== undefined && Buffer.compare(now, bytes) === 0;
+          assert.ok(same, `${name}: ${told}: ${JSON.stringify(repair)}`);
+        }
       for (const { kind } of done) kinds[kind] = (kinds[kind] ?? 0) + 1;
     }
     t.diagnostic(JSON.stringify(kinds));

@@ -77,6 +77,7 @@ async function findBackups(
   for await (const read of forgottenRecords(repository, signal))
     if ('record' in read) for (const { id } of read.record.backups) done.add(id);
   const open = new Map([...missing].filter(([id]) => !done.has(id)));
+  for await (const id of onlyInCopies(context)) if (!done.has(id) && !open.has(id)) open.set(id, null);
   const found: Found[] = [];
   if (open.size === 0) return { records: [], found, lost: [] };
   const records = await findRecords(context, open, there);
@@ -91,8 +92,13 @@ async function findBackups(
   return {
     records,
     found: found.toSorted((a, b) => a.name.sequence - b.name.sequence),
-    lost: [...open.keys()],
+    lost: [...open.keys()].filter((id) => missing.has(id)),
   };
+}
+
+/** Nothing here may tell that the newest backups were there; a copy does. */
+async function* onlyInCopies({ sources, signal }: RepairContext): AsyncGenerator<string, void, void> {
+  for await (const { copy } of sources.copies()) for (const { id } of await copy.names({ signal })) yield id;
 }
 
 /**

@@ -70,7 +70,7 @@ async function planOf(context: RepairContext, damage: Damage): Promise<RepairSte
   if (damage.noKey) steps.push(...(await planKeys(context)));
   steps.push(...(await planBackups(context, damage.missingBackups)));
   steps.push(...(await planPacks(context, damage)));
-  if (damage.wal) steps.push(...(await planWal(context)));
+  steps.push(...(await planWal(context, damage.wal)));
   const { repository, signal } = context;
   const silent = (await untold(repository, signal)).length;
   if (silent > 0 && !damage.objects.some((name) => name.startsWith('index/')))
@@ -89,7 +89,7 @@ async function mend(context: RepairContext, damage: Damage): Promise<void> {
   if (damage.noKey) await mendKeys(context);
   await mendPacks(context, damage);
   await mendBackups(context, damage.missingBackups);
-  if (damage.wal) await mendWal(context);
+  await mendWal(context, damage.wal);
   progress.phase('completing the indexes');
   const { written, packs } = await completeIndex(repository, signal);
   for (const name of written)

@@ -63,18 +63,21 @@ export async function clustersOf(
   return clusters;
 }
 
-/** Puts the objects about archives back that are gone, and copies the WAL that is missing and copies have. */
-export async function mendWal(context: RepairContext): Promise<void> {
-  for await (const { step, put } of missingWal(context)) {
+/**
+ * Puts the objects about archives back that are gone, and copies the WAL that is missing and copies have. Where nothing is
+ * known to be missing, it may be the end of an archive: nothing here may tell that it went farther.
+ */
+export async function mendWal(context: RepairContext, isKnownMissing: boolean): Promise<void> {
+  for await (const { step, put } of missingWal(context, isKnownMissing)) {
     context.signal.throwIfAborted();
     await put();
     context.tell({ ...step, quarantined: null });
   }
 }
 
-export async function planWal(context: RepairContext): Promise<RepairStep[]> {
+export async function planWal(context: RepairContext, isKnownMissing: boolean): Promise<RepairStep[]> {
   const steps: RepairStep[] = [];
-  for await (const { step } of missingWal(context)) steps.push(step);
+  for await (const { step } of missingWal(context, isKnownMissing)) steps.push(step);
   return steps;
 }
 
@@ -83,17 +86,23 @@ interface Missing {
   readonly put: () => Promise<void>;
 }
 
-async function* missingWal(context: RepairContext): AsyncGenerator<Missing, void, void> {
+async function* missingWal(
+  context: RepairContext,
+  isKnownMissing: boolean,
+): AsyncGenerator<Missing, void, void> {
   const { repository, sources, signal } = context;
   const clusters = await clustersOf(repository, signal);
+  const known = new Set(await Array.fromAsync(repository.walArchiveIds({ signal })));
   for await (const { name: from, copy } of sources.copies()) {
     for await (const id of copy.walArchiveIds({ signal })) {
+      // An archive that nothing here needs may have been dropped, as small files of what is not kept are.
+      if (!isKnownMissing && !known.has(id) && !clusters.has(id)) continue;
       yield* missingAbout(context, copy, id, from);
-      yield* missingFiles(context, copy, id, from);
+      if (isKnownMissing) yield* missingFiles(context, copy, id, from);
       yield* missingStretches(context, copy, { id, from, backups: clusters.get(id) ?? [] });
     }
   }
-  yield* lostAbouts(context, clusters);
+  if (isKnownMissing) yield* lostAbouts(context, clusters);
 }
 
 function copied(context: RepairContext, copy: Repository, name: string, from: string): Missing {
