@@ -8,10 +8,9 @@ import { runInProcess } from './in-process.ts';
 import { sandbox, type Json, type Ran } from './program-runner.ts';
 
 function received(ran: Ran): number {
-  const [{ operations } = { operations: {} }] = ran.lines().at(-1)?.['requests'] as {
-    operations: Record<string, Json>;
-  }[];
-  return Object.values(operations).reduce((sum, count) => sum + Number(count['bytes_received']), 0);
+  const places = (ran.lines().at(-1) ?? {})['requests'] as { operations: Record<string, Json> }[];
+  const counts = places.flatMap(({ operations }) => Object.values(operations));
+  return counts.reduce((sum, count) => sum + Number(count['bytes_received']), 0);
 }
 
 it(
