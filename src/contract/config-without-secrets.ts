@@ -34,7 +34,8 @@ export function withoutSecrets(text: string, secrets: Iterable<Secret>): string 
   const concealed = conceal(text);
   const document = parseDocument(concealed, { prettyErrors: false, version: '1.2' });
   if (document.errors.length > 0) throw new Error('it cannot be read');
-  const values = [...secrets].map((secret) => secret.reveal());
+  // A URL is held as a secret for the password that it may have.
+  const values = [...secrets].map((secret) => secret.reveal()).filter((value) => !isOpenUrl(value));
   const edits = new Editor(document, values).edits();
   const edited = reveal(maskComments(apply(concealed, edits), values));
   if (values.some((value) => value.length >= knownAgain && edited.includes(value)))
@@ -147,6 +148,10 @@ function hideInUrl(concealed: string, variable: string): Hidden | undefined {
   }
   const hasNoPassword = /^[a-z][a-z0-9+.-]*:\/\/(?:[^:@/?#\s]*@)?[^@]*$/i.test(concealed);
   return hasNoPassword ? undefined : whole();
+}
+
+function isOpenUrl(value: string): boolean {
+  return /^[a-z][a-z0-9+.-]*:\/\//i.test(value) && hideInUrl(value, 'URL') === undefined;
 }
 
 function decoded(text: string): string[] {

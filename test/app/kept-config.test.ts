@@ -243,3 +243,18 @@ describe('configurations in a repository', () => {
     assert.equal(await readKeptConfig(repository, first), undefined);
   });
 });
+
+describe('a URL without a password', () => {
+  it('is no secret: the configuration is kept as it is', () => {
+    for (const url of ['postgres://shop@localhost/shop', 'postgresql://localhost:5433/shop?sslmode=require']) {
+      const text = `sources: { shop: { type: postgres, url: "${url}" } } # as in the README\n`;
+      assert.equal(withoutSecrets(text, [new Secret(url)]), text);
+    }
+  });
+
+  it('is one with a password, wherever that stands', () => {
+    const url = 'postgres://shop:correct-horse@localhost/shop';
+    const kept = withoutSecrets(`sources: { shop: { type: postgres, url: "${url}" } }\n`, [new Secret(url)]);
+    assert.ok(!kept.includes('correct-horse') && kept.includes('HOLDFAST_SOURCES_SHOP_PASSWORD'), kept);
+  });
+});

@@ -31,6 +31,7 @@ const place: PlaceStatus = {
   behind: { backups: 0, ids: [] },
   forgotten: 0,
   waiting: [],
+  verification: null,
   sizes: null,
   cost: null,
 };

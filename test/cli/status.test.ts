@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { mkdirSync, readdirSync, renameSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { createServer, type Socket } from 'node:net';
 import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { ManualClock } from '../../testing/clock.ts';
 import { systemClock } from '../../src/kernel/clock.ts';
@@ -187,6 +188,26 @@ describe('holdfast status', () => {
       [['nas', false]],
     );
     assert.match((await run('info', 'latest')).stdout, /copy nas: has it/);
+  });
+
+  it('is critical over a copy that was found damaged, and says nothing with --quiet while all is well', async () => {
+    await using use = await service(withCopy);
+    const { box, run, status } = use;
+    await run('backup');
+    await run('sync');
+    const quiet = await run('status', '--quiet');
+    assert.deepEqual([quiet.code, quiet.stdout, quiet.stderr], [0, '', '']);
+    const packs = readdirSync(box.at('nas', 'packs'), { recursive: true, withFileTypes: true });
+    const pack = packs.find((entry) => entry.isFile());
+    assert.ok(pack !== undefined);
+    const path = join(pack.parentPath, pack.name);
+    rmSync(path);
+    writeFileSync(path, 'damaged');
+    assert.equal((await run('verify', '--repo', 'nas', '--read-data')).code, 9);
+    const damaged = await status();
+    assert.equal(damaged.code, 1);
+    assert.deepEqual(about(damaged), [['critical', 'nas', 'holdfast verify --repo nas --repair']]);
+    assert.match((await run('status', '--quiet')).stderr, /CRITICAL: the last verification of the copy nas/);
   });
 
   it('looks at copies when the primary is gone, and says so', async () => {

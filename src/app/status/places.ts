@@ -13,6 +13,7 @@ import type { CostEstimate } from '../costs/estimate.ts';
 import { openStorageAt, type App } from '../compose.ts';
 import type { Place } from '../places.ts';
 import { within } from './deadline.ts';
+import { lastVerification, type LastVerification } from './verification.ts';
 
 /** So many ids are named where more are missing. */
 const idsNamed = 20;
@@ -50,6 +51,8 @@ export interface PlaceStatus {
   /** Backups that were forgotten and whose space was not given back yet. */
   readonly forgotten: number | null;
   readonly waiting: readonly WaitingForPrune[] | null;
+  /** What the last verification of this place said; null when nobody has verified it. */
+  readonly verification: LastVerification | null;
   /** Only when asked for. */
   readonly sizes: PlaceSizes | null;
   /** What it may cost in a month; only with sizes, and where prices are known. */
@@ -133,6 +136,7 @@ function nothingKnown({ name, location }: Place, primary: boolean): PlaceStatus 
     behind: null,
     forgotten: null,
     waiting: null,
+    verification: null,
     sizes: null,
     cost: null,
   };
@@ -144,11 +148,13 @@ async function contentsOf(
   names: readonly BackupName[],
   wish: PlacesWish,
   signal: AbortSignal,
-): Promise<Pick<PlaceStatus, 'backups' | 'newest' | 'forgotten' | 'waiting' | 'sizes'>> {
+): Promise<Pick<PlaceStatus, 'backups' | 'newest' | 'forgotten' | 'waiting' | 'verification' | 'sizes'>> {
   const newest = names.toSorted((a, b) => a.startedAtMs - b.startedAtMs).at(-1);
-  const [forgotten, waiting, sizes] = await Promise.all([
+  const { pipelineKeys } = wish.repository;
+  const [forgotten, waiting, verification, sizes] = await Promise.all([
     count(storage, trashPrefix, signal),
     waitingIn(storage, wish.repository, signal),
+    lastVerification({ storage, pipelineKeys }, signal),
     wish.sizes ? sizesOf(storage, signal) : null,
   ]);
   return {
@@ -157,6 +163,7 @@ async function contentsOf(
       newest === undefined ? null : { id: newest.id, started_at: new Date(newest.startedAtMs).toISOString() },
     forgotten,
     waiting,
+    verification,
     sizes,
   };
 }

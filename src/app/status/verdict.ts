@@ -76,18 +76,24 @@ function* ofPlace(place: PlaceStatus): Generator<Amiss> {
     const which = name === location ? `in ${location}` : name;
     yield warning(name, `the copy ${which} lacks ${count}`, `holdfast sync --to ${name}`);
   }
+  if (!primary && place.verification !== null && place.verification.lasting_problems > 0) {
+    const found = `the last verification of the copy ${name}, of ${place.verification.at}, found ${problemsIn(place.verification)}`;
+    yield critical(name, found, `holdfast verify --repo ${name} --repair`);
+  }
 }
 
 /** Of the age of backups this command knows more than the last verification. */
 function* ofVerification(last: LastVerification | null): Generator<Amiss> {
   if (last === null || last.lasting_problems === 0) return;
-  const { lasting_problems: problems, at } = last;
-  const count = problems === 1 ? '1 problem' : `${problems} problems`;
   yield critical(
     'verify',
-    `the last verification, of ${at}, found ${count}`,
+    `the last verification, of ${last.at}, found ${problemsIn(last)}`,
     'holdfast verify; then docs/operations.md#verify-found-damage',
   );
+}
+
+function problemsIn({ lasting_problems: problems }: LastVerification): string {
+  return problems === 1 ? '1 problem' : `${problems} problems`;
 }
 
 /** A copy that was never made is made by the first sync. */

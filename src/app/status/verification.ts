@@ -1,7 +1,7 @@
 import { catalogue } from '../../kernel/errors/catalogue.ts';
 import { isFailure } from '../../kernel/errors/failure.ts';
 import { listReports, readReport, type VerifyRecord } from '../../repository/reports.ts';
-import type { Repository } from '../../repository/repository.ts';
+import type { HistoryPlace } from '../../repository/history/forgotten.ts';
 
 const ageCodes: readonly string[] = [catalogue.backup_none.code, catalogue.backup_too_old.code];
 
@@ -24,7 +24,7 @@ export interface LastVerification {
 
 /** Null when nobody has verified yet, or no report can be read. */
 export async function lastVerification(
-  repository: Repository,
+  repository: HistoryPlace,
   signal: AbortSignal,
 ): Promise<LastVerification | null> {
   const reports: VerifyRecord[] = [];

@@ -18,11 +18,20 @@ export const runStatus: Handler = (face, _args, options) =>
         },
         context,
       ),
-    (result) => render(face, result),
+    (result) => {
+      if (!face.options.quiet) render(face, result);
+      tellAmiss(face, result);
+    },
   );
 
+function tellAmiss(face: Face, { amiss }: StatusResult): void {
+  for (const { level, message, hint } of amiss)
+    face.notice({ level: 'warning', message: level === 'critical' ? `CRITICAL: ${message}` : message, hint });
+  if (amiss.length === 0 && !face.options.quiet) face.product('all is well\n');
+}
+
 function render(face: Face, result: StatusResult): void {
-  const { sources, amiss } = result;
+  const { sources } = result;
   if (sources.length > 0) {
     const rows = sources.map((one) => [one.source, ...factsOf(one), stateOf(one)]);
     const titles = ['SOURCE', 'LAST GOOD BACKUP', 'AGE', 'SIZE', 'STORED', 'NEXT BEFORE', 'STATE'];
@@ -44,9 +53,6 @@ function render(face: Face, result: StatusResult): void {
     face.product(`\n${table(['RECENT', 'ID', 'SOURCE', 'SIZE', 'STORED', 'TOOK', ''], rows, [3, 4, 5])}`);
   }
   face.product('\n');
-  for (const { level, message, hint } of amiss)
-    face.notice({ level: 'warning', message: level === 'critical' ? `CRITICAL: ${message}` : message, hint });
-  if (amiss.length === 0) face.product('all is well\n');
 }
 
 function factsOf({ last_good: good, age_seconds: age, expected_before: before }: SourceStatus): string[] {

@@ -15,6 +15,10 @@ type ArchiveStatus = SourceWalStatus['archives'][number];
 
 function render(face: Face, { sources }: WalStatusResult): void {
   for (const [index, one] of sources.entries()) {
+    if (face.options.quiet) {
+      warnings(face, one);
+      continue;
+    }
     face.product(`${index === 0 ? '' : '\n'}${one.source}\n`);
     face.product(pairs(serverLines(one)));
     if (one.archives.length === 0) face.say(`no WAL of ${one.source} is stored yet\n`);
