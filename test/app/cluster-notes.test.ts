@@ -12,7 +12,7 @@ test('that a server could not fetch its WAL is told only where that is so, or ca
   await writeFile(key, 'secret\n', { mode: 0o600 });
   const settings = { file: null } as Parameters<typeof walAccess>[0]['settings'];
   const secret = new Secret('x');
-  const commands = serverCommands({ settings }, 'main', 's3://b/r', {
+  const commands = serverCommands({ settings, machine: { env: {} } }, 'main', 's3://b/r', {
     secret,
     source: 'key file',
     detail: key,
@@ -33,7 +33,10 @@ test('that a server could not fetch its WAL is told only where that is so, or ca
     await chown(key, other.uid, other.gid);
     assert.deepEqual(of(other, false), nothing);
   }
-  const typed = serverCommands({ settings }, 'main', '/r', { secret, source: 'terminal' });
+  const typed = serverCommands({ settings, machine: { env: {} } }, 'main', '/r', {
+    secret,
+    source: 'terminal',
+  });
   const told = (isStarted: boolean) => walAccess({ settings }, null, isStarted, { commands: typed });
   assert.match(told(false).warnings.join('\n'), /HOLDFAST_PASSPHRASE must be set/);
   assert.deepEqual(told(true), nothing);

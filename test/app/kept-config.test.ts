@@ -246,7 +246,10 @@ describe('configurations in a repository', () => {
 
 describe('a URL without a password', () => {
   it('is no secret: the configuration is kept as it is', () => {
-    for (const url of ['postgres://shop@localhost/shop', 'postgresql://localhost:5433/shop?sslmode=require']) {
+    for (const url of [
+      'postgres://shop@localhost/shop',
+      'postgresql://localhost:5433/shop?sslmode=require',
+    ]) {
       const text = `sources: { shop: { type: postgres, url: "${url}" } } # as in the README\n`;
       assert.equal(withoutSecrets(text, [new Secret(url)]), text);
     }

@@ -31,7 +31,7 @@ test('commands for a server name files, never secrets', () => {
   const secret = new Secret('correct horse');
   const settings = { file: "/etc/it's.yaml" } as Parameters<typeof serverCommands>[0]['settings'];
   const of = (found: Parameters<typeof serverCommands>[3]) =>
-    serverCommands({ settings }, 'main', '/srv/r', found);
+    serverCommands({ settings, machine: { env: {} } }, 'main', '/srv/r', found);
   const typed = of({ secret, source: 'terminal' });
   assert.doesNotMatch(`${typed.get}${typed.push}${typed.needs}`, /correct/);
   assert.match(typed.needs ?? '', /HOLDFAST_PASSPHRASE must be set/);
@@ -42,4 +42,20 @@ test('commands for a server name files, never secrets', () => {
   const kept = of({ secret, source: 'key file', detail: '/home/a b/k.key' });
   assert.match(kept.push, /^HOLDFAST_PASSPHRASE_FILE='\/home\/a b\/k\.key' .* wal push %p /);
   assert.equal(of(undefined).needs, null);
+});
+
+test('what only this environment has of credentials is named, and only that of the place', () => {
+  const settings = { file: null } as Parameters<typeof serverCommands>[0]['settings'];
+  const env = {
+    AWS_SECRET_ACCESS_KEY: 'hidden',
+    AZURE_STORAGE_KEY: 'other',
+    HOLDFAST_S3_ENDPOINT: 'http://x',
+    HOME: '/',
+  };
+  const { variables, get } = serverCommands({ settings, machine: { env } }, 'main', 's3://b/r', undefined);
+  assert.match(
+    variables ?? '',
+    /^AWS_SECRET_ACCESS_KEY, HOLDFAST_S3_ENDPOINT must be set in the environment of the server/,
+  );
+  assert.doesNotMatch(`${variables}${get}`, /hidden|AZURE/);
 });

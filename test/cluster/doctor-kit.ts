@@ -27,7 +27,7 @@ export async function check(
     dataDirectory: server.dataDirectory,
     slot,
     walWaitingLimitBytes: 1_073_741_824,
-    commands: { push, get: 'holdfast wal get %f %p', needs: null },
+    commands: { push, get: 'holdfast wal get %f %p', needs: null, variables: null },
     now: () => Date.now(),
     ...rest,
   };

@@ -20,6 +20,18 @@ export function walAccess(
   isStarted: boolean,
   { commands }: Pick<ClusterRecovery, 'commands'>,
 ): Told {
+  const { warnings, notes } = passphraseAccess(app, owner, isStarted, commands);
+  // A server that we start is given ours.
+  const lacking = isStarted || commands.variables === null ? [] : [`to fetch its WAL: ${commands.variables}`];
+  return { warnings: [...lacking, ...warnings], notes };
+}
+
+function passphraseAccess(
+  app: Pick<App, 'settings'>,
+  owner: FileOwner | null,
+  isStarted: boolean,
+  commands: ClusterRecovery['commands'],
+): Told {
   const { get, location, needs } = commands;
   const keyFiles = filesNamedBy(get).filter(({ what }) => what === 'key file');
   // Without a file the passphrase is in our environment, which a server that we start is given.

@@ -81,10 +81,16 @@ function environmentFor(app: App, typed: Secret | null): Record<string, string> 
     if (value !== undefined) environment[name] = value;
   }
   for (const [name, value] of Object.entries(app.env))
-    if (/^(?:HOLDFAST_|XDG_)/.test(name) && value !== undefined) environment[name] = value;
+    if (goesAlong(name) && value !== undefined) environment[name] = value;
   const passphrase = app.config.encryption.passphrase ?? typed;
   if (passphrase !== null) environment['HOLDFAST_PASSPHRASE'] = passphrase.reveal();
   return environment;
+}
+
+/** How the repository and its copies are reached may be told by variables of other programs. */
+function goesAlong(name: string): boolean {
+  const ours = /^(?:HOLDFAST_|XDG_|AWS_|AZURE_STORAGE_|GOOGLE_APPLICATION_CREDENTIALS$|SSH_AUTH_SOCK$)/;
+  return ours.test(name) || /^(?:https?_proxy|no_proxy|NODE_EXTRA_CA_CERTS)$/i.test(name);
 }
 
 /**

@@ -73,7 +73,8 @@ function timeout({ settings }: Asked): string[] {
 }
 
 export function needs({ commands }: ClusterCheckOptions): string {
-  return commands.needs === null ? '' : ` (${commands.needs})`;
+  const all = [commands.needs, commands.variables].filter((need) => need !== null);
+  return all.length === 0 ? '' : ` (${all.join('; ')})`;
 }
 
 export function setCommand(push: string): string {

@@ -19,4 +19,6 @@ export interface CommandsOfServer {
   readonly get: string;
   /** What the server must have for them, for people; null when nothing. */
   readonly needs: string | null;
+  /** Variables that its environment must have; null when none. */
+  readonly variables: string | null;
 }
