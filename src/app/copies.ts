@@ -1,4 +1,5 @@
 import { asFailure, failure, isFailure } from '../kernel/errors/failure.ts';
+import { plural } from '../kernel/plural.ts';
 import type { SyncReport } from '../operations/sync/report.ts';
 import { syncTo } from '../operations/sync/sync.ts';
 import type { Repository } from '../repository/repository.ts';
@@ -47,6 +48,7 @@ async function updateCopy(app: App, repository: Repository, place: Place): Promi
     const [first] = report.problems;
     for (const problem of report.problems)
       app.observer.notice({ level: 'warning', message: `${name}: ${problem.message}` });
+    tellOfOnlyThere(app, repository, name, report);
     for (const key of report.foreign_keys)
       app.observer.notice({
         level: 'warning',
@@ -72,6 +74,24 @@ async function updateCopy(app: App, repository: Repository, place: Place): Promi
     });
     return { ...facts, ok: false, duration_ms: clock.now() - startedMs, error: known.toJSON() };
   }
+}
+
+/** What nobody has forgotten and only a copy has, the repository has lost; or it was made there. */
+function tellOfOnlyThere(
+  app: App,
+  repository: Repository,
+  name: string,
+  { only_there: ids }: SyncReport,
+): void {
+  if (ids.length === 0) return;
+  const { location } = repository.storage;
+  const examples = ids.slice(-3).map((id) => id.slice(0, 8));
+  const others = ids.length > examples.length ? ` and ${ids.length - examples.length} more` : '';
+  app.observer.notice({
+    level: 'warning',
+    message: `${name} has ${plural(ids.length, 'backup')} that ${location} lacks, and nobody has forgotten: ${examples.join(', ')}${others}`,
+    hint: `bring back what was lost: holdfast verify --repair --from ${name}; or all: holdfast sync --repo ${name} --to ${location}`,
+  });
 }
 
 /** Made only where there is nothing: what is there stays as it is until it is known to be a copy. */

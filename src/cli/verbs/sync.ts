@@ -20,12 +20,13 @@ export function renderCopies(face: Face, copies: SyncResult['copies']): void {
       face.product(`${name}: not up to date: ${typeof message === 'string' ? message : ''}\n`);
       continue;
     }
-    const { copied, present, forgotten, packs, wal, others } = report;
+    const { copied, present, forgotten, only_there: only, packs, wal, others } = report;
     const total = packs.bytes + wal.bytes + others.bytes;
     const state = ok ? 'up to date' : 'not up to date';
     const kept = forgotten === 0 ? '' : `, ${forgotten} forgotten there`;
+    const more = only.length === 0 ? '' : `, ${only.length} only there`;
     face.product(
-      `${name}: ${state}; ${plural(copied.length, 'backup')} copied, ${present} there before${kept}; ${bytes(total)} in ${plural(packs.objects + wal.objects + others.objects, 'object')}\n`,
+      `${name}: ${state}; ${plural(copied.length, 'backup')} copied, ${present} there before${kept}${more}; ${bytes(total)} in ${plural(packs.objects + wal.objects + others.objects, 'object')}\n`,
     );
   }
 }

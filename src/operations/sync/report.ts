@@ -14,6 +14,8 @@ export interface SyncReport {
   readonly present: number;
   /** Backups that were forgotten there, and stay so. */
   readonly forgotten: number;
+  /** Ids of backups that only the copy has, and that nobody has forgotten where it is a copy of. */
+  readonly only_there: readonly string[];
   readonly packs: CopiedCount;
   readonly wal: CopiedCount;
   /** Keys, indexes, records and manifests. */

@@ -2,8 +2,7 @@ import type { Manifest } from '../../contract/manifest.ts';
 import { asFailure, failure, isFailure, reasonOf } from '../../kernel/errors/failure.ts';
 import { readManifestWithHash } from '../../repository/manifests.ts';
 import type { Reliance } from '../../repository/gc/reliance.ts';
-import { forgottenRecords } from '../../repository/history/forgotten.ts';
-import { forgottenPrefix, pinsPrefix } from '../../repository/history/names.ts';
+import { pinsPrefix } from '../../repository/history/names.ts';
 import type { IndexCache } from '../../repository/index-cache.ts';
 import { encodeIndex, type IndexedPack } from '../../repository/index-object.ts';
 import { keptConfigPrefix } from '../../repository/kept-config.ts';
@@ -17,6 +16,7 @@ import type { KeptWal } from '../wal/unneeded.ts';
 import { copyMissing, copyOne, type CopyContext } from './copy.ts';
 import { packsLacking } from './lacking.ts';
 import { makeCopy } from './place.ts';
+import { copyRecords, onlyThere, readRecordsThere } from './records.ts';
 import type { SyncReport } from './report.ts';
 import { dropPartsOf, wantedWal } from './wanted-wal.ts';
 
@@ -78,14 +78,22 @@ class Sync {
     // The list of backups comes first: all that they need is there by then, and is listed after it.
     const names = await this.#from.names({ signal });
     await copyMissing(this.#context('others'), keysPrefix);
-    const there = new Set<string>((await this.#copy.names({ signal })).map(({ id }) => id));
-    const forgotten = await this.#forgottenThere();
+    const thereBefore = await this.#copy.names({ signal });
+    const there = new Set<string>(thereBefore.map(({ id }) => id));
+    const records = await readRecordsThere(this.#from, this.#copy, signal);
+    const { own: forgotten } = records;
     const wanted = names.filter(({ id }) => !there.has(id) && !forgotten.has(id));
     progress.phase('copying the WAL');
     await this.#wal(wanted);
     await this.#backups(wanted);
     // Behind the backups, so that a record never explains away what was not there yet.
-    await copyMissing(this.#context('others'), forgottenPrefix);
+    const explained = await copyRecords(this.#from, this.#copy, records, {
+      ...this.#options,
+      there: new Set<string>((await this.#copy.names({ signal })).map(({ id }) => id)),
+      copied: async (name) =>
+        this.#count('others', (await this.#copy.storage.stat(name, { signal })).sizeBytes),
+      problem: (name, error) => this.#problem(name, error),
+    });
     await copyMissing(this.#context('others'), pinsPrefix);
     await copyMissing(this.#context('others'), keptConfigPrefix);
     return {
@@ -93,6 +101,7 @@ class Sync {
       copied: this.#copied,
       present: names.filter(({ id }) => there.has(id)).length,
       forgotten: names.filter(({ id }) => !there.has(id) && forgotten.has(id)).length,
+      only_there: await onlyThere(this.#from, thereBefore, explained, signal),
       ...this.#counts,
       problems: this.#problems,
       foreign_keys: await this.#foreignKeys(),
@@ -217,17 +226,6 @@ class Sync {
       this.#count('others', bytes.length);
       this.#copied.push(id);
     }
-  }
-
-  /** Backups that were forgotten in the copy itself: by a record that did not come from here. */
-  async #forgottenThere(): Promise<ReadonlySet<string>> {
-    const { signal } = this.#options;
-    const here = new Set<string>();
-    for await (const { name } of this.#from.storage.list(forgottenPrefix, { signal })) here.add(name);
-    const ids = new Set<string>();
-    for await (const read of forgottenRecords(this.#copy, signal))
-      if ('record' in read && !here.has(read.name)) for (const { id } of read.record.backups) ids.add(id);
-    return ids;
   }
 
   async #foreignKeys(): Promise<string[]> {

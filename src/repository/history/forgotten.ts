@@ -1,8 +1,9 @@
-import { randomBytes } from 'node:crypto';
+import { createHmac, randomBytes } from 'node:crypto';
 import { z } from 'zod';
 import { isFailure } from '../../kernel/errors/failure.ts';
 import type { PipelineKeys } from '../../pipeline/keys.ts';
 import type { Storage } from '../../storage/port.ts';
+import { canonicalJson } from '../checked-json.ts';
 import { putRecord, readRecord } from '../records.ts';
 import { forgottenObject, forgottenPrefix, isForgottenObject } from './names.ts';
 
@@ -59,21 +60,83 @@ export type ReadForgotten =
   | { readonly name: string; readonly record: ForgottenRecord }
   | { readonly name: string; readonly damage: Error };
 
+/** Records that are read at once. */
+const readsAtOnce = 8;
+
 /** All records, the oldest first, one at a time. One that goes while they are read was undone: it is passed over. */
 export async function* forgottenRecords(
-  { storage, pipelineKeys }: HistoryPlace,
+  place: HistoryPlace,
   signal?: AbortSignal,
 ): AsyncGenerator<ReadForgotten, void, void> {
-  for await (const { name } of storage.list(forgottenPrefix, { signal })) {
+  const ahead: Promise<ReadForgotten | undefined>[] = [];
+  for await (const { name } of place.storage.list(forgottenPrefix, { signal })) {
     if (!isForgottenObject(name)) continue;
-    try {
-      yield { name, record: await readRecord(storage, pipelineKeys, name, forgottenSchema, { signal }) };
-    } catch (error) {
-      if (isFailure(error, 'object_missing')) continue;
-      if (!isFailure(error, 'object_damaged')) throw error;
-      yield { name, damage: error };
-    }
+    const reading = readForgotten(place, name, signal);
+    // Told of when it is its turn.
+    reading.catch(() => {});
+    ahead.push(reading);
+    if (ahead.length < readsAtOnce) continue;
+    const read = await ahead.shift();
+    if (read !== undefined) yield read;
   }
+  for (const reading of ahead) {
+    const read = await reading;
+    if (read !== undefined) yield read;
+  }
+}
+
+/** One record; undefined when it is gone. */
+export async function readForgotten(
+  { storage, pipelineKeys }: HistoryPlace,
+  name: string,
+  signal?: AbortSignal,
+): Promise<ReadForgotten | undefined> {
+  try {
+    return { name, record: await readRecord(storage, pipelineKeys, name, forgottenSchema, { signal }) };
+  } catch (error) {
+    if (isFailure(error, 'object_missing')) return undefined;
+    if (!isFailure(error, 'object_damaged')) throw error;
+    return { name, damage: error };
+  }
+}
+
+/**
+ * The name of a record that tells what was forgotten in another place of the repository. It follows from what the record
+ * says, so that everybody can tell such a record from one of the place's own, and that it is never there twice.
+ */
+export function copiedForgottenObject(
+  { pipelineKeys: { blobIdKey } }: Pick<HistoryPlace, 'pipelineKeys'>,
+  record: ForgottenRecord,
+): string {
+  const tag = createHmac('sha256', blobIdKey)
+    .update(`forgotten-copied\0${canonicalJson(record)}`)
+    .digest('hex');
+  return forgottenObject(Date.parse(record.forgotten_at), tag.slice(0, 16));
+}
+
+/** Whether a record came from another place of the repository: it explains gaps, and forgets nothing here. */
+export function isCopiedForgotten(
+  place: Pick<HistoryPlace, 'pipelineKeys'>,
+  { name, record }: { readonly name: string; readonly record: ForgottenRecord },
+): boolean {
+  return name === copiedForgottenObject(place, record);
+}
+
+/** Stores what was forgotten in another place, and answers the name. It may be there already. */
+export async function putCopiedForgotten(
+  place: HistoryPlace,
+  record: ForgottenRecord,
+  signal?: AbortSignal,
+): Promise<string> {
+  const { storage, pipelineKeys } = place;
+  const name = copiedForgottenObject(place, record);
+  try {
+    await putRecord(storage, pipelineKeys, name, forgottenSchema.parse(record), { signal });
+  } catch (error) {
+    // Sealed anew it has other bytes, and says the same.
+    if (!isFailure(error, 'object_exists')) throw error;
+  }
+  return name;
 }
 
 /**
@@ -85,12 +148,22 @@ export async function takeOutOfForgotten(
   backup: string,
   signal?: AbortSignal,
 ): Promise<void> {
-  for await (const read of forgottenRecords(place, signal)) {
-    if (!('record' in read)) continue;
-    const { record, name } = read;
-    const others = record.backups.filter(({ id }) => id !== backup);
-    if (others.length === record.backups.length) continue;
-    if (others.length > 0) await putForgotten(place, { ...record, backups: others }, signal);
-    await place.storage.delete(name, { signal });
-  }
+  const backups = new Set([backup]);
+  for await (const read of forgottenRecords(place, signal))
+    if ('record' in read) await takeOutOfRecord(place, read, backups, isCopiedForgotten(place, read), signal);
+}
+
+/** Takes backups out of one record; what it is stored as then, a record of this place's own or a copied one, is said. */
+export async function takeOutOfRecord(
+  place: HistoryPlace,
+  { name, record }: { readonly name: string; readonly record: ForgottenRecord },
+  backups: ReadonlySet<string>,
+  asCopied: boolean,
+  signal?: AbortSignal,
+): Promise<void> {
+  const others = record.backups.filter(({ id }) => !backups.has(id));
+  if (others.length === record.backups.length) return;
+  const rest = { ...record, backups: others };
+  if (others.length > 0) await (asCopied ? putCopiedForgotten : putForgotten)(place, rest, signal);
+  await place.storage.delete(name, { signal });
 }
