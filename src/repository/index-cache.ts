@@ -206,9 +206,9 @@ export class IndexCache implements Disposable {
     };
   }
 
-  /** Notes that this copy of a blob cannot be opened: no backup shall rely on it any more. */
-  markDamaged(id: Uint8Array, packId: string): void {
-    this.#coded(() => this.#statements.markDamaged.run(id, Buffer.from(packId, 'hex')));
+  /** Notes that this copy of a blob cannot be opened: no backup shall rely on it any more. True when that was not known. */
+  markDamaged(id: Uint8Array, packId: string): boolean {
+    return this.#coded(() => this.#statements.markDamaged.run(id, Buffer.from(packId, 'hex')).changes === 1);
   }
 
   /** Takes that back for every blob of a pack, which was read whole and is good. */

@@ -77,16 +77,14 @@ for (const who of ['an agent', 'the owner'] as const) {
     }
     // What was found out once is known the next time.
     const cache = cacheDirectory();
-    let refusals = 0;
+    let found = 0;
+    const log = { ...silentLogger, warn: () => (found += 1) };
     for (let round = 0; round < 5; round += 1) {
       await clock.advance(200 * hour);
       await using pruner = await openTestRepository(storage, { clock, cache });
-      await pruneWith(pruner, clock).catch((error: unknown) => {
-        if (!isFailure(error, 'prune_unreadable')) throw error;
-        refusals += 1;
-      });
+      await pruneWith(pruner, clock, { log });
     }
-    if (who === 'an agent') assert.ok(refusals > 0, 'the copy was read before the good one would have gone');
+    if (who === 'an agent') assert.ok(found > 0, 'the copy was read before the good one would have gone');
     await using reader = await openTestRepository(storage, { clock });
     const back = await readBack(reader, manifest);
     for (const [path, bytes] of Object.entries(contents)) assert.ok(back[path]?.equals(bytes), path);

@@ -1,11 +1,11 @@
 import { indexAgentPacks } from '../../repository/gc/agent-copies.ts';
 import { compactIndexes } from '../../repository/gc/compact-index.ts';
+import { settleHomes } from '../../repository/gc/homes.ts';
 import type { LiveSet } from '../../repository/gc/live-set.ts';
 import { readMark, type Mark, type WalRange } from '../../repository/gc/marks.ts';
 import { readSeen } from '../../repository/gc/seen.ts';
 import { storageNow } from '../../repository/gc/storage-clock.ts';
 import {
-  assertHomesThere,
   endedRuns,
   endRun,
   forgetRun,
@@ -68,7 +68,7 @@ class Prune {
   }
 
   async run(): Promise<PruneReport> {
-    const { signal, progress, dryRun, clock, graceMs } = this.#options;
+    const { signal, progress, dryRun, clock, graceMs, log } = this.#options;
     const { storage } = this.#repository;
     this.#nowMs = dryRun ? clock.now() : await storageNow(storage, signal);
     progress.phase('reading what is marked');
@@ -85,7 +85,8 @@ class Prune {
     const before = live.totals();
     this.#keptWal = (await this.#options.keptWal?.()) ?? new Map();
     const assertHeld = (): Promise<void> => this.#turn.assertHeld();
-    const context = { repository: this.#repository, live, announced, assertHeld, signal };
+    const stay = (): Promise<void> => this.#turn.stay();
+    const context = { repository: this.#repository, live, announced, assertHeld, stay, log, signal };
     await this.#sweep(context, runs, ended);
     const marked = await this.#mark(cache, live, announced, backups, runs);
     if (!dryRun) {
@@ -120,13 +121,23 @@ class Prune {
     const due = runs.filter((run) => this.#isDue(run));
     for (const run of runs) if (!due.includes(run)) this.#waiting.push(waitingOf(run));
     if (due.length > 0) {
+      progress.phase('looking at what stays in the place of what goes');
+      await settleHomes(context, () => this.#packsOf(due, context.announced));
       progress.phase('removing what was marked before');
-      await assertHomesThere(context);
     }
     for (const run of due) await this.#sweepRun(context, run);
     if (dryRun) return;
     for (const [run, endedAtMs] of ended)
       if (this.#nowMs - endedAtMs > graceMs / 4) await forgetRun(this.#repository.storage, run, signal);
+  }
+
+  /** What the marks of these runs name, mark by mark. */
+  async *#packsOf(runs: readonly Run[], announced: ReadonlySet<string>): AsyncGenerator<readonly string[]> {
+    const { storage, pipelineKeys } = this.#repository;
+    for (const listed of runs.flatMap(({ marks }) => marks)) {
+      const mark = await readMark(storage, pipelineKeys, listed, this.#options.signal);
+      if (mark !== undefined) yield mark.contents.packs.filter((id) => !announced.has(id));
+    }
   }
 
   async #sweepRun(context: SweepContext, run: Run): Promise<void> {

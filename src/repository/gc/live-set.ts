@@ -47,7 +47,8 @@ export class LiveSet {
         CREATE TEMP TABLE IF NOT EXISTS live (id BLOB PRIMARY KEY) WITHOUT ROWID;
         CREATE TEMP TABLE IF NOT EXISTS home (id BLOB PRIMARY KEY, pack INTEGER) WITHOUT ROWID;
         CREATE TEMP TABLE IF NOT EXISTS kept (pack INTEGER PRIMARY KEY, blobs INTEGER NOT NULL, bytes INTEGER NOT NULL);
-        DELETE FROM temp.live; DELETE FROM temp.home; DELETE FROM temp.kept;
+        CREATE TEMP TABLE IF NOT EXISTS leaving (pack INTEGER PRIMARY KEY);
+        DELETE FROM temp.live; DELETE FROM temp.home; DELETE FROM temp.kept; DELETE FROM temp.leaving;
       `),
     );
     this.#add = database.prepare('INSERT OR IGNORE INTO temp.live VALUES (?)');
@@ -61,9 +62,11 @@ export class LiveSet {
   /**
    * Finds a home for every blob: a copy in a listed pack, better not damaged, better not
    * marked, better not of an agent. Resolves with those that
-   * have none: how many, and the hex id of one. To be called once, when all were added.
+   * have none: how many, and the hex id of one. To be called when all were added; and again when copies were found damaged
+   * since.
    */
   async settle(): Promise<{ readonly homeless: number; readonly example: string | undefined }> {
+    this.#coded(() => this.#database.exec('DELETE FROM temp.home; DELETE FROM temp.kept'));
     const settle = this.#database.prepare(`
       INSERT INTO temp.home
       SELECT v.id, (SELECT b.pack FROM blobs b JOIN packs p ON p.number = b.pack
@@ -135,13 +138,29 @@ export class LiveSet {
     );
   }
 
+  /** No pack is about to be removed. */
+  leaveNone(): void {
+    this.#coded(() => this.#database.exec('DELETE FROM temp.leaving'));
+  }
+
+  /** Notes that packs are about to be removed: of these, those in which nothing is needed. */
+  leave(packIds: Iterable<string>): void {
+    const leave = this.#database.prepare(
+      `INSERT OR IGNORE INTO temp.leaving SELECT p.number FROM temp.listing l JOIN packs p ON p.id = l.id AND p.size = l.size
+       WHERE l.id = ? AND NOT EXISTS (SELECT 1 FROM temp.kept k WHERE k.pack = p.number)`,
+    );
+    this.#coded(() => {
+      for (const id of packIds) leave.run(Buffer.from(id, 'hex'));
+    });
+  }
+
   /**
-   * Rows, as of a footer, of the blobs at home in a pack, by offset; and the pack's salt. Of all, or of those that a marked
-   * pack has another copy of.
+   * Rows, as of a footer, of the blobs at home in a pack, by offset; and the pack's salt. Of all, or of those of which a pack
+   * that leaves has another copy.
    */
   blobsAtHome(
     packId: string,
-    which: 'all' | 'marked' = 'all',
+    which: 'all' | 'leaving' = 'all',
   ): { readonly salt: Uint8Array; readonly rows: Uint8Array[] } {
     const id = Buffer.from(packId, 'hex');
     const salt = this.#one('SELECT salt FROM packs WHERE id = ?', id)['salt'] as Uint8Array;
@@ -150,22 +169,24 @@ export class LiveSet {
         .prepare(
           `SELECT b.id, b.type, b.codec, b.offset, b.raw, b.stored FROM packs p JOIN blobs b ON b.pack = p.number
            JOIN temp.home h ON h.id = b.id AND h.pack = p.number WHERE p.id = ?
-           ${which === 'all' ? '' : hasMarkedCopy} ORDER BY b.offset`,
+           ${which === 'all' ? '' : hasLeavingCopy} ORDER BY b.offset`,
         )
         .all(id),
     );
     return { salt, rows: rows.map(rowOf) };
   }
 
-  /** Packs that are the home of needed blobs of which a marked pack has another copy: before those go, these must be there. */
-  *homesOfMarked(): Generator<string, void, void> {
-    const rows = this.#database
-      .prepare(
-        `SELECT DISTINCT hp.id FROM temp.doomed m JOIN packs p ON p.id = m.id JOIN blobs b ON b.pack = p.number
-         JOIN temp.home h ON h.id = b.id JOIN packs hp ON hp.number = h.pack WHERE h.pack <> p.number`,
-      )
-      .iterate();
-    for (const row of rows) yield hex(row['id']);
+  /** Packs that are the home of needed blobs of which a pack that leaves has another copy: before that goes, these must be good. */
+  homesOfLeaving(): string[] {
+    const rows = this.#coded(() =>
+      this.#database
+        .prepare(
+          `SELECT DISTINCT hp.id FROM temp.leaving v JOIN blobs b ON b.pack = v.pack
+           JOIN temp.home h ON h.id = b.id JOIN packs hp ON hp.number = h.pack WHERE h.pack <> v.pack`,
+        )
+        .all(),
+    );
+    return rows.map((row) => hex(row['id']));
   }
 
   *#packs(where: string, ...values: readonly SQLInputValue[]): Generator<PackUse, void, void> {
@@ -191,9 +212,8 @@ export class LiveSet {
 /** What the records of a pack take of it: all but header, footer and trailer. */
 const overheadFree = `(SELECT SUM(r.stored + ${recordHeaderBytes}) FROM blobs r WHERE r.pack = p.number)`;
 
-const hasMarkedCopy = `AND EXISTS (
-  SELECT 1 FROM blobs o JOIN packs op ON op.number = o.pack JOIN temp.doomed m ON m.id = op.id
-  WHERE o.id = b.id AND o.pack <> b.pack)`;
+const hasLeavingCopy = `AND EXISTS (
+  SELECT 1 FROM blobs o JOIN temp.leaving v ON v.pack = o.pack WHERE o.id = b.id AND o.pack <> b.pack)`;
 
 function border(slice: number): Uint8Array {
   // Behind every id there is.

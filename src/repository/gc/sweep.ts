@@ -1,9 +1,9 @@
-import { failure, isFailure } from '../../kernel/errors/failure.ts';
+import { isFailure } from '../../kernel/errors/failure.ts';
+import type { Logger } from '../../kernel/log.ts';
 import type { Storage } from '../../storage/port.ts';
 import { packObject, seenPrefix, sweptPrefix } from '../layout.ts';
 import type { Repository } from '../repository.ts';
 import { putRecord } from '../records.ts';
-import { assertAgentCopies } from './agent-copies.ts';
 import type { LiveSet } from './live-set.ts';
 import { listMarks, type Mark } from './marks.ts';
 
@@ -18,6 +18,9 @@ export interface SweepContext {
   readonly announced: ReadonlySet<string>;
   /** Rejects when another prune has begun. */
   readonly assertHeld: () => Promise<void>;
+  /** To be called often during long work; rejects as that does. */
+  readonly stay: () => Promise<void>;
+  readonly log: Logger;
   readonly signal: AbortSignal;
 }
 
@@ -54,25 +57,6 @@ export async function sweepPacks(context: SweepContext, mark: Mark, removed: Rem
   if (batch.length > 0) await flush();
 }
 
-/**
- * Before a copy of a needed blob goes, the pack with the other copy must be there: asked by name, for a listing may show
- * what is gone; and of packs that agents sealed it is read whether it holds what it says. `prune_incomplete`,
- * `prune_unreadable`.
- */
-export async function assertHomesThere({ repository, live, signal }: SweepContext): Promise<void> {
-  await inLanes(live.homesOfMarked(), async (id) => {
-    const name = packObject(id);
-    try {
-      await repository.storage.stat(name, { signal });
-    } catch (error) {
-      if (isFailure(error, 'object_missing'))
-        throw failure('prune_incomplete', { count: 1, example: name }, { cause: error });
-      throw error;
-    }
-    await assertAgentCopies(repository, live, id, signal);
-  });
-}
-
 /** Notes that all that a run had marked is removed or kept. Its marks stay for a while, for listings that lag behind. */
 export async function endRun({ repository, signal }: SweepContext, run: string): Promise<void> {
   const { storage, pipelineKeys } = repository;
@@ -106,10 +90,14 @@ export async function isLocked(removal: Promise<void>): Promise<boolean> {
   }
 }
 
-async function inLanes<T>(items: Iterable<T>, work: (item: T) => Promise<void>): Promise<void> {
+export async function inLanes<T>(
+  items: Iterable<T>,
+  work: (item: T) => Promise<void>,
+  lanes = atOnce,
+): Promise<void> {
   const next = items[Symbol.iterator]();
   const lane = async (): Promise<void> => {
     for (let item = next.next(); item.done !== true; item = next.next()) await work(item.value);
   };
-  await Promise.all(Array.from({ length: atOnce }, lane));
+  await Promise.all(Array.from({ length: lanes }, lane));
 }
