@@ -26,6 +26,8 @@ import {
   unattendedHint,
   type FoundPassphrase,
 } from './passphrase.ts';
+import { copyPlaces } from './places.ts';
+import { reachOf } from './reach.ts';
 import { writeRecoveryKit } from './recovery-kit.ts';
 
 export interface InitOptions extends CommonOptions {
@@ -203,7 +205,14 @@ async function resultOf(
     recovery_kit: kitWanted
       ? await writeRecoveryKit(
           app,
-          { info, location, found, sources: app.config.sources },
+          {
+            info,
+            location,
+            found,
+            sources: app.config.sources,
+            reach: reachOf(app, location),
+            copies: copyPlaces(app).map((place) => place.location),
+          },
           options.recoveryKit,
         )
       : null,

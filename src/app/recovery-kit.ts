@@ -14,6 +14,10 @@ export interface RecoveryFacts {
   readonly found: FoundPassphrase | undefined;
   /** Those of the configuration, by name. */
   readonly sources: Readonly<Record<string, SourceConfig>>;
+  /** Variables, without secrets, that tell another machine how to reach the place. */
+  readonly reach?: readonly (readonly [name: string, value: string])[];
+  /** Where else the same repository is. */
+  readonly copies?: readonly string[];
 }
 
 /** Restores from a copy of a repository with nothing but Node. At the same distance from what is published. */
@@ -85,7 +89,7 @@ Print this page, or keep it where it outlives the machine that makes the backups
 | --- | --- |
 | repository | \`${info.id}\` |
 | place | \`${location}\` |
-| format | ${info.format} |
+${copyRows(facts)}| format | ${info.format} |
 | encrypted | ${info.encrypted ? 'yes, AES-256-GCM' : 'no'} |
 | created | ${info.createdAt} by ${madeBy} |
 | Holdfast | ${holdfastVersion()} |
@@ -105,7 +109,7 @@ Passphrase of this repository (write it down by hand, or say where it is kept):
 
     ${facts.info.encrypted ? '______________________________________________' : '(none is needed)'}
 
-## Restore on this machine
+${reaching(facts)}## Restore on this machine
 
     holdfast list --repo '${location}'
     holdfast verify --read-data --repo '${location}'
@@ -120,7 +124,7 @@ What is to be restored to is made when it does not exist; what is there already 
 
 1. Take any machine with npm${needsTools(facts) ? ' and the PostgreSQL client tools (Debian: `apt install postgresql-client`)' : ''}.
 2. Put your copy of Holdfast there. In a checkout: \`npm ci\`, then \`bin/holdfast\`; any Node.js from 20 on will do, for \`npm ci\` brings the one it runs on. From a package file: \`npm install --global ./${packageFile()}\`, with Node.js 24.7 or newer. A newer version will do: every version reads what older ones wrote.
-3. Bring the place, or a copy of it, to where that machine can read it.
+3. ${facts.location.includes('://') ? 'Set what tells how the place is reached, as above. Or bring' : 'Bring'} the place, or a copy of it, to where that machine can read it.
 4. ${giving(facts)}
 5. Run the commands above with the path of the copy.
 
@@ -139,6 +143,25 @@ And without that, the format is public: \`docs/format.md\` in the package and in
 
 Once a quarter: \`holdfast verify --read-data\`, and a real \`holdfast restore\` of each source into a new place. A backup that was never restored is a hope.
 `;
+}
+
+function copyRows({ copies = [] }: RecoveryFacts): string {
+  return copies.map((copy) => `| copy of it | \`${copy}\` |\n`).join('');
+}
+
+function reaching({ location, reach = [] }: RecoveryFacts): string {
+  if (!location.includes('://')) return '';
+  const lines = reach.map(([name, value]) => `    export ${name}=${inShell(value)}`);
+  const told = lines.length === 0 ? '' : `\n\n${lines.join('\n')}`;
+  return `## How the place is reached
+
+It needs credentials that may read there; they are not on this page, so write down who has them: ______________________${told}
+
+`;
+}
+
+function inShell(text: string): string {
+  return /^[A-Za-z0-9_./:=@-]+$/.test(text) ? text : `'${text.replaceAll("'", String.raw`'\''`)}'`;
 }
 
 function onlySource({ sources }: RecoveryFacts): string {
