@@ -10,6 +10,7 @@ import type { RestoreSummary } from '../sources/postgres-logical/restore.ts';
 import type { SqliteRestored, SqliteRestoreSummary } from '../sources/sqlite/restore/restore.ts';
 import { backupView, type BackupView } from './backup-view.ts';
 import { withApp, type App, type AppContext, type CommonOptions, type Outcome } from './compose.ts';
+import { warnOfMissingNewest } from './newest-missing.ts';
 import { openForReading } from './open-for-reading.ts';
 import { chooseRecovery, type ClusterRecovery } from './recovery.ts';
 import type { RecoveryOptions } from './recovery-wish.ts';
@@ -84,6 +85,7 @@ export async function restore(options: RestoreOptions, context: AppContext): Pro
     using progress = app.observer.progress(`restore ${meant.id.slice(0, 8)}`);
     const request = { reference: options.id, manifest: meant, options, repository, found, progress };
     const { manifest, recovery } = await chooseRecovery(app, request);
+    await warnOfMissingNewest(app, repository, options.id, meant);
     const wish = wishOf(options, recovery);
     const plan = await agreedPlan(app, repository, manifest, { ...options, wish }, progress);
     for (const { path, replaces } of placesOf(plan.summary))

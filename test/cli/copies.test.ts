@@ -118,6 +118,39 @@ describe('copies of a repository', () => {
     assert.deepEqual(readdirSync(box.at('docs')), ['a']);
   });
 
+  it('are named by sync and by a restore of the latest when the primary has lost the newest backup', async () => {
+    await using use = await service();
+    const { box, run } = use;
+    await run('backup');
+    writeFileSync(box.at('docs', 'a'), 'newer');
+    await run('backup');
+    const manifests = box.at('primary', 'snapshots');
+    const newest = readdirSync(manifests).at(-1) ?? '';
+    const id = newest.slice(-32, -24);
+    const whole = await run('restore', 'latest', '--to', box.at('whole'));
+    assert.doesNotMatch(whole.stderr, /warning/);
+    rmSync(join(manifests, newest));
+    const restored = await run('restore', 'latest', '--to', box.at('back'));
+    assert.equal(restored.code, 0, restored.stderr);
+    assert.match(
+      restored.stderr,
+      new RegExp(`not the newest backup of docs: ${id} is gone.*--from nas`, 's'),
+    );
+    const named = await run('restore', 'latest', '--to', box.at('named'), '--repo', 'local');
+    assert.match(named.stderr, new RegExp(`not the newest backup there was: ${id} is gone`));
+    const synced = await run('sync', '--to', 'nas', '--json');
+    assert.equal(synced.code, 0);
+    const copies = (synced.lines().at(-1) ?? {})['copies'] as { report: Json }[];
+    assert.deepEqual(
+      copies.map(({ report }) => report['only_there']),
+      [[newest.slice(-32)]],
+    );
+    assert.match(
+      synced.stderr,
+      new RegExp(`nas has 1 backup that .*primary lacks.*${id}.*verify --repair --from nas`, 's'),
+    );
+  });
+
   it('take the place of the primary for reading when it is gone, and give what it has lost', async () => {
     await using use = await service();
     const { box, run } = use;
