@@ -142,7 +142,7 @@ describe('copies of a repository', () => {
     assert.equal(synced.code, 0);
     const copies = (synced.lines().at(-1) ?? {})['copies'] as { report: Json }[];
     assert.deepEqual(
-      copies.map(({ report }) => report['only_there']),
+      copies.map(({ report }): unknown => report['only_there']),
       [[newest.slice(-32)]],
     );
     assert.match(
