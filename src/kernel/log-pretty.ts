@@ -24,23 +24,25 @@ export function prettyLine(record: LogRecord, colour: boolean): string {
     printable(text(record['msg'])),
     ...(fields.length === 0 ? [] : [paint('gray', printable(fields.join(' ')))]),
   ].join(' ');
-  return [line, ...errorLines(record['error'])].join('\n') + '\n';
+  // Of what may pass and is tried again nobody needs to know where in the code it came up.
+  const frames = level === 'error' || level === 'debug';
+  return [line, ...errorLines(record['error'], frames)].join('\n') + '\n';
 }
 
-function errorLines(error: Plain | undefined): string[] {
+function errorLines(error: Plain | undefined, frames: boolean): string[] {
   if (error === undefined || error === null) return [];
   if (typeof error !== 'object' || Array.isArray(error)) return [`  ${printable(JSON.stringify(error))}`];
   const { name, code, message, hint, cause, stack } = error as LogRecord;
   return [
     `  ${printable(`${text(code ?? name ?? 'error')}: ${text(message)}`)}`,
     ...(typeof hint === 'string' ? [`  hint: ${printable(hint)}`] : []),
-    ...(typeof stack === 'string'
+    ...(frames && typeof stack === 'string'
       ? stack
           .split('\n')
           .slice(1)
           .map((frame) => `  ${printable(frame)}`)
       : []),
-    ...(cause === undefined ? [] : ['  caused by:', ...errorLines(cause)]),
+    ...(cause === undefined ? [] : ['  caused by:', ...errorLines(cause, frames)]),
   ];
 }
 
