@@ -7,10 +7,12 @@ export function costLine(cost: CostEstimate): string {
   const { storage_per_month: storage, requests_per_month: requests } = cost;
   const unit = cost.currency === null ? '' : ` ${cost.currency}`;
   const parts = `${storage.toFixed(2)} storage, ${requests.toFixed(2)} requests of backups`;
-  const list = cost.as_of === null ? '' : `, list prices of ${cost.as_of}`;
+  const list = cost.currency === null ? '' : ', list prices';
   const stream = cost.wal_stream_per_month_at_most;
   const wal = stream === 0 ? '' : `; a WAL stream that is never idle: ${stream.toFixed(2)} more at most`;
-  return `about ${(storage + requests).toFixed(2)}${unit} a month, an estimate: ${parts} (${cost.prices}${list})${wal}`;
+  const total = storage + requests;
+  const about = total < 0.01 ? 'less than 0.01' : `about ${total.toFixed(2)}`;
+  return `${about}${unit} a month, an estimate: ${parts} (${cost.prices}${list})${wal}`;
 }
 
 /** `s3://shop/db: 12 PutObject, 5 GetObject; 20.0 MiB sent, 1.2 KiB received`, a line for each place. */

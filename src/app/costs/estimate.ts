@@ -27,8 +27,6 @@ export interface CostEstimate {
   readonly prices: string;
   /** Null for prices of the settings. */
   readonly currency: string | null;
-  /** Of the list. */
-  readonly as_of: string | null;
   /** For what is there now. */
   readonly storage_per_month: number;
   /** For the requests of as many backups as in the last 30 days; not for verify, restores and traffic. */
@@ -48,7 +46,6 @@ export function estimateCost(list: PriceList, basis: CostBasis): CostEstimate {
   return {
     prices: list.name,
     currency: list.currency,
-    as_of: list.asOf,
     storage_per_month: cents(storage),
     requests_per_month: cents((puts + lists + gets) / 1000),
     wal_stream_per_month_at_most: cents((units * others.puts) / 1000),

@@ -15,8 +15,6 @@ export interface PriceList {
   /** Whose prices, for people. */
   readonly name: string;
   readonly currency: string | null;
-  /** When they were looked up; null for those of the settings. */
-  readonly asOf: string | null;
   /** Bytes of what the service calls a GB. */
   readonly gbBytes: number;
   /** Of packs, by their storage class. */
@@ -28,7 +26,7 @@ export interface PriceList {
 type Service = Omit<PriceList, 'packs' | 'others'> & { readonly classes: Readonly<Record<string, Prices>> };
 
 const gib = 2 ** 30;
-const listed = { currency: 'USD', asOf: '2025-12' } as const;
+const listed = { currency: 'USD' } as const;
 
 /** Public list prices without free tiers and quantity discounts; docs/storage-s3.md shows them. */
 const amazon: Service = {
@@ -94,7 +92,7 @@ function withOwnPrices(s3: S3Config, list: PriceList | undefined): PriceList | u
     lists: puts ?? base?.lists ?? 0,
     gets: gets ?? base?.gets ?? 0,
   });
-  const { name, gbBytes = gib, packs, others, ...about } = list ?? { currency: null, asOf: null };
+  const { name, gbBytes = gib, packs, others, ...about } = list ?? { currency: null };
   const own = 'your settings';
   const from = { ...about, name: name === undefined ? own : `${own}, else ${name}`, gbBytes };
   return { ...from, packs: lay(packs), others: lay(others) };
@@ -117,6 +115,6 @@ function listOf(service: Service | undefined, storageClass = 'STANDARD'): PriceL
   const packs = service?.classes[storageClass];
   const others = service?.classes['STANDARD'];
   if (service === undefined || packs === undefined || others === undefined) return undefined;
-  const { name, currency, asOf, gbBytes } = service;
-  return { name, currency, asOf, gbBytes, packs, others };
+  const { name, currency, gbBytes } = service;
+  return { name, currency, gbBytes, packs, others };
 }

@@ -57,6 +57,10 @@ function render(face: Face, result: SizeResult, limit: number): void {
   if ([...sources, ...newest].some((one) => one.unique_bytes > one.bytes)) face.say(partlyUsed);
   renderRepository(face, result);
   if (result.cost !== null) face.product(`\n${costLine(result.cost)}\n`);
+  else if (/^(?:s3|azure|gs):/.test(result.repository.location))
+    face.say(
+      '\nno estimate of costs: the prices of this service are not known; see price_storage in docs/storage-s3.md\n',
+    );
   const lost = backups.filter(({ missing_chunks: missing }) => missing > 0);
   for (const { id, missing_chunks: missing } of lost)
     face.notice({ level: 'warning', message: `backup ${id.slice(0, 8)} lacks ${plural(missing, 'chunk')}` });
