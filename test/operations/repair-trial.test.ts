@@ -45,7 +45,7 @@ function randomOf(start: number): (below: number) => number {
 
 interface World {
   readonly storage: MemoryStorage;
-  readonly copy: MemoryStorage;
+  readonly copies: readonly MemoryStorage[];
   readonly made: readonly Made[];
 }
 
@@ -90,7 +90,8 @@ async function makeWorld(encrypted: boolean): Promise<World> {
   const copy = await copyOf(storage);
   await forgetAt(repository, [2]);
   assert.deepEqual((await verified(storage)).problems, []);
-  return { storage, copy: await copyOf(storage, copy), made };
+  // And explains only what it lacks: another one, made since, has the record.
+  return { storage, copies: [await copyOf(storage, copy), await copyOf(storage)], made };
 }
 
 /** For each pack the backups that need it. */
@@ -218,7 +219,7 @@ for (const encrypted of [true, false]) {
   test(`${damages / 2} random damages, with a copy: all found, all mended (${encrypted ? 'encrypted' : 'plain'})`, async (t) => {
     const random = randomOf(seed + (encrypted ? 1 : 2));
     t.diagnostic(`HOLDFAST_TRIAL_SEED=${seed}`);
-    const { storage: original, copy, made } = await makeWorld(encrypted);
+    const { storage: original, copies, made } = await makeWorld(encrypted);
     const all = await everythingIn(original);
     const needed = await neededBy(all);
     const kinds: Record<string, number> = {};
@@ -233,7 +234,7 @@ for (const encrypted of [true, false]) {
           report === undefined || isTold(report, one, needed),
           `not found: ${JSON.stringify(one)} of ${told}: ${JSON.stringify(report)}`,
         );
-      const { after, report: repair } = await repaired(storage, [copy]);
+      const { after, report: repair } = await repaired(storage, copies);
       assert.deepEqual(after.problems, [], `${told}: ${JSON.stringify(repair)}`);
       await assertWhole(storage, made);
       // That a pack is gone which no backup needs shows nowhere. Without its index nobody knows what else was in one that is
