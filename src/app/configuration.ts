@@ -1,6 +1,6 @@
 import { configJsonSchema } from '../contract/config-json-schema.ts';
 import { describeOrigin, type Origin } from '../contract/config-layer.ts';
-import { allSettings, anySourceName, sourceVariable, type Setting } from '../contract/config-settings.ts';
+import { allSettings, anySourceName, variableOfSetting, type Setting } from '../contract/config-settings.ts';
 import { configTemplate } from '../contract/config-template.ts';
 import { Secret } from '../kernel/secret.ts';
 import { redactWhole } from '../kernel/redact.ts';
@@ -51,14 +51,21 @@ export async function validateConfig(options: CommonOptions, context: AppContext
 export async function showConfig(options: CommonOptions, context: AppContext): Promise<ShowResult> {
   const settings = await load(options, context);
   const effective = effectiveDefaults(settings, context.machine);
-  const ofSources = allSettings.filter(isOfSource);
+  const ofSources = allSettings.filter((setting) => isNamed(setting) && setting.path[0] === 'sources');
+  const ofPlaces = allSettings.filter((setting) => isNamed(setting) && setting.path[0] === 'repositories');
   const shown = [
     ...allSettings
-      .filter((setting) => !isOfSource(setting))
+      .filter((setting) => !isNamed(setting))
       .map((setting) => {
         const found = show(settings, setting);
         return { ...found, value: found.value ?? effective.get(found.setting) ?? null };
       }),
+    ...Object.keys(settings.config.repositories).flatMap((name) =>
+      // What a place does not have of its own is as for all.
+      ofPlaces
+        .map((setting) => show(settings, setting, name))
+        .filter(({ setting, from }) => from !== 'default' || !setting.slice(name.length + 14).includes('.')),
+    ),
     ...Object.entries(settings.config.sources).flatMap(([name, source]) =>
       ofSources
         .filter(({ sourceType }) => sourceType === source.type)
@@ -70,7 +77,7 @@ export async function showConfig(options: CommonOptions, context: AppContext): P
   return { schema: 1, ok: true, file: settings.file, dotenv: settings.dotenvFiles, settings: shown };
 }
 
-function isOfSource({ path }: Setting): boolean {
+function isNamed({ path }: Setting): boolean {
   return path[1] === anySourceName;
 }
 
@@ -116,7 +123,7 @@ function show(settings: Settings, setting: Setting, source?: string): ShownSetti
     value: value === undefined ? null : value instanceof Secret ? hidden(value, setting) : value,
     unit: setting.unit,
     from: describeOrigin(origin),
-    variable: source === undefined ? setting.env : sourceVariable(source, setting.path.slice(2).join('_')),
+    variable: variableOfSetting(setting, source),
   };
 }
 
