@@ -20,7 +20,10 @@ export class GrowingPause {
   }
 }
 
-/** A disk that is full is emptied some day, one that was mounted read-only is mounted again. */
+/**
+ * A disk that is full is emptied some day, one that was mounted read-only is mounted again; keys are changed on one side
+ * before they are on the other, and a network that answers in the place of a service is mended.
+ */
 const healing: ReadonlySet<ErrorName> = new Set<ErrorName>([
   'storage_denied',
   'storage_full',
@@ -30,6 +33,20 @@ const healing: ReadonlySet<ErrorName> = new Set<ErrorName>([
   'storage_nowhere',
   'storage_file_limit',
   'storage_disorder',
+  's3_no_bucket',
+  's3_unknown_key',
+  's3_signature',
+  's3_clock',
+  's3_token',
+  's3_no_credentials',
+  's3_tls',
+  's3_stranger',
+  'sftp_ssh',
+  'sftp_login',
+  'sftp_host_name',
+  'sftp_write_refused',
+  'azure_no_container',
+  'azure_login',
   'google_credentials',
   'gs_bucket_missing',
   'gdrive_folder_missing',
