@@ -1,29 +1,18 @@
-import type { Manifest } from '../../contract/manifest.ts';
-import { asFailure, failure, isFailure, reasonOf } from '../../kernel/errors/failure.ts';
-import { readManifestWithHash } from '../../repository/manifests.ts';
-import type { Reliance } from '../../repository/gc/reliance.ts';
+import { asFailure } from '../../kernel/errors/failure.ts';
 import { pinsPrefix } from '../../repository/history/names.ts';
-import type { IndexCache } from '../../repository/index-cache.ts';
-import { encodeIndex, type IndexedPack } from '../../repository/index-object.ts';
 import { keptConfigPrefix } from '../../repository/kept-config.ts';
-import { indexObject, keysPrefix, packObject, parseWalObject, walPrefix } from '../../repository/layout.ts';
+import { keysPrefix, parseWalObject, walPrefix } from '../../repository/layout.ts';
 import type { BackupName } from '../../repository/model.ts';
 import type { Repository } from '../../repository/repository.ts';
 import type { ObjectInfo, Storage } from '../../storage/port.ts';
 import type { OperationContext } from '../contract.ts';
-import { clusterBackup } from '../recovery/backups.ts';
 import type { KeptWal } from '../wal/unneeded.ts';
-import { copyMissing, copyOne, type CopyContext } from './copy.ts';
-import { packsLacking } from './lacking.ts';
+import { copyBackups } from './backups.ts';
+import { copyMissing, type CopyContext } from './copy.ts';
 import { makeCopy } from './place.ts';
 import { copyRecords, onlyThere, readRecordsThere } from './records.ts';
 import type { SyncReport } from './report.ts';
 import { dropPartsOf, wantedWal } from './wanted-wal.ts';
-
-/** Packs copied before the backups that need them are made visible together, at most. */
-const packsInBatch = 512;
-const backupsInBatch = 64;
-const packsAtOnce = 4;
 
 export interface SyncOptions extends Pick<OperationContext, 'signal' | 'log' | 'progress'> {
   /** Which WAL the copy keeps by its own window; all unless given. */
@@ -45,11 +34,6 @@ export async function syncTo(repository: Repository, to: Storage, options: SyncO
   await using copy = repository.elsewhere(to);
   await using from = repository.sibling();
   return await new Sync(from, copy, options, created).run();
-}
-
-interface Batch {
-  readonly backups: { readonly name: BackupName; readonly bytes: Uint8Array; readonly id: string }[];
-  packs: number;
 }
 
 class Sync {
@@ -121,111 +105,15 @@ class Sync {
   }
 
   async #backups(wanted: readonly BackupName[]): Promise<void> {
-    if (wanted.length === 0) return;
-    const { signal, progress } = this.#options;
-    progress.phase('looking what is there');
-    await this.#from.freshCache(0, signal);
-    const cache = await this.#copy.freshCache(0, signal);
-    const reliance = await this.#copy.beginReliance(signal);
-    cache.beginWalk();
-    let batch: Batch = { backups: [], packs: 0 };
-    for (const name of wanted) {
-      progress.phase(`copying backup ${name.id.slice(0, 8)}`);
-      batch.packs += await this.#copyBackup(name, reliance, cache, batch);
-      if (batch.packs < packsInBatch && batch.backups.length < backupsInBatch) continue;
-      await this.#publish(reliance, batch);
-      batch = { backups: [], packs: 0 };
-    }
-    await this.#publish(reliance, batch);
-  }
-
-  /** Copies what a backup needs; then it waits in the batch to become visible. Resolves with the packs copied. */
-  async #copyBackup(name: BackupName, reliance: Reliance, cache: IndexCache, batch: Batch): Promise<number> {
-    const { signal } = this.#options;
-    const { storage, pipelineKeys } = this.#from;
-    try {
-      const { manifest } = await readManifestWithHash(storage, pipelineKeys, name, signal);
-      const packs = await packsLacking(this.#from, reliance, cache, manifest, signal);
-      await this.#copyPacks(packs, reliance, cache);
-      await this.#assertWal(manifest);
-      const bytes = await storage.get(name.objectName, { signal });
-      batch.backups.push({ name, bytes, id: manifest.id });
-      return packs.size;
-    } catch (error) {
-      signal.throwIfAborted();
-      if (isFailure(error, 'backup_unknown')) return 0; // forgotten since it was listed
-      if (!isFailure(error) || !['integrity', 'not_found'].includes(error.kind)) throw error;
-      const { location } = this.#copy.storage;
-      this.#problem(
-        name.objectName,
-        failure('copy_incomplete', { id: name.id, location, reason: reasonOf(error) }, { cause: error }),
-      );
-      // What it needs was not seen to the end: the next backups must not take that for seen.
-      cache.beginWalk();
-      return 0;
-    }
-  }
-
-  async #copyPacks(packs: ReadonlyMap<string, number>, reliance: Reliance, cache: IndexCache): Promise<void> {
-    const { signal, progress } = this.#options;
-    const known = await this.#from.cache(signal);
-    const context = this.#context('packs');
-    const told: IndexedPack[] = [];
-    progress.total([...packs.values()].reduce((sum, bytes) => sum + bytes, 0));
-    const next = packs[Symbol.iterator]();
-    const lane = async (): Promise<void> => {
-      for (const [id, sizeBytes] of next) {
-        await reliance.tick(signal);
-        const isThere = await copyOne(context, { name: packObject(id), sizeBytes, modifiedAtMs: 0 });
-        const contents = known.packContents(id);
-        if (!isThere || contents === undefined)
-          throw failure('object_missing', { name: packObject(id), location: this.#from.storage.location });
-        told.push(contents);
-        progress.advance(sizeBytes);
-      }
-    };
-    const lanes = Array.from({ length: packsAtOnce }, lane);
-    try {
-      await Promise.all(lanes);
-    } finally {
-      await Promise.allSettled(lanes);
-      if (told.length > 0 && !signal.aborted) await this.#tell(told, cache);
-    }
-  }
-
-  /** Writes an index of packs that are in the copy now. */
-  async #tell(packs: readonly IndexedPack[], cache: IndexCache): Promise<void> {
-    const { storage, pipelineKeys } = this.#copy;
-    const { id, bytes } = encodeIndex(pipelineKeys, packs);
-    await storage.put(indexObject(id), bytes, this.#options);
-    this.#count('others', bytes.length);
-    cache.transaction(() => cache.add(indexObject(id), packs));
-    for (const pack of packs) cache.stored(pack.id, pack.sizeBytes);
-  }
-
-  /** A backup of a cluster is nothing without the WAL that was written while it was made. */
-  async #assertWal(manifest: Manifest): Promise<void> {
-    const backup = clusterBackup(manifest);
-    if (backup === undefined) return;
-    const { timeline, start, stop, metadata } = backup;
-    const { signal } = this.#options;
-    const archive = await this.#copy.findWalArchive(metadata.wal_archive, { signal });
-    const runs = (await archive?.runs(timeline, { from: start, to: stop }, { signal })) ?? [];
-    if (runs.some((run) => run.start <= start && run.end >= stop)) return;
-    const { location } = this.#copy.storage;
-    throw failure('object_missing', { name: `the WAL of backup ${manifest.id}`, location });
-  }
-
-  /** Makes backups visible, oldest first, once it is sure that all they need is there and stays. */
-  async #publish(reliance: Reliance, { backups }: Batch): Promise<void> {
-    if (backups.length === 0) return;
-    const { signal } = this.#options;
-    await reliance.settle(signal);
-    for (const { name, bytes, id } of backups) {
-      await this.#copy.storage.put(name.objectName, bytes, { signal });
-      this.#count('others', bytes.length);
-      this.#copied.push(id);
-    }
+    await copyBackups(wanted, {
+      ...this.#options,
+      from: this.#from,
+      copy: this.#copy,
+      context: this.#context('packs'),
+      stored: (bytes) => this.#count('others', bytes),
+      copied: (id) => void this.#copied.push(id),
+      problem: (object, error) => this.#problem(object, error),
+    });
   }
 
   async #foreignKeys(): Promise<string[]> {
@@ -256,6 +144,7 @@ class Sync {
 
   #problem(object: string, error: unknown): void {
     const { code, message } = asFailure(error);
+    if (this.#problems.some((one) => one.object === object && one.code === code)) return;
     this.#options.log.warn('not copied', { object, code, reason: message });
     this.#problems.push({ object, code, message });
   }
