@@ -19,6 +19,7 @@ import {
 } from './compose.ts';
 import type { UnreadableBackup } from './list.ts';
 import { tellLocked } from './locked.ts';
+import { periodNow } from './period-clock.ts';
 import { pruneOpened } from './prune.ts';
 import { unknownSource } from './unknown-source.ts';
 
@@ -95,7 +96,12 @@ export async function clean(options: CleanOptions, context: AppContext): Promise
     using progress = app.observer.progress('clean');
     progress.phase('reading the list of backups');
     const inventory = await readInventory(repository, app.signal);
-    const judged = await judgeAll(app, repository, inventory, options.sources ?? [], given);
+    const chosen = choosePolicies(app, inventory, options.sources ?? [], given);
+    const nowMs = await nowFor(app, repository, [...chosen.values()], options);
+    const judged = await judgeAll(app, repository, inventory, chosen, {
+      nowMs,
+      named: options.sources ?? [],
+    });
     const plan = planOf(app, judged);
     options.onPlan?.(plan);
     warnOfFuture(app, inventory);
@@ -135,15 +141,16 @@ interface JudgedSource {
   readonly judgements: readonly Judgement[];
 }
 
-async function judgeAll(
+/** By source its policy, null when there is none; without those that are not to be cleaned. */
+type ChosenPolicies = ReadonlyMap<string, ChosenPolicy | null>;
+
+function choosePolicies(
   app: App,
-  repository: Repository,
   { backups }: Inventory,
   named: readonly string[],
   given: RetentionConfig | undefined,
-): Promise<readonly JudgedSource[]> {
-  const groups = Map.groupBy(backups, ({ source }) => source);
-  const known = new Set([...groups.keys(), ...Object.keys(app.config.sources)]);
+): ChosenPolicies {
+  const known = new Set([...backups.map(({ source }) => source), ...Object.keys(app.config.sources)]);
   for (const name of named) if (!known.has(name)) throw unknownSource(name, known);
   const meant = (source: string): boolean =>
     named.length === 0 ? Object.hasOwn(app.config.sources, source) : named.includes(source);
@@ -152,13 +159,35 @@ async function judgeAll(
   if (isNowhere && [...chosen.values()].every((policy) => policy === null))
     throw failure('retention_empty', { where: 'the configuration' });
   for (const policy of chosen.values()) if (policy !== null) readRules(policy.policy, policy.from);
+  return chosen;
+}
+
+/** A dry run writes nothing, so it goes by the clock of this machine alone. */
+async function nowFor(
+  app: App,
+  repository: Repository,
+  chosen: readonly (ChosenPolicy | null)[],
+  { dryRun }: CleanOptions,
+): Promise<number> {
+  const counts = chosen.some((one) => (one?.policy.keep_within ?? one?.policy.keep_wal) !== undefined);
+  return counts && dryRun !== true ? await periodNow(app, repository) : app.machine.clock.now();
+}
+
+async function judgeAll(
+  app: App,
+  repository: Repository,
+  { backups }: Inventory,
+  chosen: ChosenPolicies,
+  { nowMs, named }: { readonly nowMs: number; readonly named: readonly string[] },
+): Promise<readonly JudgedSource[]> {
+  const groups = Map.groupBy(backups, ({ source }) => source);
   const judged: JudgedSource[] = [];
   for (const [source, own] of [...groups].toSorted(([a], [b]) => (a < b ? -1 : 1))) {
     const policy = chosen.get(source) ?? null;
     const judgements =
       policy === null
         ? own.map((backup) => untouched(backup, chosen.has(source), named.length > 0))
-        : await judge(app, repository, own, policy);
+        : await judge(app, repository, own, policy, nowMs);
     judged.push({ source, chosen: policy, judgements });
   }
   return judged;
@@ -169,10 +198,10 @@ async function judge(
   repository: Repository,
   backups: readonly RetentionBackup[],
   { policy, from }: ChosenPolicy,
+  nowMs: number,
 ): Promise<readonly Judgement[]> {
   const timelines =
     policy.keep_wal === undefined ? new Map() : await timelinesFor(repository, backups, app.signal);
-  const nowMs = app.machine.clock.now();
   return judgeSource(backups, policy, from, { zone: calendarZone(app), nowMs, timelines });
 }
 

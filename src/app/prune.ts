@@ -11,6 +11,7 @@ import {
 } from './compose.ts';
 import type { Repository } from '../repository/repository.ts';
 import { keptWal } from './kept-wal.ts';
+import { tellAhead } from './period-clock.ts';
 import { storageSettingsOf } from './places.ts';
 import { assertNotRolledBack } from './rolled-back.ts';
 
@@ -50,6 +51,11 @@ export async function pruneOpened(
   await assertNotRolledBack(app, repository);
   const { machine, config, signal, log, jobs, compression } = app;
   using progress = app.observer.progress('prune');
+  let isTold = false;
+  const tellAheadOnce = (nowMs: number): void => {
+    if (!isTold) tellAhead(app, nowMs);
+    isTold = true;
+  };
   const report = await pruneRepository(repository, {
     signal,
     log,
@@ -62,7 +68,10 @@ export async function pruneOpened(
     graceMs: options.graceMs ?? config.prune.grace,
     maxUnused: options.maxUnused ?? config.prune.max_unused,
     dryRun: options.dryRun === true,
-    keptWal: () => keptWal(app, repository),
+    keptWal: async (question) => {
+      tellAheadOnce(question.nowMs);
+      return await keptWal(app, repository, question);
+    },
     compression,
   });
   if (options.dryRun !== true) await keepLocked(app, repository, progress);

@@ -9,6 +9,7 @@ import type { Repository } from '../repository/repository.ts';
 import type { OperationContext } from './contract.ts';
 import { ArchiveView } from './recovery/archive-view.ts';
 import { clusterBackup } from './recovery/backups.ts';
+import { doomedWal } from './wal/doomed.ts';
 import { outlookOf } from './wal/recoverable.ts';
 
 type UndoOptions = Pick<OperationContext, 'signal' | 'log' | 'progress'> & { readonly dryRun: boolean };
@@ -61,6 +62,13 @@ export async function undoForget(
   if (dryRun) return manifest;
   // From here on not abortable: it is one step to whoever looks.
   await repository.storage.put(name.objectName, bytes);
+  // Nothing announces WAL: a prune that has not seen this backup may have begun to remove some of it.
+  try {
+    await assertWalThere(repository, manifest);
+  } catch (error) {
+    await repository.storage.delete(name.objectName);
+    throw error;
+  }
   await takeOutOfForgotten(repository, name.id);
   await repository.storage.delete(trashObject(name));
   log.info('forgotten backup brought back', { backup: name.id });
@@ -83,11 +91,11 @@ async function assertSameAsForgotten(
   }
 }
 
-/** Of a cluster's backup the WAL from its start to its end. */
+/** Of a cluster's backup the WAL from its start to its end is there, and no prune is about to remove it. `forget_gone`. */
 async function assertWalThere(
   repository: Repository,
   manifest: Manifest,
-  signal: AbortSignal,
+  signal?: AbortSignal,
 ): Promise<void> {
   const backup = clusterBackup(manifest);
   if (backup === undefined) return;
@@ -100,4 +108,10 @@ async function assertWalThere(
     'current',
   );
   if ('broken' in outlook) throw failure('forget_gone', { id: manifest.id, what: outlook.broken });
+  const { timeline, start, stop, metadata } = backup;
+  const needed = { archive: metadata.wal_archive, timeline, start, stop };
+  const doomed = await doomedWal(repository, [needed], signal);
+  if (doomed === undefined) return;
+  const what = `WAL of timeline ${doomed.timeline} from ${doomed.from} to ${doomed.to}, which a prune is about to remove`;
+  throw failure('forget_gone', { id: manifest.id, what });
 }

@@ -252,6 +252,64 @@ test('a forgotten backup that a prune has marked comes back in time, and is refu
   }
 });
 
+test('the trash keeps what may come back, however long nobody has pruned, and names what it loses', async () => {
+  const { clock, storage, repository } = await setUp();
+  await using _closing = repository;
+  const signal = new AbortController().signal;
+  const doing = { signal, log: silentLogger, progress: silentProgress, clock, host: 'h', user: 'u' };
+  const contents = { a: patternedBytes(200_000, 1) };
+  const made = await backUp(repository, bytesSource(contents), { clock });
+  await backUp(repository, bytesSource({ b: patternedBytes(50_000, 2) }), { clock });
+  const [name] = await repository.names();
+  assert.ok(name?.id === made.id);
+  await forgetBackups(repository, [{ name, source: 'bytes', why: [] }], {
+    ...doing,
+    reason: 'x',
+    mustStay: [],
+  });
+  await clock.advance(1000 * hour);
+  const first = await pruneWith(repository, clock, { graceMs: hour });
+  assert.ok(first.marked.packs > 0);
+  assert.deepEqual([first.emptied_trash, first.removed.packs], [[], 0]);
+  const back = await undoForget(repository, await findForgotten(repository, made.id, signal), {
+    ...doing,
+    dryRun: true,
+  });
+  assert.equal(back.id, made.id);
+
+  await clock.advance(2 * hour);
+  const dry = await pruneWith(repository, clock, { graceMs: hour, dryRun: true });
+  assert.deepEqual(dry.emptied_trash, [made.id]);
+  assert.equal(await count(storage, 'trash/'), 1);
+  assert.deepEqual((await pruneWith(repository, clock, { graceMs: hour })).emptied_trash, [made.id]);
+  assert.equal(await count(storage, 'trash/'), 0);
+});
+
+test('a forgotten backup that needed nothing for itself leaves the trash, too', async () => {
+  const { clock, storage, repository } = await setUp();
+  await using _closing = repository;
+  const signal = new AbortController().signal;
+  const doing = { signal, log: silentLogger, progress: silentProgress, clock, host: 'h', user: 'u' };
+  const source = bytesSource({ a: patternedBytes(200_000, 1) });
+  const made = await backUp(repository, source, { clock });
+  await backUp(repository, source, { clock });
+  const [name] = await repository.names();
+  assert.ok(name?.id === made.id);
+  await clock.advance(48 * hour);
+  await forgetBackups(repository, [{ name, source: 'bytes', why: [] }], {
+    ...doing,
+    reason: 'x',
+    mustStay: [],
+  });
+  const emptied: string[] = [];
+  for (let day = 0; day < 12; day += 1) {
+    emptied.push(...(await pruneWith(repository, clock)).emptied_trash);
+    await clock.advance(24 * hour);
+  }
+  assert.deepEqual([emptied, await count(storage, 'trash/')], [[made.id], 0]);
+  assert.equal(await count(storage, 'gc/'), 0, 'nothing is left of it');
+});
+
 test('what the storage keeps locked is left for a later prune, and the rest goes', async () => {
   const { clock, storage } = await setUp();
   let locked = '';

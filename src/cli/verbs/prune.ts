@@ -24,6 +24,7 @@ export const runPrune: Handler = (face, _args, options) =>
 /** What was removed, marked and still waits. */
 export function renderPrune(face: Face, result: PruneReport): void {
   const { removed, marked, repacked, waiting, before, wal_removed: wal, wal_marked: walMarked } = result;
+  const { emptied_trash: trash } = result;
   const would = result.dry_run ? 'would be ' : '';
   const lines = [
     `${bytes(before.bytes)} in ${plural(before.packs, 'pack')}, needed by ${plural(result.backups, 'backup')}; ${bytes(result.unused_bytes)} of them unused`,
@@ -38,6 +39,13 @@ export function renderPrune(face: Face, result: PruneReport): void {
     ...(walMarked.objects === 0
       ? []
       : [`${would}marked: ${bytes(walMarked.bytes)} of WAL in ${plural(walMarked.objects, 'object')}`]),
+    ...(trash.length === 0
+      ? []
+      : [
+          `${would}gone for good: ${plural(trash.length, 'forgotten backup')}, which could not be brought back any more: ${trash
+            .map((id) => id.slice(0, 8))
+            .join(', ')}`,
+        ]),
     ...waiting.map(
       (one) =>
         `waiting: ${bytes(one.bytes)} in ${plural(one.packs, 'pack')}, marked ${instant(one.marked_at)}, to be removed from ${instant(one.removable_at)} on`,

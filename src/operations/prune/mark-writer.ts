@@ -29,9 +29,10 @@ export class MarkWriter {
     if (this.#packs.length === packsInMark) await this.#write([]);
   }
 
-  /** Writes what waits, and with it the WAL that is marked. */
-  async end(wal: readonly WalRange[]): Promise<void> {
-    if (this.#packs.length > 0 || wal.length > 0) await this.#write(wal);
+  /** Writes what waits, and with it the WAL that is marked; with `always` one mark at least, be it of nothing. */
+  async end(wal: readonly WalRange[], always: boolean): Promise<void> {
+    const isNothingWritten = always && this.#number === 0;
+    if (this.#packs.length > 0 || wal.length > 0 || isNothingWritten) await this.#write(wal);
   }
 
   async #write(wal: readonly WalRange[]): Promise<void> {

@@ -1,35 +1,25 @@
 import { indexAgentPacks } from '../../repository/gc/agent-copies.ts';
 import { compactIndexes } from '../../repository/gc/compact-index.ts';
 import { settleHomes } from '../../repository/gc/homes.ts';
-import type { LiveSet } from '../../repository/gc/live-set.ts';
-import { readMark, type Mark, type WalRange } from '../../repository/gc/marks.ts';
+import { readMark, type Mark } from '../../repository/gc/marks.ts';
 import { readSeen } from '../../repository/gc/seen.ts';
-import { storageNow } from '../../repository/gc/storage-clock.ts';
-import {
-  endedRuns,
-  endRun,
-  forgetRun,
-  isLocked,
-  sweepPacks,
-  type SweepContext,
-} from '../../repository/gc/sweep.ts';
+import { earlierOf, storageNow } from '../../repository/gc/storage-clock.ts';
+import { endedRuns, endRun, forgetRun, sweepPacks, type SweepContext } from '../../repository/gc/sweep.ts';
 import { Turn } from '../../repository/gc/turn.ts';
 import type { IndexCache } from '../../repository/index-cache.ts';
 import type { Repository } from '../../repository/repository.ts';
 import { tidyParts } from '../wal/tidy-parts.ts';
-import { isMarked, rangesOf, unneededWal, type KeptWal } from '../wal/unneeded.ts';
-import { emptyTrash } from './empty-trash.ts';
+import { lookAtTrash, type Trash } from './empty-trash.ts';
 import { MarkWriter } from './mark-writer.ts';
 import { addAllNeeded, announcedPacks } from './needed.ts';
 import type { HeldTurn, PruneOptions } from './options.ts';
-import type { PruneReport, Waiting } from './report.ts';
+import type { PruneReport } from './report.ts';
 import { isDue, readRuns, waitingOf, type Run } from './runs.ts';
+import { WalSweep } from './sweep-wal.ts';
 import { packsToTakeApart, sumOf, takeApart } from './take-apart.ts';
 
 /** A prune that has said nothing for so long counts as gone. */
 const turnLastsMs = 3_600_000;
-/** Pieces of WAL that are removed between two looks whose turn it is. */
-const betweenLooks = 256;
 
 /**
  * Gives space back, in two steps that lie a time of grace apart: what no backup needs is marked, and what was marked a
@@ -55,10 +45,6 @@ class Prune {
   readonly #options: PruneOptions;
   readonly #turn: HeldTurn;
   readonly #removed = { packs: 0, bytes: 0, locked: 0 };
-  readonly #waiting: Waiting[] = [];
-  readonly #walRemoved = { objects: 0, bytes: 0, locked: 0 };
-  readonly #walMarked = { objects: 0, bytes: 0 };
-  #keptWal: KeptWal = new Map();
   #nowMs = 0;
 
   constructor(repository: Repository, options: PruneOptions, turn: HeldTurn) {
@@ -83,18 +69,24 @@ class Prune {
     const live = cache.liveSet();
     const backups = await addAllNeeded(this.#repository, live, runs, this.#options, this.#turn);
     const before = live.totals();
-    this.#keptWal = (await this.#options.keptWal?.()) ?? new Map();
+    const question = { nowMs: earlierOf(this.#nowMs, clock.now()), backups };
+    const wal = await WalSweep.begin(this.#repository, this.#options, this.#turn, question);
     const assertHeld = (): Promise<void> => this.#turn.assertHeld();
     const stay = (): Promise<void> => this.#turn.stay();
     const context = { repository: this.#repository, live, announced, assertHeld, stay, log, signal };
-    await this.#sweep(context, runs, ended);
-    const marked = await this.#mark(cache, live, announced, backups, runs);
+    const due = runs.filter((run) => this.#isDue(run));
+    const waiting = runs.filter((run) => !due.includes(run));
+    const isVeryOld = (storedAtMs: number): boolean => this.#nowMs - storedAtMs > 2 * longestMs;
+    // Looked at while the marks are there that it is judged by.
+    const trash = await lookAtTrash(this.#repository, { due, waiting }, isVeryOld, signal);
+    await this.#sweep(context, wal, due, ended);
+    const marked = await this.#mark(cache, context, wal, { backups, waiting, trash });
     if (!dryRun) {
       await indexAgentPacks(this.#repository, signal);
       progress.phase('putting parts of WAL together');
       await tidyParts(this.#repository, this.#nowMs, this.#options);
     }
-    if (!dryRun) await emptyTrash(storage, this.#nowMs, longestMs, signal);
+    const emptied = await this.#emptyTrash(trash);
     const indexes = this.#removed.packs > 0 && !dryRun ? await this.#compact() : 0;
     return {
       dry_run: dryRun,
@@ -102,10 +94,11 @@ class Prune {
       unused_bytes: before.unusedBytes,
       removed: { packs: this.#removed.packs, bytes: this.#removed.bytes },
       ...marked,
-      waiting: this.#waiting,
-      wal_removed: { objects: this.#walRemoved.objects, bytes: this.#walRemoved.bytes },
-      wal_marked: this.#walMarked,
-      locked_objects: this.#removed.locked + this.#walRemoved.locked,
+      waiting: waiting.filter(({ packs, wal }) => packs > 0 || wal.length > 0).map(waitingOf),
+      wal_removed: { objects: wal.removed.objects, bytes: wal.removed.bytes },
+      wal_marked: wal.marked,
+      locked_objects: this.#removed.locked + wal.removed.locked,
+      emptied_trash: emptied,
       indexes_removed: indexes,
       backups: backups.length,
     };
@@ -114,18 +107,17 @@ class Prune {
   /** Removes what was marked a grace ago; lets go of the marks of runs that ended long ago. */
   async #sweep(
     context: SweepContext,
-    runs: readonly Run[],
+    wal: WalSweep,
+    due: readonly Run[],
     ended: ReadonlyMap<string, number>,
   ): Promise<void> {
     const { signal, progress, dryRun, graceMs } = this.#options;
-    const due = runs.filter((run) => this.#isDue(run));
-    for (const run of runs) if (!due.includes(run)) this.#waiting.push(waitingOf(run));
     if (due.length > 0) {
       progress.phase('looking at what stays in the place of what goes');
       await settleHomes(context, () => this.#packsOf(due, context.announced));
       progress.phase('removing what was marked before');
     }
-    for (const run of due) await this.#sweepRun(context, run);
+    for (const run of due) await this.#sweepRun(context, wal, run);
     if (dryRun) return;
     for (const [run, endedAtMs] of ended)
       if (this.#nowMs - endedAtMs > graceMs / 4) await forgetRun(this.#repository.storage, run, signal);
@@ -140,21 +132,21 @@ class Prune {
     }
   }
 
-  async #sweepRun(context: SweepContext, run: Run): Promise<void> {
+  async #sweepRun(context: SweepContext, wal: WalSweep, run: Run): Promise<void> {
     const { signal, dryRun } = this.#options;
     const { storage, pipelineKeys } = this.#repository;
     const isKnown = (await readSeen(this.#repository, run.id, signal)) !== undefined;
-    const lockedBefore = this.#removed.locked + this.#walRemoved.locked;
+    const lockedBefore = this.#removed.locked + wal.removed.locked;
     for (const listed of run.marks) {
       const mark = await readMark(storage, pipelineKeys, listed, signal);
       // Whose run nobody knows what it saw is marked anew by a later one.
       if (mark === undefined || !isKnown) continue;
       if (dryRun) this.#wouldRemove(context, mark);
       else await sweepPacks(context, mark, this.#removed);
-      if (mark.contents.wal.length > 0) await this.#sweepWal(mark.contents.wal);
+      if (mark.contents.wal.length > 0) await wal.remove(mark.contents.wal);
     }
     // What is locked still is marked, and a later prune tries again.
-    const isDone = this.#removed.locked + this.#walRemoved.locked === lockedBefore;
+    const isDone = this.#removed.locked + wal.removed.locked === lockedBefore;
     if (!dryRun && isDone) await endRun(context, run.id);
   }
 
@@ -167,30 +159,26 @@ class Prune {
     }
   }
 
-  /** Removes WAL that was marked and is still needed by nothing. */
-  async #sweepWal(ranges: readonly WalRange[]): Promise<void> {
-    const { signal, dryRun } = this.#options;
-    for await (const { archive, stretch } of unneededWal(this.#repository, this.#keptWal, signal)) {
-      if (!isMarked(archive, stretch, ranges)) continue;
-      if (!dryRun) {
-        if (this.#walRemoved.objects % betweenLooks === 0) await this.#turn.assertHeld();
-        if (await isLocked(this.#repository.storage.delete(stretch.objectName, { signal }))) {
-          this.#walRemoved.locked += 1;
-          continue;
-        }
-      }
-      this.#walRemoved.objects += 1;
-      this.#walRemoved.bytes += stretch.storedBytes;
+  /** Which backups cannot be brought back any more, or could not. */
+  async #emptyTrash({ over }: Trash): Promise<string[]> {
+    const { signal, dryRun, log, progress } = this.#options;
+    if (over.length > 0) progress.phase('emptying the trash of what cannot come back');
+    for (const { name, backup } of over) {
+      if (dryRun) continue;
+      log.info('what this forgotten backup needed is gone: its manifest leaves the trash', {
+        backup: backup.id,
+      });
+      await this.#repository.storage.delete(name, { signal });
     }
+    return over.map(({ backup }) => backup.id);
   }
 
   /** Stores anew what is needed of packs that hold little of it, and marks what is not needed. */
   async #mark(
     cache: IndexCache,
-    live: LiveSet,
-    announced: ReadonlySet<string>,
-    backups: readonly string[],
-    runs: readonly Run[],
+    { live, announced }: SweepContext,
+    wal: WalSweep,
+    known: { readonly backups: readonly string[]; readonly waiting: readonly Run[]; readonly trash: Trash },
   ): Promise<Pick<PruneReport, 'marked' | 'repacked'>> {
     const { progress, dryRun, graceMs, maxUnused } = this.#options;
     // What was stored lately is most likely that of a backup which is running.
@@ -200,18 +188,12 @@ class Prune {
       ? 0
       : await takeApart(this.#repository, cache, live, apart, this.#nowMs, this.#options, this.#turn);
     progress.phase('marking what is not needed');
-    const marks = new MarkWriter(this.#repository, this.#options, backups);
+    const marks = new MarkWriter(this.#repository, this.#options, known.backups);
     for (const pack of live.dead(settledMs)) if (!announced.has(pack.id)) await marks.add(pack);
     for (const pack of apart.values()) await marks.add(pack);
-    await marks.end(await rangesOf(this.#unmarkedWal(runs), this.#walMarked));
+    const walRanges = await wal.toMark(known.waiting.flatMap((run) => run.wal));
+    await marks.end(walRanges, known.trash.isUnmarked);
     return { marked: marks.count, repacked: { ...sumOf(apart.values()), bytes_stored: bytesStored } };
-  }
-
-  /** WAL that nothing needs and that no run has marked which waits. */
-  async *#unmarkedWal(runs: readonly Run[]): ReturnType<typeof unneededWal> {
-    const marked = runs.filter((run) => !this.#isDue(run)).flatMap(({ wal }) => wal);
-    for await (const one of unneededWal(this.#repository, this.#keptWal, this.#options.signal))
-      if (!isMarked(one.archive, one.stretch, marked)) yield one;
   }
 
   #isDue(run: Run): boolean {

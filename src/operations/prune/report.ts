@@ -37,6 +37,8 @@ export interface PruneReport {
   readonly wal_marked: ObjectCount;
   /** What nobody needs and the storage keeps locked: a later prune removes it. */
   readonly locked_objects: number;
+  /** Ids of forgotten backups whose manifests went, long after what they alone needed: they cannot be brought back any more. */
+  readonly emptied_trash: readonly string[];
   readonly indexes_removed: number;
   readonly backups: number;
 }

@@ -32,6 +32,12 @@ export async function* unneededWal(
   }
 }
 
+/** Whether a stretch lies in an archive and a timeline that are known, and outside everything that is kept there. */
+export function isUnneeded({ id }: WalArchive, stretch: WalStretch, kept: KeptWal): boolean {
+  const intervals = kept.get(id)?.get(stretch.timeline);
+  return intervals !== undefined && !overlaps(stretch, intervals);
+}
+
 function overlaps({ start, end }: WalStretch, intervals: readonly KeptInterval[]): boolean {
   return intervals.some(({ from, to }) => end > from && (to === null || start < to));
 }

@@ -13,3 +13,14 @@ export async function storageNow(storage: Storage, signal?: AbortSignal): Promis
   await storage.delete(name, { signal });
   return modifiedAtMs;
 }
+
+/** Clocks may differ by so much without one of them being wrong. */
+const agreeMs = 600_000;
+
+/**
+ * The time to count periods from whose end makes something go: that of the machine, or that of the storage where the machine
+ * is ahead of it. In milliseconds since 1970.
+ */
+export function earlierOf(storageMs: number, machineMs: number): number {
+  return machineMs - storageMs > agreeMs ? storageMs : machineMs;
+}
