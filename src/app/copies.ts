@@ -2,9 +2,11 @@ import { asFailure, failure, isFailure } from '../kernel/errors/failure.ts';
 import { plural } from '../kernel/plural.ts';
 import type { SyncReport } from '../operations/sync/report.ts';
 import { syncTo } from '../operations/sync/sync.ts';
+import { readRepositoryInfo } from '../repository/info.ts';
 import type { Repository } from '../repository/repository.ts';
 import type { Storage } from '../storage/port.ts';
 import { openStorageAt, type App } from './compose.ts';
+import { FilledCopy } from './filled-copies.ts';
 import { keptWal } from './kept-wal.ts';
 import { appAt, type Place } from './places.ts';
 
@@ -26,18 +28,30 @@ export async function updateCopies(
   app: App,
   repository: Repository,
   places: readonly Place[],
+  options: UpdateOptions = {},
 ): Promise<CopyOutcome[]> {
-  return await Promise.all(places.map((place) => updateCopy(app, repository, place)));
+  return await Promise.all(places.map((place) => updateCopy(app, repository, place, options)));
 }
 
-async function updateCopy(app: App, repository: Repository, place: Place): Promise<CopyOutcome> {
+export interface UpdateOptions {
+  /** Fill copies that were filled before and are empty now. */
+  readonly anew?: boolean | undefined;
+}
+
+async function updateCopy(
+  app: App,
+  repository: Repository,
+  place: Place,
+  { anew = false }: UpdateOptions,
+): Promise<CopyOutcome> {
   const { clock } = app.machine;
   const { name, location } = place;
   const startedMs = clock.now();
   const facts = { name, location };
   using progress = app.observer.progress(`sync ${name}`);
   try {
-    const storage = await openPlace(app, location);
+    const filled = new FilledCopy(app, repository.info.id, place);
+    const storage = await openPlace(app, location, anew ? undefined : filled);
     const report = await syncTo(repository, storage, {
       signal: app.signal,
       log: app.log,
@@ -45,6 +59,7 @@ async function updateCopy(app: App, repository: Repository, place: Place): Promi
       // What a prune there has removed by a shorter window is not sent again.
       keptWal: (copy) => keptWal(appAt(app, place), copy),
     });
+    await filled.remember();
     const [first] = report.problems;
     for (const problem of report.problems)
       app.observer.notice({ level: 'warning', message: `${name}: ${problem.message}` });
@@ -94,13 +109,26 @@ function tellOfOnlyThere(
   });
 }
 
-/** Made only where there is nothing: what is there stays as it is until it is known to be a copy. */
-async function openPlace(app: App, location: string): Promise<Storage> {
+/**
+ * Made only where there is nothing: what is there stays as it is until it is known to be a copy. With `filled`, not where
+ * there was one before.
+ */
+async function openPlace(app: App, location: string, filled: FilledCopy | undefined): Promise<Storage> {
+  let storage: Storage;
   try {
-    return await openStorageAt(app, location, false);
+    storage = await openStorageAt(app, location, false);
   } catch (error) {
     if (!isFailure(error, 'storage_missing')) throw error;
+    await filled?.assertNew();
+    await filled?.assertParent();
     return await openStorageAt(app, location, true);
+  }
+  try {
+    if (filled !== undefined && (await readRepositoryInfo(storage)) === null) await filled.assertNew();
+    return storage;
+  } catch (error) {
+    await storage.close();
+    throw error;
   }
 }
 

@@ -1,13 +1,15 @@
-import { isFailure } from '../kernel/errors/failure.ts';
+import { isFailure, reasonOf } from '../kernel/errors/failure.ts';
 import { pinnedIds, putPin, readPin, removePin } from '../repository/history/pins.ts';
 import type { Repository } from '../repository/repository.ts';
 import {
   openConfiguredRepository,
   withApp,
+  type App,
   type AppContext,
   type CommonOptions,
   type Outcome,
 } from './compose.ts';
+import { appAt, namedPlace } from './places.ts';
 
 export interface PinOptions extends CommonOptions {
   /** As for a restore. */
@@ -59,8 +61,30 @@ export async function unpin(options: PinOptions, context: AppContext): Promise<P
     const { id, source } = await meant(repository, options.id, signal);
     const held = await readPin(repository, id, signal);
     if (held !== undefined) await removePin(repository, id, signal);
+    await warnOfPrimaryPin(app, repository, id);
     return { ...resultOf(repository, id, source), pin: null, changed: held !== undefined };
   });
+}
+
+/** The next sync of the primary pins it in a copy again. */
+async function warnOfPrimaryPin(app: App, copy: Repository, id: string): Promise<void> {
+  const { config, observer, signal, log } = app;
+  const [first] = Object.keys(config.repositories);
+  const primary = first === undefined ? undefined : namedPlace(app, first);
+  const isCopy = Object.values(config.repositories).some(({ url }) => url === config.repository);
+  if (primary === undefined || !isCopy || primary.location === config.repository) return;
+  try {
+    await using repository = await openConfiguredRepository(appAt(app, primary));
+    if (repository.info.id !== copy.info.id || !(await pinnedIds(repository, signal)).has(id)) return;
+    observer.notice({
+      level: 'warning',
+      message: `the primary ${primary.name} pins this backup, too: the next sync pins it here again`,
+      hint: `to unpin it there first: holdfast unpin ${id.slice(0, 8)} --repo ${primary.name}`,
+    });
+  } catch (error) {
+    signal.throwIfAborted();
+    log.warn('whether the primary pins it, too, cannot be told', { reason: reasonOf(error) });
+  }
 }
 
 async function meant(

@@ -12,6 +12,8 @@ import { copyPlaces, namedPlace } from './places.ts';
 export interface SyncOptions extends CommonOptions {
   /** Names or locations of copies; all of the configuration when empty. */
   readonly to?: readonly string[] | undefined;
+  /** Fill copies that were filled before and are empty now; only with `to`. */
+  readonly anew?: boolean | undefined;
 }
 
 export interface SyncResult extends Outcome {
@@ -28,6 +30,11 @@ export async function sync(options: SyncOptions, context: AppContext): Promise<S
     result.copies.flatMap(({ report }) => report?.copied ?? []);
   return withApp(options, context, { name: 'sync', touched }, async (app) => {
     const named = options.to ?? [];
+    if (options.anew === true && named.length === 0)
+      throw failure('usage', {
+        reason: '--anew is for a copy that is named',
+        suggestion: 'name it: holdfast sync --to NAME --anew',
+      });
     const places = named.length > 0 ? named.map((text) => namedPlace(app, text)) : copyPlaces(app);
     if (places.length === 0)
       throw failure('usage', {
@@ -35,7 +42,7 @@ export async function sync(options: SyncOptions, context: AppContext): Promise<S
         suggestion: 'name one with --to, or add it below repositories: in the configuration',
       });
     await using repository = await openConfiguredRepository(app);
-    const copies = await updateCopies(app, repository, places);
+    const copies = await updateCopies(app, repository, places, { anew: options.anew });
     const [only] = copies;
     const error = copies.length === 1 ? only?.error : copiesError(copies);
     return {

@@ -222,7 +222,9 @@ export function createProgram(version: string, dispatch: Dispatch): Command {
     ['holdfast sync', 'every copy that the configuration names'],
     ['holdfast sync --to offsite', 'one of them'],
     ['holdfast sync --to s3://my-bucket/backups', 'an empty place becomes a copy'],
-  ]).option('--to <place>', 'a name below repositories:, or a location; may be repeated', collect);
+  ])
+    .option('--to <place>', 'a name below repositories:, or a location; may be repeated', collect)
+    .option('--anew', 'fill it, though it was filled before and is empty now');
 
   verb(program, 'prune', 'give back the space that no backup needs', [
     ['holdfast prune --dry-run', 'say what would be removed and marked'],

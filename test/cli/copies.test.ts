@@ -151,6 +151,50 @@ describe('copies of a repository', () => {
     );
   });
 
+  it('are not filled a second time by themselves when they are gone, nor begun below a directory that is missing', async () => {
+    await using use = await service();
+    const { box, run } = use;
+    await run('backup');
+    renameSync(box.at('nas'), box.at('elsewhere'));
+    const missed = await run('backup', '--json');
+    assert.equal(missed.code, 3, missed.stderr);
+    const [nas] = (missed.lines().at(-1) ?? {})['copies'] as { error: Json }[];
+    assert.equal(nas?.error['code'], 'HF-6207');
+    assert.match(missed.stderr, /--to nas --anew/);
+    assert.ok(!readdirSync(box.at()).includes('nas'));
+    // As when a disk is not mounted.
+    mkdirSync(box.at('nas'));
+    const empty = await run('sync', '--to', 'nas');
+    assert.equal(empty.code, 4, empty.stderr);
+    assert.deepEqual(readdirSync(box.at('nas')), []);
+    assert.equal((await run('sync', '--anew')).code, 2);
+    const anew = await run('sync', '--to', 'nas', '--anew');
+    assert.equal(anew.code, 0, anew.stderr);
+    assert.ok(statSync(box.at('nas', 'holdfast.json')).isFile());
+
+    const below = await run('sync', '--to', './mnt/disk/copy');
+    assert.equal(below.code, 4, below.stderr);
+    assert.match(below.stderr, /HF-6208/);
+    assert.ok(!readdirSync(box.at()).includes('mnt'));
+  });
+
+  it('get pins with the next sync, and say that an unpin in them alone does not last', async () => {
+    await using use = await service();
+    const { box, run } = use;
+    await run('backup');
+    const id = (readdirSync(box.at('primary', 'snapshots')).at(-1) ?? '').slice(-32);
+    assert.equal((await run('pin', id)).code, 0);
+    await run('sync', '--to', 'nas');
+    const unpinned = await run('unpin', id, '--repo', 'nas');
+    assert.equal(unpinned.code, 0, unpinned.stderr);
+    assert.match(unpinned.stderr, /the primary local pins this backup, too.*unpin [0-9a-f]{8} --repo local/s);
+    await run('sync', '--to', 'nas');
+    const there = await run('unpin', id);
+    assert.doesNotMatch(there.stderr, /pins this backup/);
+    const last = await run('unpin', id, '--repo', 'nas');
+    assert.doesNotMatch(last.stderr, /pins this backup/);
+  });
+
   it('take the place of the primary for reading when it is gone, and give what it has lost', async () => {
     await using use = await service();
     const { box, run } = use;

@@ -8,7 +8,14 @@ import type { Handler } from './handler.ts';
 export const runSync: Handler = (face, _args, options) =>
   face.run(
     (context) =>
-      sync({ ...commonOptions(options), to: options['to'] as readonly string[] | undefined }, context),
+      sync(
+        {
+          ...commonOptions(options),
+          to: options['to'] as readonly string[] | undefined,
+          anew: options['anew'] as boolean | undefined,
+        },
+        context,
+      ),
     (result) => renderCopies(face, result.copies),
   );
 

@@ -38,6 +38,36 @@ export const syncErrors = defineErrors({
     hint: 'run holdfast verify --repo {location} --repair --from the repository it is a copy of',
     explain: 'Objects never change, so one of the two places has a damaged object. Neither was changed.',
   },
+  copy_same_place: {
+    code: 'HF-6206',
+    kind: 'refused',
+    retryable: false,
+    message: '{location} is no copy: it is the same place as {origin}, under another name',
+    hint: 'give the copy a place of its own, on another disk or with another service',
+    explain:
+      'What is written under the one name appears under the other: a link, another way to spell a path, or another address of ' +
+      'the same bucket. A copy is to outlive the loss of the first place. Nothing was changed.',
+  },
+  copy_gone: {
+    code: 'HF-6207',
+    kind: 'refused',
+    retryable: false,
+    message: 'the copy {name} was filled before, and {location} is empty now',
+    hint: 'mount or put back what belongs there; if it is lost, fill it anew: holdfast sync --to {name} --anew',
+    explain:
+      'This machine remembers that it has filled this copy. A place that is empty since is another one, most likely: a disk ' +
+      'that is not mounted, a directory that was renamed. Nothing was written there.',
+  },
+  copy_no_parent: {
+    code: 'HF-6208',
+    kind: 'refused',
+    retryable: false,
+    message: 'a copy in {location} is not begun: there is no {parent}',
+    hint: 'mount what belongs there, or make the directory: mkdir -p {parent}',
+    explain:
+      'A copy makes its own directory, and not those above it: they are missing when a disk is not mounted, or when the path ' +
+      'is misspelt. Nothing was written there.',
+  },
   repository_unknown: {
     code: 'HF-6205',
     kind: 'usage',

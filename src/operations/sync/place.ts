@@ -2,17 +2,26 @@ import { failure, isFailure } from '../../kernel/errors/failure.ts';
 import { configObject, keysPrefix } from '../../repository/layout.ts';
 import type { Repository } from '../../repository/repository.ts';
 import type { Storage } from '../../storage/port.ts';
+import type { OperationContext } from '../contract.ts';
+import { assertOtherPlace } from './same-place.ts';
 
 /**
  * Makes sure that a place is a copy of the repository: the same `holdfast.json`, or nothing at all, and then it becomes
- * one. True when it did. `copy_foreign`.
+ * one. True when it did. `copy_foreign`, `copy_same_place`.
  */
-export async function makeCopy(repository: Repository, to: Storage, signal: AbortSignal): Promise<boolean> {
+export async function makeCopy(
+  repository: Repository,
+  to: Storage,
+  { signal, log }: Pick<OperationContext, 'signal' | 'log'>,
+): Promise<boolean> {
   const from = repository.storage;
   const config = await from.get(configObject, { signal });
   const there = await getIfThere(to, signal);
   if (there !== undefined) {
-    if (Buffer.compare(there, config) === 0) return false;
+    if (Buffer.compare(there, config) === 0) {
+      await assertOtherPlace(from, to, { signal, log });
+      return false;
+    }
     throw foreign(repository, to, 'another repository is there');
   }
   const example = (await to.foreign({ signal })) ?? (await firstOther(to, signal));

@@ -26,7 +26,7 @@ export interface SyncOptions extends Pick<OperationContext, 'signal' | 'log' | '
  * reject with; damage is in the report.
  */
 export async function syncTo(repository: Repository, to: Storage, options: SyncOptions): Promise<SyncReport> {
-  const created = await makeCopy(repository, to, options.signal).catch(async (error: unknown) => {
+  const created = await makeCopy(repository, to, options).catch(async (error: unknown) => {
     await to.close();
     throw error;
   });
