@@ -187,9 +187,14 @@ test('a clock that was set, a chunk or a map that is missing, and another prune 
   await using _closing = repository;
   const contents = { a: patternedBytes(200_000, 1) };
   const first = await backUp(repository, bytesSource(contents), { clock });
-  await backUp(repository, bytesSource({ b: patternedBytes(200_000, 2) }), { clock });
+  const mapped = (more: Record<string, Uint8Array>): ReturnType<typeof bytesSource> =>
+    bytesSource({ ...more, b: patternedBytes(200_000, 2) }, { type: 'fixed', sizeBytes: 4096 });
+  // The list of one and the map in it lie in two packs.
+  const second = await backUp(repository, mapped({}), { clock });
+  await backUp(repository, mapped({ c: patternedBytes(100, 3) }), { clock });
   await clock.advance(48 * hour);
   await forget(repository, first, clock);
+  await forget(repository, second, clock);
   await pruneWith(repository, clock);
   await clock.advance(80 * hour);
   const slow = { now: () => clock.now() - 70 * hour, monotonicNs: () => 0n, sleep: clock.sleep.bind(clock) };
@@ -205,8 +210,10 @@ test('a clock that was set, a chunk or a map that is missing, and another prune 
     await storage.delete(name);
     await using elsewhere = await openTestRepository(storage, { ...plain, clock });
     const outcome = await pruneWith(elsewhere, clock, { dryRun: true }).catch((error: unknown) => error);
-    if (outcome instanceof Error)
+    if (outcome instanceof Error) {
       assert.ok(isFailure(outcome, 'prune_incomplete') || isFailure(outcome, 'prune_unreadable'));
+      assert.equal(outcome.message.split('nothing is removed').length, 2, outcome.message);
+    }
     await storage.put(name, bytes);
   }
   assert.equal(await count(storage, 'packs/'), packs.length);

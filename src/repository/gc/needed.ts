@@ -17,6 +17,8 @@ export async function addNeeded(
 ): Promise<void> {
   const reader = await repository.reader(signal);
   const unreadable = (error: unknown): Error => {
+    // Said already, by what the visitor threw.
+    if (isFailure(error, 'prune_unreadable')) return error;
     if (isFailure(error) && !['integrity', 'not_found'].includes(error.kind)) return error;
     const what = `backup ${manifest.id}`;
     return failure('prune_unreadable', { what, reason: reasonOf(error) }, { cause: error });
