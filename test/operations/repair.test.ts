@@ -72,7 +72,7 @@ for (const [what, damage] of damages) {
   }
 }
 
-test('without a copy: what is good of a damaged pack is saved, the rest named, and other backups restore', async () => {
+test('without a copy: what is good of a damaged pack is saved beside it, the rest named, and other backups restore', async () => {
   const storage = new MemoryStorage(systemClock);
   const made = await threeBackups(storage);
   const [name = ''] = await namesIn(storage, 'packs/');
@@ -84,8 +84,9 @@ test('without a copy: what is good of a damaged pack is saved, the rest named, a
   const lost = after.problems;
   assert.ok(lost.length > 0, JSON.stringify(report));
   assert.deepEqual(new Set(lost.flatMap(({ backups }) => backups)), hurt);
-  assert.deepEqual(await namesIn(storage, 'quarantine/'), [`quarantine/${name}`]);
-  assert.ok(!(await namesIn(storage, 'packs/')).includes(name));
+  // Nobody else has what is lost with it: it stays, in case it can be read once.
+  assert.deepEqual(await namesIn(storage, 'quarantine/'), []);
+  assert.ok((await namesIn(storage, 'packs/')).includes(name));
   await assertWhole(
     storage,
     made.filter(([{ id }]: readonly [Manifest, unknown]) => !hurt.has(id)),
@@ -102,7 +103,9 @@ test('a later backup of what still has the bytes mends the earlier ones', async 
     await using repository = await openTestRepository(storage);
     for (const [, contents] of made) await backUp(repository, bytesSource(contents));
   }
-  const { problems } = await verified(storage);
+  const {
+    after: { problems },
+  } = await repaired(storage, []);
   // The list of entries of a backup is nobody else's; what it lists is there again.
   const lists = problems.filter(({ entries }) => !entries.includes('(list of entries)'));
   assert.deepEqual(lists, []);
@@ -181,6 +184,100 @@ test('without a copy, a repair that dies at any write keeps all that could be re
     if (outcome === 'done') return;
   }
 });
+
+test('a good pack that is only read wrongly is not removed, and no backup relies on it meanwhile', async () => {
+  const storage = new MemoryStorage(systemClock);
+  const made = await threeBackups(storage);
+  const [name = ''] = await namesIn(storage, 'packs/');
+  const misread = readWrongly(storage, name, Number.POSITIVE_INFINITY);
+  const { report, after } = await repaired(misread, []);
+  assert.ok(report.done.some(({ action, object }) => action === 'leave' && object === name));
+  assert.equal(after.ok, false);
+  await assertWhole(storage, made);
+  // On another machine, too, what cannot be read is stored anew.
+  {
+    await using repository = await openTestRepository(misread);
+    for (const [, contents] of made) await backUp(repository, bytesSource(contents));
+  }
+  await repaired(misread, []);
+  await repaired(storage, []);
+  assert.deepEqual((await verified(storage)).problems, []);
+  await assertWhole(storage, made);
+});
+
+for (const prefix of ['packs/', 'keys/', 'snapshots/'])
+  test(`${prefix} that are good when they are read once more stay where they are`, async () => {
+    const storage = new MemoryStorage(systemClock);
+    const made = await threeBackups(storage);
+    const copy = await copyOf(storage);
+    const [name = ''] = await namesIn(storage, prefix);
+    const good = await storage.get(name);
+    for (let times = 1; times <= 2; times += 1) {
+      const deleted: string[] = [];
+      const misread = readWrongly(storage, name, times, deleted);
+      await repaired(misread, [copy]).catch(() => undefined);
+      assert.deepEqual(deleted, [], `${times} times`);
+      assert.deepEqual(await storage.get(name), good);
+    }
+    await assertWhole(storage, made);
+  });
+
+test('what another repair has mended meanwhile is not removed', async () => {
+  const storage = new MemoryStorage(systemClock);
+  const made = await threeBackups(storage);
+  const copy = await copyOf(storage);
+  const [name = ''] = await namesIn(storage, 'packs/');
+  const good = await storage.get(name);
+  await replace(storage, name, flip(good, 8 * 3000));
+  let others = 0;
+  const busy = new Proxy(storage, {
+    get: (target, key) => {
+      const value: unknown = Reflect.get(target, key);
+      if (typeof value !== 'function') return value;
+      if (key !== 'put') return value.bind(target) as unknown;
+      return async (object: string, bytes: Uint8Array) => {
+        await target.put(object, bytes);
+        if (!object.startsWith('quarantine/')) return;
+        others += 1;
+        if (others === 1) await repaired(target, [copy]);
+      };
+    },
+  });
+  const { after } = await repaired(busy, [copy]);
+  assert.ok(others >= 1);
+  assert.deepEqual(after.problems, []);
+  assert.deepEqual(await storage.get(name), good);
+  await assertWhole(storage, made);
+});
+
+/** So many times an object is read with a flipped bit; what is removed is noted. */
+function readWrongly(
+  storage: MemoryStorage,
+  name: string,
+  times: number,
+  deleted: string[] = [],
+): MemoryStorage {
+  let left = times;
+  return new Proxy(storage, {
+    get: (target, key) => {
+      const value: unknown = Reflect.get(target, key);
+      if (typeof value !== 'function') return value;
+      if (key === 'delete')
+        return (object: string) => {
+          if (object === name) deleted.push(object);
+          return target.delete(object);
+        };
+      if (key !== 'get') return value.bind(target) as unknown;
+      return async (object: string, options: { offset?: number } = {}) => {
+        const bytes = await target.get(object, options);
+        const at = 200 - (options.offset ?? 0);
+        if (object !== name || at < 0 || at >= bytes.length || left === 0) return bytes;
+        left -= 1;
+        return flip(bytes, 8 * at);
+      };
+    },
+  });
+}
 
 test('what cannot be removed stays, and its chunks are stored beside it', async () => {
   const storage = new MemoryStorage(systemClock);

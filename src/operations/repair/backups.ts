@@ -223,7 +223,10 @@ async function bringBack(context: RepairContext, { name, copy, lies }: Candidate
   const cache = await repository.freshCache(0, signal);
   const reliance = await repository.beginReliance(signal);
   cache.beginWalk();
-  const lacking = await packsLacking(copy, reliance, cache, manifest, signal);
+  const lacking = await packsLacking(
+    { from: copy, rely: (ids) => reliance.rely(ids), visited: cache, unusable: new Map(), signal },
+    manifest,
+  );
   for (const [id, sizeBytes] of lacking) {
     await reliance.tick(signal);
     const problem = (_name: string, error: Error): never => {

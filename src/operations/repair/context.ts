@@ -46,25 +46,47 @@ export async function stateOf(
   }
 }
 
+/** The object made way, and lies in the quarantine unless it was missing; or why it stays after all. */
+export type Exchanged = { readonly quarantined: string | null } | { readonly stays: string };
+
 /**
  * Puts `good` where a damaged object is, or nothing: first a copy of the damaged one is safe in the quarantine, then it
  * goes, then the good one comes. Broken off in between, the object is missing, and the next repair finds it so. Without
- * `good` the damaged one only makes way. Resolves with its place in the quarantine; rejects when it cannot be removed.
+ * `good` the damaged one only makes way. It is read once more right before it goes: what reads otherwise then was read
+ * wrongly, or mended by somebody else meanwhile, and nothing is removed. Rejects when it cannot be removed.
  */
 export async function exchange(
-  { repository: { storage }, signal }: Pick<RepairContext, 'repository' | 'signal'>,
+  context: Pick<RepairContext, 'repository' | 'signal'>,
   name: string,
   damaged: Uint8Array | undefined,
   good: Uint8Array | undefined,
-): Promise<string | null> {
+): Promise<Exchanged> {
+  const { repository, signal } = context;
+  const { storage } = repository;
   let quarantined: string | null = null;
   if (damaged !== undefined) {
     quarantined = await putInQuarantine(storage, name, damaged, signal);
-    await storage.delete(name, { signal });
+    const now = await stateOf(context, name);
+    const isSame = now.state === 'damaged' && Buffer.compare(now.bytes, damaged) === 0;
+    if (now.state !== 'missing' && !isSame) {
+      await storage.delete(quarantined, { signal });
+      return { stays: now.state === 'good' ? readGood : 'it reads differently each time' };
+    }
+    if (isSame) await storage.delete(name, { signal });
   }
   // From here on it must not be left missing for a Ctrl-C.
-  if (good !== undefined) await storage.put(name, good);
-  return quarantined;
+  if (good !== undefined) await storage.put(name, good).catch(unlessGood(context, name));
+  return { quarantined };
+}
+
+const readGood = 'it is good now that it is read again';
+
+/** Somebody else may have put the same there meanwhile. */
+function unlessGood(context: Pick<RepairContext, 'repository' | 'signal'>, name: string) {
+  return async (error: unknown): Promise<void> => {
+    if (!isFailure(error, 'object_exists')) throw error;
+    if ((await stateOf(context, name)).state !== 'good') throw error;
+  };
 }
 
 /** Why a damaged object has to stay; undefined for what should end the repair. */

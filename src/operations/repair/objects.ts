@@ -59,19 +59,32 @@ export async function mendObject(context: RepairContext, name: string): Promise<
       : await sources.find(name, signal);
   try {
     if (good !== undefined) {
-      const quarantined = await exchange(context, name, damaged, good.bytes);
-      tell({ ...stepOf('replace', name, { from: good.from }), quarantined });
+      const done = await exchange(context, name, damaged, good.bytes);
+      if ('stays' in done) tellLeft(context, name, done.stays);
+      else tell({ ...stepOf('replace', name, { from: good.from }), ...done });
       return;
     }
     const { action, note } = await fateOf(context, name);
-    const quarantined = action === 'leave' ? null : await exchange(context, name, damaged, undefined);
+    if (action === 'leave') {
+      if (damaged !== undefined) tellLeft(context, name, note);
+      return;
+    }
+    const done = await exchange(context, name, damaged, undefined);
+    if ('stays' in done) {
+      tellLeft(context, name, done.stays);
+      return;
+    }
     if (action === 'rebuild' && name.startsWith(pinsPrefix)) await pinAnew(context, name);
-    if (damaged !== undefined || action !== 'leave') tell({ ...stepOf(action, name, { note }), quarantined });
+    tell({ ...stepOf(action, name, { note }), ...done });
   } catch (error) {
     const stays = cannotBeRemoved(error);
     if (stays === undefined) throw error;
-    tell({ ...stepOf('leave', name, { note: stays.message }), quarantined: null });
+    tellLeft(context, name, stays.message);
   }
+}
+
+function tellLeft({ tell }: RepairContext, name: string, note: string): void {
+  tell({ ...stepOf('leave', name, { note }), quarantined: null });
 }
 
 async function fateOf(context: RepairContext, name: string): Promise<Fate> {

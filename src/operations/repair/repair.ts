@@ -30,7 +30,7 @@ export interface Repaired {
 
 /**
  * Verifies, mends what is found out of copies and of what is left here, and verifies again. Nothing that is good is
- * removed, and what is damaged goes to the quarantine before it makes way. Takes no lock: backups may run meanwhile.
+ * removed, nor a pack that may hold what nobody else has; what is damaged goes to the quarantine before it makes way. Takes no lock: backups may run meanwhile.
  */
 export async function repairRepository(options: RepairOptions): Promise<Repaired> {
   const { repository, sources, signal, log, jobs, progress, dryRun } = options;
@@ -44,13 +44,15 @@ export async function repairRepository(options: RepairOptions): Promise<Repaired
   progress.phase('planning the repair');
   const plan = await planOf(context, damage);
   options.onPlan?.(plan);
+  // What was found by reading it is read again.
+  const suspects = [...new Set([...(options.verify.suspects ?? []), ...before.subjects()])];
   let after = before;
   const rounds = dryRun || plan.length === 0 ? 0 : mostRounds;
   for (let round = 1; round <= rounds; round += 1) {
     const doneBefore = done.filter(isChange).length;
     await mend(context, damage);
     await repository.freshCache(0, signal);
-    after = await examine(repository, { ...verifying, readData: false });
+    after = await examine(repository, { ...verifying, readData: false, suspects });
     damage = damageOf(after);
     if (isNothing(damage) || done.filter(isChange).length === doneBefore) break;
   }
