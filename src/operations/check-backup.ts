@@ -57,7 +57,10 @@ async function checkChunks(
   ids: readonly Uint8Array[],
   signal: AbortSignal,
 ): Promise<void> {
-  const groups = groupReads(ids.map((id) => reader.locate(id))).values();
+  const groups = groupReads(
+    ids.map((id) => reader.locate(id)),
+    reader.readBytes,
+  ).values();
   const lane = async (): Promise<void> => {
     for (const group of groups) {
       for (const error of await reader.checkGroup(group, signal)) if (error !== null) throw error;

@@ -8,6 +8,8 @@ import { packObject } from './layout.ts';
 
 /** Neighbouring blobs are read together up to this (stored, and unpacked), over gaps up to `gapBytes`. */
 const readBytes = 2 * 1024 * 1024;
+/** The same where each request takes a way over a network, and costs. */
+const farReadBytes = 4 * readBytes;
 const gapBytes = 64 * 1024;
 
 /** Blobs that lie near each other in one pack and are read by one request. */
@@ -30,12 +32,15 @@ export class BlobReader {
   readonly #cache: IndexCache;
   readonly #pool: WorkerPool;
   readonly #elsewhere: Elsewhere | undefined;
+  /** What is worth one read. */
+  readonly readBytes: number;
 
   constructor(storage: Storage, cache: IndexCache, pool: WorkerPool, elsewhere?: Elsewhere) {
     this.#storage = storage;
     this.#cache = cache;
     this.#pool = pool;
     this.#elsewhere = elsewhere;
+    this.readBytes = storage.requests === undefined ? readBytes : farReadBytes;
   }
 
   /** Where a blob is. `blob_missing` when no pack is known to have it, and nobody else may. */
@@ -171,8 +176,8 @@ function rowsOf(blobs: readonly Located[]): Uint8Array {
   return rows;
 }
 
-/** Groups blobs that follow each other (in the order given) in a pack into single reads. */
-export function groupReads(blobs: readonly Located[]): ReadGroup[] {
+/** Groups blobs that follow each other (in the order given) in a pack into single reads, of `mostBytes` at most. */
+export function groupReads(blobs: readonly Located[], mostBytes = readBytes): ReadGroup[] {
   const groups: ReadGroup[] = [];
   let open: Located[] = [];
   let rawBytes = 0;
@@ -186,7 +191,7 @@ export function groupReads(blobs: readonly Located[]): ReadGroup[] {
     rawBytes = 0;
   };
   for (const blob of blobs) {
-    if (!joins(open, blob) || rawBytes + blob.rawLength > readBytes) close();
+    if (!joins(open, blob, mostBytes) || rawBytes + blob.rawLength > mostBytes) close();
     open.push(blob);
     rawBytes += blob.rawLength;
   }
@@ -194,13 +199,13 @@ export function groupReads(blobs: readonly Located[]): ReadGroup[] {
   return groups;
 }
 
-function joins(open: readonly Located[], blob: Located): boolean {
+function joins(open: readonly Located[], blob: Located, mostBytes: number): boolean {
   const [first] = open;
   const last = open.at(-1);
   if (first === undefined || last === undefined || blob.packId !== last.packId) return false;
   if (blob.packId === '') return false;
   const gap = blob.offset - endOf(last);
-  return gap >= 0 && gap <= gapBytes && endOf(blob) - first.offset <= readBytes;
+  return gap >= 0 && gap <= gapBytes && endOf(blob) - first.offset <= mostBytes;
 }
 
 function endOf(blob: Located): number {

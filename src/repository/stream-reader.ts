@@ -12,9 +12,8 @@ import {
 import { type BlobReader, groupReads, type OpenedBlob, type ReadGroup, shortId } from './blob-reader.ts';
 import type { Located } from './index-cache.ts';
 
-/** Reads under way ahead of the consumer. With reads of at most 2 MiB this bounds the memory of one open stream. */
+/** Reads under way ahead of the consumer. With what one reads at most (`BlobReader.readBytes`) this bounds the memory of one open stream. */
 const readAhead = 3;
-const readBytes = 2 * 1024 * 1024;
 /** Extents of one read, which may be small parts of few blobs. */
 const extentWindow = 1024;
 
@@ -131,9 +130,9 @@ async function* plannedReads(
       const located = reader.locate(extent.id);
       if (
         extents.length > 0 &&
-        (rawBytes + located.rawLength > readBytes || extents.length >= extentWindow)
+        (rawBytes + located.rawLength > reader.readBytes || extents.length >= extentWindow)
       ) {
-        yield { groups: groupReads(inPackOrder(blobs)), extents };
+        yield { groups: groupReads(inPackOrder(blobs), reader.readBytes), extents };
         extents = [];
         blobs = new Map();
         rawBytes = 0;
@@ -143,7 +142,7 @@ async function* plannedReads(
     }
     extents.push(extent);
   }
-  if (extents.length > 0) yield { groups: groupReads(inPackOrder(blobs)), extents };
+  if (extents.length > 0) yield { groups: groupReads(inPackOrder(blobs), reader.readBytes), extents };
 }
 
 /** Changed pages lie in other packs than what is around them: together they are read by fewer requests. */
@@ -255,7 +254,7 @@ export async function readTogether(
     }
     return extents;
   });
-  const opened = await openAll(reader, groupReads(inPackOrder(blobs)), signal);
+  const opened = await openAll(reader, groupReads(inPackOrder(blobs), reader.readBytes), signal);
   const contents: Uint8Array[] = [];
   for (const [index, stream] of streams.entries()) {
     const extents = near[index] ?? null;
@@ -278,7 +277,7 @@ async function flatMaps(
     const id = Buffer.from(root, 'hex');
     if (!nodes.has(keyOf(id))) nodes.set(keyOf(id), reader.locate(id));
   }
-  const opened = await openAll(reader, groupReads(inPackOrder(nodes)), signal);
+  const opened = await openAll(reader, groupReads(inPackOrder(nodes), reader.readBytes), signal);
   return streams.map((stream) => {
     if (stream.root === null) return [];
     const id = Buffer.from(stream.root, 'hex');
