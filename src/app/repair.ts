@@ -15,7 +15,7 @@ import {
   type App,
   type AppContext,
 } from './compose.ts';
-import { appAt, copyPlaces, namedPlace, type Place } from './places.ts';
+import { appAt, namedPlace, type Place } from './places.ts';
 import { notMended } from './verify-mend.ts';
 import { assertWhole, conclude, prepare, type VerifyOptions, type VerifyResult } from './verify.ts';
 
@@ -48,7 +48,7 @@ export async function repair(options: RepairOptions, context: AppContext): Promi
   return withApp(options, context, dryRun ? null : { name: 'repair', touched }, async (app) => {
     assertWhole(options.ids, '--repair');
     const named = options.from ?? [];
-    const places = named.length > 0 ? named.map((text) => namedPlace(app, text)) : copyPlaces(app);
+    const places = named.length > 0 ? named.map((text) => namedPlace(app, text)) : otherPlaces(app);
     await using repository = await openToMend(app, places);
     await using sources = new GoodSources(
       repository,
@@ -57,6 +57,14 @@ export async function repair(options: RepairOptions, context: AppContext): Promi
     );
     return await mend(app, repository, sources, options);
   });
+}
+
+/** Every place of the configuration but the one that is mended, be it told by a flag. */
+function otherPlaces(app: App): readonly Place[] {
+  const { repositories, repository } = app.config;
+  return Object.keys(repositories)
+    .map((name) => namedPlace(app, name))
+    .filter(({ location }) => location !== repository);
 }
 
 async function mend(
@@ -72,7 +80,6 @@ async function mend(
   using progress = app.observer.progress('repair');
   const startedAtMs = clock.now();
   const work = { signal, log, jobs, progress };
-  const how = { ...examination, suspects: memory.suspects };
   const { report, before, after } = await repairRepository({
     ...work,
     repository,
@@ -82,7 +89,7 @@ async function mend(
     host,
     user,
     dryRun,
-    verify: how,
+    verify: examination,
     onPlan: (plan) => tellPlan(app, plan, dryRun),
   });
   for (const { name, reason } of sources.unusable)
@@ -90,7 +97,7 @@ async function mend(
   // What was read at first counts as read; what is wrong in the end is what is reported.
   after.read.packs.push(...(after === before ? [] : before.read.packs));
   after.read.wal.push(...(after === before ? [] : before.read.wal));
-  const verified = { ...work, ...how };
+  const verified = { ...work, ...examination };
   const conclusion = { findings: after, memory, how: verified, startedAtMs, options };
   const name = dryRun ? null : await conclude(app, repository, conclusion);
   const found = after.report(levelOf(verified));

@@ -78,6 +78,8 @@ export async function prepare(
     ...(backups.length === 0 ? {} : { backups }),
     readAt,
     remembered,
+    suspects: memory.suspects,
+    suspectsUnlisted: memory.suspectsUnlisted,
     expected: expectedOf(app),
     nowMs: app.machine.clock.now(),
   };

@@ -38,6 +38,7 @@ export class Findings {
   /** WAL is missing that a copy may have, though no problem says so. */
   isWalMissing = false;
   readonly #problems: OpenProblem[] = [];
+  readonly #ofBlobs = new Map<string, OpenProblem>();
   readonly #notes: string[] = [];
   #uncounted = 0;
 
@@ -55,8 +56,13 @@ export class Findings {
   addBlob(id: Uint8Array, object: string, error: unknown): void {
     const hex = Buffer.from(id).toString('hex');
     if (this.damagedBlobs.has(hex)) return;
-    const problem = this.#open(object, error, [], []);
-    if (problem !== undefined) this.damagedBlobs.set(hex, problem);
+    // A pack that is gone is one problem, whatever was in it.
+    const { code, message } = asFailure(error);
+    const key = `${code} ${object} ${message}`;
+    const problem = this.#ofBlobs.get(key) ?? this.#open(object, error, [], []);
+    if (problem === undefined) return;
+    this.#ofBlobs.set(key, problem);
+    this.damagedBlobs.set(hex, problem);
   }
 
   /** Lets go of blobs that are to be had after all, from another copy. Their problems stay, affecting nobody. */

@@ -1,6 +1,7 @@
 import type { Clock } from '../kernel/clock.ts';
 import { failure, isFailure, reasonOf } from '../kernel/errors/failure.ts';
 import type { Logger } from '../kernel/log.ts';
+import { packIdOf, walPrefix } from '../repository/layout.ts';
 import type { Repository } from '../repository/repository.ts';
 import {
   dropOldReports,
@@ -8,19 +9,22 @@ import {
   problemsInReport,
   putReport,
   readReport,
+  suspectsInReport,
   type VerifyRecord,
 } from '../repository/reports.ts';
 import type { Findings } from './verify-findings.ts';
 import type { Remembered, VerifyOptions } from './verify-options.ts';
 import { laterOf, neverRead, readNow, type ReadAt } from './verify-rotation.ts';
-import { levelOf } from './verify.ts';
+import { isEverythingRead, levelOf } from './verify.ts';
 
 /** What earlier verifications have left in the repository, whatever machine they ran on. */
 export interface VerifyMemory {
   readonly readAt: { readonly packs: ReadAt; readonly wal: ReadAt };
   readonly remembered: Remembered;
-  /** Objects that were found damaged or missing. */
+  /** Packs and WAL that were found damaged and have not been read as good since. */
   readonly suspects: readonly string[];
+  /** There are more of them than reports can name. */
+  readonly suspectsUnlisted: boolean;
   /** Concerns about the place that are nothing new; null when it was never described. */
   readonly accepted: readonly string[] | null;
 }
@@ -36,7 +40,7 @@ export async function recallReports(
 ): Promise<VerifyMemory> {
   let packs = neverRead;
   let wal = neverRead;
-  const suspects = new Set<string>();
+  const reports: VerifyRecord[] = [];
   let newest: VerifyRecord | undefined;
   for (const name of (await listReports(repository, signal)).slice(-reportsRead)) {
     try {
@@ -44,7 +48,7 @@ export async function recallReports(
       if (report === undefined) continue;
       packs = laterOf(packs, report.read_at.packs);
       wal = laterOf(wal, report.read_at.wal);
-      for (const { object } of report.problems) suspects.add(object);
+      reports.push(report);
       newest = report;
     } catch (error) {
       if (!isFailure(error, 'object_damaged')) throw error;
@@ -54,9 +58,28 @@ export async function recallReports(
   return {
     readAt: { packs, wal },
     remembered: { heads: newest?.heads ?? [], walEnds: newest?.wal_ends ?? [] },
-    suspects: [...suspects],
+    ...suspectsOf(reports),
     accepted: newest?.accepted ?? null,
   };
+}
+
+/** Every report carries on what those before it knew; of two verifications at once neither knows of the other's. */
+function suspectsOf(reports: readonly VerifyRecord[]): Pick<VerifyMemory, 'suspects' | 'suspectsUnlisted'> {
+  const isCarriedOn = (report: VerifyRecord): boolean =>
+    reports.some(({ suspects, started_at }) => suspects !== undefined && started_at >= report.finished_at);
+  const open = reports.filter((report) => !isCarriedOn(report));
+  const named = open.flatMap(
+    ({ suspects, problems }) => suspects ?? problems.map(({ object }) => object).filter(isRead),
+  );
+  return {
+    suspects: [...new Set(named)],
+    suspectsUnlisted: open.some((report) => report.suspects_unlisted === true),
+  };
+}
+
+/** Whether an object is one that only `--read-data` looks into. */
+function isRead(object: string): boolean {
+  return packIdOf(object) !== undefined || (object.startsWith(walPrefix) && !object.endsWith('/'));
 }
 
 export interface KeepOptions {
@@ -80,6 +103,11 @@ export async function keepReport(
   const { ok, level, backups_checked, objects_checked, blobs_checked, blobs_read, bytes_read } = report;
   const { packs, wal } = memory.readAt;
   const pieces = (readAt: ReadAt): [string, number][] => readAt.map(([from, ms]) => [from, ms]);
+  const suspects = [...findings.subjects()].filter(isRead);
+  const isUnlisted =
+    suspects.length > suspectsInReport ||
+    report.problems_not_listed > 0 ||
+    (memory.suspectsUnlisted && !isEverythingRead(verify));
   const name = await putReport(
     repository,
     {
@@ -108,6 +136,8 @@ export async function keepReport(
       },
       heads: [...findings.heads],
       wal_ends: [...findings.walEnds],
+      suspects: suspects.slice(0, suspectsInReport),
+      suspects_unlisted: isUnlisted,
       accepted: accepted === null ? null : [...accepted],
     },
     verify.signal,

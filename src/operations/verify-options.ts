@@ -29,8 +29,10 @@ export interface VerifyOptions extends OperationContext {
   readonly subset?: number;
   /** When what was last read; nothing ever unless given. */
   readonly readAt?: { readonly packs: ReadAt; readonly wal: ReadAt };
-  /** Without `readData`: objects to read all the same, for an earlier verification found them damaged. */
+  /** Objects to read even where not everything is, for an earlier verification found them damaged. */
   readonly suspects?: readonly string[];
+  /** There are more of those, and nobody knows which. */
+  readonly suspectsUnlisted?: boolean;
   /** What there was at an earlier verification. */
   readonly remembered?: Remembered;
   /** Sources of which a good backup must not be older than that. */

@@ -46,7 +46,11 @@ export async function verifySuspects(
   signal: AbortSignal,
 ): Promise<void> {
   const cache = await repository.cache(signal);
+  // What was found already needs no second look.
+  const known = findings.subjects();
   for (const name of names) {
+    signal.throwIfAborted();
+    if (known.has(name)) continue;
     const id = packIdOf(name);
     if (id !== undefined && cache.listedBytes(id) !== undefined)
       await verifyPack(repository, id, findings, signal);

@@ -1,5 +1,6 @@
 import type { Manifest } from '../contract/manifest.ts';
-import { isFailure } from '../kernel/errors/failure.ts';
+import { failure, isFailure } from '../kernel/errors/failure.ts';
+import { packsPrefix } from '../repository/layout.ts';
 import type { Repository } from '../repository/repository.ts';
 import type { BackupName } from '../repository/model.ts';
 import { clusterBackup, type ClusterBackup } from './recovery/backups.ts';
@@ -61,8 +62,10 @@ export async function examine(repository: Repository, options: VerifyOptions): P
     await verifyWalData(archives, options);
     const opened = new Set(archives.map(({ archive }) => archive.id));
     if (options.backups === undefined) await verifyOrphans(repository, opened, findings, signal);
-  } else if (options.suspects !== undefined) {
-    await verifySuspects(repository, options.suspects, findings, signal);
+  }
+  if (!isEverythingRead(options) && options.backups === undefined) {
+    await verifySuspects(repository, options.suspects ?? [], findings, signal);
+    if (options.suspectsUnlisted === true) findings.add(packsPrefix, failure('damage_unlisted', {}));
   }
   if (findings.damagedBlobs.size > 0) {
     progress.phase('finding out which backups are affected');
@@ -73,6 +76,11 @@ export async function examine(repository: Repository, options: VerifyOptions): P
     await verifyWalEnds(archives, findings, options);
   }
   return findings;
+}
+
+/** Whether every pack and all WAL are read. */
+export function isEverythingRead({ readData, subset, backups }: VerifyOptions): boolean {
+  return readData && subset === undefined && backups === undefined;
 }
 
 export function levelOf({ readData, subset }: VerifyOptions): VerifyReport['level'] {

@@ -10,6 +10,7 @@ export const reportsPrefix = 'reports/';
 /** So many are kept; each of them knows all that the next verification needs. */
 export const reportsKept = 30;
 export const problemsInReport = 200;
+export const suspectsInReport = 4096;
 
 const instant = z.iso.datetime({ precision: 3 });
 const count = z.number().int().nonnegative();
@@ -40,6 +41,10 @@ export const reportSchema = z.object({
   heads: z.array(z.object({ id: z.string(), sequence: count, sha256: z.string() })).max(1024),
   /** Of the highest timeline of each archive, how far its WAL went. */
   wal_ends: z.array(z.object({ archive: z.string(), timeline: count, end: z.string() })).max(4096),
+  /** Packs and WAL that were found damaged by reading them, by this verification or one before it, and not read as good since. */
+  suspects: z.array(z.string()).max(suspectsInReport).optional(),
+  /** There were more: only reading everything tells. */
+  suspects_unlisted: z.boolean().optional(),
   /** What is of concern about the place and was so from the beginning, or was accepted; null where it cannot be described. */
   accepted: z.array(z.string()).max(1024).nullable(),
 });

@@ -89,12 +89,22 @@ describe('verify --repair', () => {
     assert.deepEqual(filesBelow(box.at('primary', 'quarantine')), []);
   });
 
+  it('mends a copy from the primary, too', async () => {
+    await using use = await service();
+    const { box, run } = use;
+    const [pack = ''] = filesBelow(box.at('nas', 'packs'));
+    rmSync(pack);
+    const mended = await run('verify', '--repo', 'nas', '--repair');
+    assert.equal(mended.code, 0, mended.stdout + mended.stderr);
+    assert.match(mended.stdout, /done: put back packs\/.* from local/);
+    assert.ok(statSync(pack).isFile());
+  });
+
   it('opens a repository whose own keys and configuration are gone by those of the copy', async () => {
     await using use = await service();
     const { box, run } = use;
     for (const name of ['holdfast.json', 'keys']) rmSync(box.at('primary', name), { recursive: true });
     assert.notEqual((await run('verify', '--repo', 'local')).code, 0);
-    assert.notEqual((await run('verify', '--repair', '--repo', 'local')).code, 0);
     const mended = await run('verify', '--repair', '--repo', 'local', '--from', 'nas');
     assert.equal(mended.code, 0, mended.stderr);
     assert.equal((await run('verify', '--read-data', '--repo', 'local')).code, 0);

@@ -76,4 +76,14 @@ export const repairErrors = defineErrors({
     hint: 'to make a copy there: holdfast sync',
     explain: 'A repository whose holdfast.json is gone is known by its other objects. Nothing was changed.',
   },
+  damage_unlisted: {
+    code: 'HF-6310',
+    kind: 'integrity',
+    retryable: false,
+    message: 'an earlier verify found more damaged objects than its report could name',
+    hint: 'holdfast verify --read-data, or, to mend them: holdfast verify --read-data --repair',
+    explain:
+      'Reports carry the names of damaged packs and WAL on, so that every later verify reads them again. When there are too ' +
+      'many, only reading everything tells which they are.',
+  },
 });

@@ -1,7 +1,7 @@
 import { completeIndex, untold } from '../../repository/rebuild-index.ts';
 import type { Findings } from '../verify-findings.ts';
 import type { VerifyOptions } from '../verify-options.ts';
-import { examine } from '../verify.ts';
+import { examine, isEverythingRead } from '../verify.ts';
 import { mendBackups, planBackups } from './backups.ts';
 import { stepOf, type RepairContext } from './context.ts';
 import { damageOf, isNothing, type Damage } from './damage.ts';
@@ -46,13 +46,16 @@ export async function repairRepository(options: RepairOptions): Promise<Repaired
   options.onPlan?.(plan);
   // What was found by reading it is read again.
   const suspects = [...new Set([...(options.verify.suspects ?? []), ...before.subjects()])];
+  // Of a verification that has read everything nothing is unlisted any more.
+  const suspectsUnlisted = options.verify.suspectsUnlisted === true && !isEverythingRead(verifying);
+  const afterwards = { ...verifying, readData: false, suspects, suspectsUnlisted };
   let after = before;
   const rounds = dryRun || plan.length === 0 ? 0 : mostRounds;
   for (let round = 1; round <= rounds; round += 1) {
     const doneBefore = done.filter(isChange).length;
     await mend(context, damage);
     await repository.freshCache(0, signal);
-    after = await examine(repository, { ...verifying, readData: false, suspects });
+    after = await examine(repository, afterwards);
     damage = damageOf(after);
     if (isNothing(damage) || done.filter(isChange).length === doneBefore) break;
   }
