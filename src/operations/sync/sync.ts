@@ -76,7 +76,6 @@ class Sync {
       there: new Set<string>((await this.#copy.names({ signal })).map(({ id }) => id)),
       copied: async (name) =>
         this.#count('others', (await this.#copy.storage.stat(name, { signal })).sizeBytes),
-      problem: (name, error) => this.#problem(name, error),
     });
     await copyMissing(this.#context('others'), pinsPrefix);
     await copyMissing(this.#context('others'), keptConfigPrefix);
