@@ -2,6 +2,7 @@ import { parseSpan } from '../contract/calendar-span.ts';
 import { failure, isFailure } from '../kernel/errors/failure.ts';
 import { plural } from '../kernel/plural.ts';
 import { findForgotten, undoForget } from '../operations/forget-undo.ts';
+import { findLost, forgetLost, type LostBackup } from '../operations/forget-lost.ts';
 import { forgetBackups, type ToForget } from '../operations/forget.ts';
 import { walWindowBases, type WalBackup } from '../policy/wal-window.ts';
 import type { RetentionBackup } from '../policy/retention/model.ts';
@@ -11,6 +12,7 @@ import { readInventory, timelinesFor, type Inventory } from './clean-inventory.t
 import { calendarZone, walWindow } from './clean-policy.ts';
 import { tellLocked } from './locked.ts';
 import {
+  historyMemory,
   openConfiguredRepository,
   withApp,
   type App,
@@ -87,6 +89,8 @@ async function forgetThem(
 ): Promise<Done> {
   progress.phase('reading the list of backups');
   const inventory = await readInventory(repository, app.signal);
+  const gone = await resolveGone(app, repository, inventory, options.ids);
+  if (gone !== undefined) return await giveUp(app, repository, gone, options);
   const going = await resolve(repository, inventory, options.ids, app.signal);
   const chosen = new Set(going.map(({ name }) => name.id as string));
   await refusePinned(repository, going, app.signal);
@@ -119,6 +123,46 @@ async function forgetThem(
   if (first !== undefined && done.backups.length === 0) throw first.error;
   tellLocked(app, done.locked);
   return { forgotten: forgotten.filter(({ id }) => !done.locked.some((one) => one.id === id)) };
+}
+
+/** The one id that is given, when it is the full id of a backup that is not there and that something tells was. */
+async function resolveGone(
+  app: App,
+  repository: Repository,
+  { names }: Inventory,
+  ids: readonly string[],
+): Promise<LostBackup | undefined> {
+  const [id, second] = ids;
+  if (id === undefined || second !== undefined || names.has(id)) return undefined;
+  if (!/^[0-9a-f]{32}$/.test(id)) return undefined;
+  const memory = await historyMemory(app, repository.info.id, repository.storage.location);
+  return await findLost(repository, id, memory.points, app.log, app.signal);
+}
+
+/** Says so of a backup whose manifest is gone for good: verify and prune miss it no longer. */
+async function giveUp(
+  app: App,
+  repository: Repository,
+  lost: LostBackup,
+  options: ForgetOptions,
+): Promise<Done> {
+  const { signal, machine, asker, observer } = app;
+  const started_at = new Date(lost.startedAtMs ?? machine.clock.now()).toISOString();
+  const forgotten = [{ id: lost.id, source: null, started_at }];
+  const words = `the manifest of backup ${lost.id} is gone (${lost.toldBy} tells that it was there): what only that backup needed is given up, and --undo cannot bring it back; a copy may have it: holdfast verify --repair`;
+  if (options.dryRun === true) {
+    observer.notice({ level: 'warning', message: words });
+    return { forgotten };
+  }
+  if ((await pinnedIds(repository, signal)).has(lost.id))
+    throw failure('forget_pinned', { id: lost.id.slice(0, 8), source: 'an unknown source' });
+  if (options.yes !== true && asker !== null) {
+    if (!(await asker.confirm(`${words}. Forget it?`)))
+      throw failure('declined', { what: 'no backup was forgotten' });
+  } else observer.notice({ level: 'warning', message: words });
+  const { clock, host, user } = machine;
+  await forgetLost(repository, lost, { clock, host, user, signal });
+  return { forgotten };
 }
 
 /** One of those that cannot be read is meant only by its full id. */

@@ -7,7 +7,9 @@ import type { RepairReport, RepairStep } from '../operations/repair/report.ts';
 import { levelOf } from '../operations/verify.ts';
 import { listQuarantine } from '../repository/quarantine.ts';
 import type { Repository } from '../repository/repository.ts';
+import type { Remembered } from '../operations/verify-options.ts';
 import {
+  historyMemory,
   openAndTell,
   openConfiguredRepository,
   openStorageAt,
@@ -16,7 +18,7 @@ import {
   type AppContext,
 } from './compose.ts';
 import { appAt, namedPlace, type Place } from './places.ts';
-import { notMended } from './verify-mend.ts';
+import { notMended, wouldMend } from './verify-mend.ts';
 import { assertWhole, conclude, prepare, type VerifyOptions, type VerifyResult } from './verify.ts';
 
 export interface RepairOptions extends VerifyOptions {
@@ -40,7 +42,7 @@ const shownSteps = 30;
 
 /**
  * Checks the repository and mends what is found. What stays broken makes the result not ok (`repair_incomplete`, in a dry
- * run `verify_failed`); what was done is in it.
+ * run, for whatever is broken, `repair_planned`); what was done is in it.
  */
 export async function repair(options: RepairOptions, context: AppContext): Promise<RepairResult> {
   const dryRun = options.dryRun === true;
@@ -76,7 +78,9 @@ async function mend(
   const { signal, log, jobs, machine, compression } = app;
   const { clock, host, user } = machine;
   const dryRun = options.dryRun === true;
-  const { examination, memory } = await prepare(app, repository, options);
+  const { examination: wishes, memory } = await prepare(app, repository, options);
+  // What only this machine remembers is looked for in copies as well.
+  const examination = { ...wishes, remembered: await withOwnMemory(app, repository, memory.remembered) };
   using progress = app.observer.progress('repair');
   const startedAtMs = clock.now();
   const work = { signal, log, jobs, progress };
@@ -103,7 +107,11 @@ async function mend(
   const found = after.report(levelOf(verified));
   const hurt = await sourcesOf(repository, after, signal);
   const { location } = repository.storage;
-  const error = found.ok ? undefined : notMended(found, location, hurt);
+  const error = found.ok
+    ? undefined
+    : dryRun
+      ? wouldMend(found, location, report.plan)
+      : notMended(found, location, hurt);
   const quarantine = await quarantineOf(app, repository, options, found.ok);
   return {
     schema: 1,
@@ -113,6 +121,16 @@ async function mend(
     report: name,
     repair: { ...report, sources: hurt, quarantine },
   };
+}
+
+async function withOwnMemory(
+  app: App,
+  { info, storage }: Repository,
+  remembered: Remembered,
+): Promise<Remembered> {
+  const { points } = await historyMemory(app, info.id, storage.location);
+  const known = new Set(remembered.heads.map(({ id }) => id));
+  return { ...remembered, heads: [...remembered.heads, ...points.filter(({ id }) => !known.has(id))] };
 }
 
 function tellPlan({ observer }: App, plan: readonly RepairStep[], dryRun: boolean): void {

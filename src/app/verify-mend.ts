@@ -1,6 +1,7 @@
 import { catalogue } from '../kernel/errors/catalogue.ts';
 import { failure, type HoldfastError } from '../kernel/errors/failure.ts';
 import { plural } from '../kernel/plural.ts';
+import type { RepairStep } from '../operations/repair/report.ts';
 import type { VerifyReport } from '../operations/verify-report.ts';
 
 /** The error of a verification that has found something. */
@@ -30,6 +31,29 @@ export function notMended(report: VerifyReport, location: string, sources: reado
     affected: affectedWords(affected),
     mend,
   });
+}
+
+/** What a dry run answers: there is damage, and what would be left of it, as far as it can know. */
+export function wouldMend(
+  report: VerifyReport,
+  location: string,
+  plan: readonly RepairStep[],
+): HoldfastError {
+  const planned = new Set(plan.map(({ object }) => object));
+  const left = plan.filter(({ action }) => action === 'leave').map(({ object }) => object);
+  const isOfStep = (object: string): boolean =>
+    planned.has(object) || /^(?:packs\/|chunk |snapshots\/|backup |the entries )/.test(object);
+  const isWalCopied = plan.some(({ action, object }) => action === 'replace' && object.startsWith('wal/'));
+  for (const { object, code } of report.problems)
+    if (!isOfStep(object) && !(isWalCopied && (code.startsWith('HF-54') || object.startsWith('wal/'))))
+      left.push(object);
+  const named = [...new Set(left)];
+  const more = named.length > 5 ? ' and others' : '';
+  const outlook =
+    named.length === 0
+      ? 'all of it can be mended, as far as a dry run can tell'
+      : `this would stay broken, as far as a dry run can tell: ${named.slice(0, 5).join(', ')}${more}`;
+  return failure('repair_planned', { location, problems: countOf(report), outlook });
 }
 
 export function countOf(report: VerifyReport): string {

@@ -328,6 +328,7 @@ export const errorCodes = {
   place_changed: 'HF-6306',
   status_unwritable: 'HF-6307',
   repair_elsewhere: 'HF-6308',
+  repair_planned: 'HF-6309',
   damage_unlisted: 'HF-6310',
   status_critical: 'HF-6401',
   status_warning: 'HF-6402',

@@ -69,6 +69,7 @@ describe('verify --repair', () => {
     assert.match(found.stderr, /holdfast verify --repair/);
     const dry = await run('verify', '--repair', '--dry-run');
     assert.equal(dry.code, 9, dry.stderr);
+    assert.match(dry.stderr, /HF-6309.*all of it can be mended/);
     assert.match(dry.stdout, /would put back packs\/.* from nas/);
     assert.notDeepEqual(readFileSync(pack), good);
     // What the verify above found is read again, and not all the rest.
@@ -98,6 +99,23 @@ describe('verify --repair', () => {
     assert.equal(mended.code, 0, mended.stdout + mended.stderr);
     assert.match(mended.stdout, /done: put back packs\/.* from local/);
     assert.ok(statSync(pack).isFile());
+  });
+
+  it('brings back all backups where only this machine remembers that they were there', async () => {
+    await using use = await service();
+    const { box, run } = use;
+    assert.equal((await run('backup')).code, 0);
+    for (const name of readdirSync(box.at('primary', 'snapshots')))
+      rmSync(box.at('primary', 'snapshots', name));
+    rmSync(box.at('primary', 'reports'), { recursive: true, force: true });
+    const dry = await run('verify', '--repair', '--dry-run');
+    assert.equal(dry.code, 9, dry.stderr);
+    assert.match(dry.stdout, /would bring back backup .* from nas/);
+    assert.match(dry.stderr, /all of it can be mended/);
+    const mended = await run('verify', '--repair');
+    assert.equal(mended.code, 0, mended.stdout + mended.stderr);
+    assert.equal(readdirSync(box.at('primary', 'snapshots')).length, 2);
+    assert.equal((await run('verify')).code, 0);
   });
 
   it('opens a repository whose own keys and configuration are gone by those of the copy', async () => {
@@ -135,6 +153,26 @@ describe('verify --repair', () => {
     assert.equal(mended.code, 0, mended.stdout + mended.stderr);
     assert.equal(filesBelow(box.at('primary', 'quarantine')).length, 1);
     assert.equal((await run('verify', '--read-data', '--repo', 'local')).code, 0);
+  });
+
+  it('a backup whose manifest nobody has is given up by its full id, and prune goes on', async () => {
+    await using use = await service();
+    const { box, run } = use;
+    rmSync(box.at('nas'), { recursive: true });
+    assert.equal((await run('backup', '--repo', 'local')).code, 0);
+    const [first = ''] = readdirSync(box.at('primary', 'snapshots')).toSorted();
+    const id = first.split('-').at(-1) ?? '';
+    rmSync(box.at('primary', 'snapshots', first));
+    assert.equal((await run('prune', '--repo', 'local')).code, 9);
+    assert.equal((await run('forget', '0'.repeat(32), '--yes', '--repo', 'local')).code, 6);
+    const dry = await run('forget', id, '--dry-run', '--repo', 'local');
+    assert.equal(dry.code, 0, dry.stderr);
+    assert.equal((await run('prune', '--repo', 'local')).code, 9);
+    const given = await run('forget', id, '--yes', '--repo', 'local');
+    assert.equal(given.code, 0, given.stderr);
+    assert.match(given.stderr, /is gone .* given up/);
+    assert.equal((await run('prune', '--repo', 'local')).code, 0);
+    assert.equal((await run('verify', '--repo', 'local')).code, 0);
   });
 
   it('takes no single backups, and lists in the other order what it cannot open', async () => {

@@ -76,6 +76,16 @@ export const repairErrors = defineErrors({
     hint: 'to make a copy there: holdfast sync',
     explain: 'A repository whose holdfast.json is gone is known by its other objects. Nothing was changed.',
   },
+  repair_planned: {
+    code: 'HF-6309',
+    kind: 'integrity',
+    retryable: false,
+    message: '{problems} in {location}: {outlook}',
+    hint: 'holdfast verify --repair',
+    explain:
+      'A dry run of a repair changes nothing, so what is damaged is so still, and the exit code says no more than that. What ' +
+      'would be done, and what would be left, is shown.',
+  },
   damage_unlisted: {
     code: 'HF-6310',
     kind: 'integrity',
