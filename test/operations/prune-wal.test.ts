@@ -6,6 +6,7 @@ import { silentLogger } from '../../src/kernel/log.ts';
 import { forgetBackups } from '../../src/operations/forget.ts';
 import { findForgotten, undoForget } from '../../src/operations/forget-undo.ts';
 import type { WalQuestion } from '../../src/operations/prune/options.ts';
+import { syncTo } from '../../src/operations/sync/sync.ts';
 import type { KeptWal } from '../../src/operations/wal/unneeded.ts';
 import { addToLsn, type Lsn } from '../../src/postgres/lsn.ts';
 import { earlierOf } from '../../src/repository/gc/storage-clock.ts';
@@ -13,7 +14,7 @@ import { MemoryStorage } from '../../src/storage/memory/memory-storage.ts';
 import { ManualClock } from '../../testing/clock.ts';
 import { pruneWith } from '../../testing/prune.ts';
 import { namesIn } from '../../testing/repair.ts';
-import { silentProgress } from '../../testing/repository.ts';
+import { openTestRepository, silentProgress } from '../../testing/repository.ts';
 import { mib, walBytes } from '../../testing/wal-archive.ts';
 import { ClusterWorld, modelBegin } from './cluster-world.ts';
 
@@ -130,4 +131,28 @@ test('periods are counted from the clock of the storage where that of the machin
     [earlierOf(5 * hour, 4 * hour), earlierOf(5 * hour, 5 * hour + 1)],
     [4 * hour, 5 * hour + 1],
   );
+});
+
+test('a copy shows no backup whose WAL its own prune may be about to remove', async () => {
+  const clock = new ManualClock();
+  const world = await ClusterWorld.make({ storage: new MemoryStorage(clock) });
+  const { repository, archive } = world;
+  for (let unit = 0; unit < 8; unit += 1)
+    await archive.put(
+      { timeline: 1, start: at(unit), bytes: walBytes(BigInt(unit * mib), mib) },
+      unscannedFacts,
+    );
+  await world.backUp(1, at(5), addToLsn(at(6), 8192));
+  const place = new MemoryStorage(clock);
+  const syncing = { ...doing, jobs: 1, clock, random: Math.random };
+  assert.deepEqual((await syncTo(repository, place, syncing)).problems, []);
+  const late = await world.backUp(1, at(0), addToLsn(at(1), 8192));
+  await using copy = await openTestRepository(place, { clock });
+  const keptWal = async (): Promise<KeptWal> =>
+    new Map([[archive.id, new Map([[1, [{ from: BigInt(at(5)), to: null }]]])]]);
+  assert.equal((await pruneWith(copy, clock, { keptWal })).wal_marked.objects, 5);
+  await clock.advance(37 * hour);
+  const { problems } = await syncTo(repository, place, syncing);
+  assert.match(problems.map(({ message }) => message).join('\n'), /about to remove WAL that it needs/);
+  assert.ok(!(await copy.names()).some(({ id }) => id === late.id));
 });

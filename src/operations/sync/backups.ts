@@ -8,6 +8,7 @@ import type { BackupName } from '../../repository/model.ts';
 import type { Repository } from '../../repository/repository.ts';
 import type { OperationContext } from '../contract.ts';
 import { clusterBackup } from '../recovery/backups.ts';
+import { doomedWal, type NeededWal } from '../wal/doomed.ts';
 import { copyOne, type CopyContext } from './copy.ts';
 import { packsLacking } from './lacking.ts';
 import { Relying } from './relying.ts';
@@ -29,8 +30,16 @@ export interface CopyingOptions extends Pick<OperationContext, 'signal' | 'log' 
   readonly problem: (object: string, error: unknown) => void;
 }
 
+interface Waiting {
+  readonly name: BackupName;
+  readonly bytes: Uint8Array;
+  readonly id: string;
+  /** What it is nothing without, when it is of a cluster. */
+  readonly wal: readonly NeededWal[];
+}
+
 interface Batch {
-  readonly backups: { readonly name: BackupName; readonly bytes: Uint8Array; readonly id: string }[];
+  readonly backups: Waiting[];
   packs: number;
 }
 
@@ -88,14 +97,14 @@ class CopyingBackups {
 
   /** Copies what a backup needs; then it waits in the batch to become visible. Resolves with the packs copied. */
   async #copyBackup(name: BackupName, relying: Relying, cache: IndexCache, batch: Batch): Promise<number> {
-    const { signal, from, copy, problem } = this.#options;
+    const { signal, from } = this.#options;
     const { storage, pipelineKeys } = from;
     try {
       const { manifest } = await readManifestWithHash(storage, pipelineKeys, name, signal);
       const packs = await this.#copyAllOf(manifest, relying, cache);
-      await this.#assertWal(manifest);
+      const wal = await this.#assertWal(manifest);
       const bytes = await storage.get(name.objectName, { signal });
-      batch.backups.push({ name, bytes, id: manifest.id });
+      batch.backups.push({ name, bytes, id: manifest.id, wal });
       return packs;
     } catch (error) {
       signal.throwIfAborted();
@@ -103,9 +112,7 @@ class CopyingBackups {
       if (!isFailure(error) || !['integrity', 'not_found', 'conflict'].includes(error.kind)) throw error;
       if (isFailure(error, 'pack_doomed') || isFailure(error, 'pack_lost')) throw error;
       this.#tellOfPack(error);
-      const { location } = copy.storage;
-      const facts = { id: name.id, location, reason: reasonOf(error) };
-      problem(name.objectName, failure('copy_incomplete', facts, { cause: error }));
+      this.#tellIncomplete(name, reasonOf(error), error);
       // What it needs was not seen to the end: the next backups must not take that for seen.
       cache.beginWalk();
       return 0;
@@ -177,15 +184,22 @@ class CopyingBackups {
     for (const pack of packs) cache.stored(pack.id, pack.sizeBytes);
   }
 
-  /** A backup of a cluster is nothing without the WAL that was written while it was made. */
-  async #assertWal(manifest: Manifest): Promise<void> {
+  #tellIncomplete(name: BackupName, reason: string, cause?: unknown): void {
+    const { copy, problem } = this.#options;
+    const facts = { id: name.id, location: copy.storage.location, reason };
+    problem(name.objectName, failure('copy_incomplete', facts, { cause }));
+  }
+
+  /** A backup of a cluster is nothing without the WAL that was written while it was made: what that is, and it is there. */
+  async #assertWal(manifest: Manifest): Promise<readonly NeededWal[]> {
     const backup = clusterBackup(manifest);
-    if (backup === undefined) return;
+    if (backup === undefined) return [];
     const { timeline, start, stop, metadata } = backup;
     const { signal, copy } = this.#options;
     const archive = await copy.findWalArchive(metadata.wal_archive, { signal });
     const runs = (await archive?.runs(timeline, { from: start, to: stop }, { signal })) ?? [];
-    if (runs.some((run) => run.start <= start && run.end >= stop)) return;
+    if (runs.some((run) => run.start <= start && run.end >= stop))
+      return [{ archive: metadata.wal_archive, timeline, start, stop }];
     const { location } = copy.storage;
     throw failure('object_missing', { name: `the WAL of backup ${manifest.id}`, location });
   }
@@ -196,10 +210,24 @@ class CopyingBackups {
     const { signal, copy, stored, copied } = this.#options;
     const bytesAnew = await relying.settle();
     if (bytesAnew > 0) stored(bytesAnew);
-    for (const { name, bytes, id } of backups) {
+    for (const { name, bytes, id, wal } of backups) {
       await copy.storage.put(name.objectName, bytes, { signal });
+      if (await this.#isTakenBack(name, wal)) continue;
       stored(bytes.length);
       copied(id);
     }
+  }
+
+  /** Nothing announces WAL: a prune of the copy that has not seen this backup may be about to remove what it needs. */
+  async #isTakenBack(name: BackupName, wal: readonly NeededWal[]): Promise<boolean> {
+    if (wal.length === 0) return false;
+    const { copy } = this.#options;
+    // Not abortable: the manifest must not stay when it cannot be kept.
+    const doomed = await doomedWal(copy, wal);
+    if (doomed === undefined) return false;
+    await copy.storage.delete(name.objectName);
+    const reason = `a prune is about to remove WAL that it needs, ${doomed.from ?? 'from the beginning'} to ${doomed.to ?? 'the end'}; the sync after it copies that again`;
+    this.#tellIncomplete(name, reason);
+    return true;
   }
 }
