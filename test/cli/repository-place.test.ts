@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { existsSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { describe, it } from 'node:test';
+import { runInProcess } from './in-process.ts';
 import { sandbox, type Sandbox } from './program-runner.ts';
 
 const env = { HOLDFAST_PASSPHRASE: 'correct horse battery' };
@@ -12,9 +13,9 @@ async function backedUp(): Promise<Sandbox> {
   mkdirSync(box.at('outer'));
   symlinkSync(box.at('outer'), box.at('link'));
   const repo = box.at('outer', 'repo');
-  assert.equal((await box.run(['init', '--repo', repo], { env })).code, 0);
+  assert.equal((await runInProcess(box, ['init', '--repo', repo], { env })).code, 0);
   assert.equal(
-    (await box.run(['backup', '--repo', repo, '--from', `files:${box.at('tree')}`], { env })).code,
+    (await runInProcess(box, ['backup', '--repo', repo, '--from', `files:${box.at('tree')}`], { env })).code,
     0,
   );
   return box;
@@ -30,20 +31,22 @@ describe('the place of the repository', () => {
     it(`${what}: restore ${args.join(' ')}`, async () => {
       await using box = await backedUp();
       const repo = box.at('outer', 'repo');
-      const ran = await box.run(['restore', 'latest', '--repo', repo, ...args], { env });
+      const ran = await runInProcess(box, ['restore', 'latest', '--repo', repo, ...args], { env });
       assert.equal(ran.code, 4, ran.stderr);
       assert.match(
         ran.stderr,
         /^error\[HF-4002\]: cannot restore to .*: the repository (?:is|lies in) there/m,
       );
-      assert.equal((await box.run(['verify', '--repo', repo, '--read-data'], { env })).code, 0);
+      assert.equal((await runInProcess(box, ['verify', '--repo', repo, '--read-data'], { env })).code, 0);
     });
   }
 
   it('is not exported into', async () => {
     await using box = await backedUp();
     const repo = box.at('outer', 'repo');
-    const ran = await box.run(['export', 'latest', '--repo', repo, '--to', 'outer/repo/exported'], { env });
+    const ran = await runInProcess(box, ['export', 'latest', '--repo', repo, '--to', 'outer/repo/exported'], {
+      env,
+    });
     assert.equal(ran.code, 4, ran.stderr);
     assert.equal(existsSync(box.at('outer', 'repo', 'exported')), false);
   });
@@ -52,13 +55,13 @@ describe('the place of the repository', () => {
     await using box = await backedUp();
     const repo = box.at('outer', 'repo');
     const to = ['--to', 'outer/beside'];
-    assert.equal((await box.run(['restore', 'latest', '--repo', repo, ...to], { env })).code, 0);
+    assert.equal((await runInProcess(box, ['restore', 'latest', '--repo', repo, ...to], { env })).code, 0);
   });
 });
 
 it('init --no-encryption with a passphrase set is a contradiction', async () => {
   await using box = await sandbox();
-  const ran = await box.run(['init', '--no-encryption', '--repo', box.at('repo')], { env });
+  const ran = await runInProcess(box, ['init', '--no-encryption', '--repo', box.at('repo')], { env });
   assert.equal(ran.code, 2);
   assert.match(ran.stderr, /--no-encryption is given, and a passphrase is set/);
   assert.equal(existsSync(box.at('repo')), false);

@@ -99,7 +99,7 @@ sources: { main: { type: postgres-cluster, ${directory}url: "${url}" } }
     const summary = (await this.run('backup', 'main')).lines().at(-1) ?? {};
     const [made] = summary['backups'] as readonly Json[];
     const id = String(made?.['id']);
-    const backup = (await this.run('info', id)).json()['backup'] as Json;
+    const backup = (await this.ask('info', id)).json()['backup'] as Json;
     const metadata = backup['metadata'] as BackupFacts['metadata'];
     return { id, metadata };
   }

@@ -4,6 +4,7 @@ import { after, before, describe, it } from 'node:test';
 import type { WalStatusResult } from '../../src/app/wal/status.ts';
 import { startPostgres, type PostgresServer } from '../../testing/postgres-server.ts';
 import { until } from '../../testing/until.ts';
+import { runInProcess } from '../cli/in-process.ts';
 import { sandbox, type Sandbox } from '../cli/program-runner.ts';
 
 describe('holdfast wal stream and wal status', () => {
@@ -30,7 +31,7 @@ encryption: { enabled: false }
 sources: { main: { type: postgres-cluster, url: "${server.url()}", wal_interval: 100ms } }
 `,
     );
-    assert.equal((await box.run(['init', '--no-encryption'])).code, 0);
+    assert.equal((await runInProcess(box, ['init', '--no-encryption'])).code, 0);
   });
 
   after(async () => {
@@ -39,7 +40,7 @@ sources: { main: { type: postgres-cluster, url: "${server.url()}", wal_interval:
   });
 
   const status = async (error: RegExp | null = null): Promise<WalStatusResult['sources'][number]> => {
-    const ran = await box.run(['wal', 'status', '--json']);
+    const ran = await runInProcess(box, ['wal', 'status', '--json']);
     assert.equal(ran.code, error === null ? 0 : 3, ran.stderr);
     const { sources, error: told } = ran.json() as WalStatusResult;
     if (error !== null) assert.match(`${String(told?.['code'])} ${String(told?.['message'])}`, error);
@@ -51,8 +52,8 @@ sources: { main: { type: postgres-cluster, url: "${server.url()}", wal_interval:
     const nothing = /^HF-5469 .*: it is on timeline 1, of which nothing is stored/;
     const { archives, server: asked } = await status(nothing);
     assert.deepEqual([archives, asked?.slot, asked?.lag_bytes], [[], null, null]);
-    assert.equal((await box.run(['wal', 'status', '--quiet'])).code, 3);
-    const shown = await box.run(['wal', 'status']);
+    assert.equal((await runInProcess(box, ['wal', 'status', '--quiet'])).code, 3);
+    const shown = await runInProcess(box, ['wal', 'status']);
     assert.match(
       shown.stdout,
       /^main\nserver +at 0\/\w+ of timeline 1\nbehind +nothing of timeline 1 is stored\nslot +none\n/,
@@ -71,7 +72,7 @@ sources: { main: { type: postgres-cluster, url: "${server.url()}", wal_interval:
     assert.deepEqual([asked?.slot?.active, asked?.slot?.wal_status], [true, 'reserved']);
     assert.ok((asked?.lag_bytes ?? Infinity) < 1000);
     assert.equal(archives[0]?.timelines[0]?.gaps.length, 0);
-    const second = await box.run(['wal', 'stream', '--once', '--json']);
+    const second = await runInProcess(box, ['wal', 'stream', '--once', '--json']);
     assert.equal(second.code, 7, second.stderr);
     assert.match(second.stderr, /^error\[HF-5409\]/m);
     stream.kill('SIGTERM');
@@ -104,13 +105,13 @@ sources: { main: { type: postgres-cluster, url: "${server.url()}", wal_interval:
       const oldest = "SELECT min(name) FROM pg_ls_waldir() WHERE name ~ '^[0-9A-F]{24}$'";
       return (await server.psql(`SELECT (${oldest}) > pg_walfile_name('${end}')`)) === 't';
     }, 'WAL to be removed');
-    const lossy = await box.run(['wal', 'stream', '--once']);
+    const lossy = await runInProcess(box, ['wal', 'stream', '--once']);
     assert.equal(lossy.code, 3, lossy.stderr);
     assert.match(
       lossy.stderr,
       new RegExp(`warning: the WAL of main from ${end} to \\S+ of timeline 1 is lost`),
     );
-    assert.equal((await box.run(['wal', 'stream', '--once'])).code, 0);
+    assert.equal((await runInProcess(box, ['wal', 'stream', '--once'])).code, 0);
     const { archives } = await status();
     assert.equal(archives[0]?.timelines[0]?.gaps[0]?.from, end);
 
@@ -118,7 +119,10 @@ sources: { main: { type: postgres-cluster, url: "${server.url()}", wal_interval:
     const away = await status();
     assert.deepEqual([away.server, away.server_error?.['code']], [null, 'HF-5001']);
     assert.equal(away.archives[0]?.timelines[0]?.gaps.length, 1);
-    assert.match((await box.run(['wal', 'status'])).stdout, /server +does not answer: no PostgreSQL server/);
-    assert.equal((await box.run(['wal', 'stream', '--once'])).code, 8);
+    assert.match(
+      (await runInProcess(box, ['wal', 'status'])).stdout,
+      /server +does not answer: no PostgreSQL server/,
+    );
+    assert.equal((await runInProcess(box, ['wal', 'stream', '--once'])).code, 8);
   });
 });

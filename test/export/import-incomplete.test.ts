@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { test } from 'node:test';
+import { runInProcess } from '../cli/in-process.ts';
 import { sandbox, type Json } from '../cli/program-runner.ts';
 
 test('what was missing from a backup is missing still when its export is imported, and is told', async () => {
@@ -13,7 +14,7 @@ test('what was missing from a backup is missing still when its export is importe
   );
   const env = { HOLDFAST_PASSPHRASE: 'correct horse battery' };
   const last = async (code: number, ...args: string[]): Promise<Json> => {
-    const ran = await box.run([...args, '--json'], { env });
+    const ran = await runInProcess(box, [...args, '--json'], { env });
     assert.equal(ran.code, code, ran.stderr);
     return ran.lines().at(-1) ?? {};
   };

@@ -4,6 +4,7 @@ import { after, before, describe, it } from 'node:test';
 import { everyObjectSql } from '../../testing/every-object.ts';
 import { dumpAsSets, dumpText } from '../../testing/pg-dump.ts';
 import { startPostgres, type PostgresServer } from '../../testing/postgres-server.ts';
+import { runInProcess } from '../cli/in-process.ts';
 import { sandbox, type Json, type Ran, type Sandbox } from '../cli/program-runner.ts';
 import { clientEnv, shell } from './support.ts';
 import { describeTree, makeTree } from './tar-trees.ts';
@@ -32,7 +33,7 @@ describe('import', () => {
     await server[Symbol.asyncDispose]();
   });
 
-  const run = (...args: string[]): Promise<Ran> => box.run([...args, '--json'], { env });
+  const run = (...args: string[]): Promise<Ran> => runInProcess(box, [...args, '--json'], { env });
 
   async function ok(...args: string[]): Promise<Json> {
     const ran = await run(...args);

@@ -4,6 +4,7 @@ import { after, before, describe, it } from 'node:test';
 import { everyObjectSql } from '../../testing/every-object.ts';
 import { dumpAsSets, dumpText } from '../../testing/pg-dump.ts';
 import { startPostgres, type PostgresServer } from '../../testing/postgres-server.ts';
+import { runInProcess } from '../cli/in-process.ts';
 import { sandbox, type Json, type Sandbox } from '../cli/program-runner.ts';
 import { clientEnv, shell } from './support.ts';
 
@@ -32,7 +33,7 @@ describe('an export of PostgreSQL', () => {
   });
 
   async function holdfast(...args: string[]): Promise<Json> {
-    const ran = await box.run([...args, '--json'], { env });
+    const ran = await runInProcess(box, [...args, '--json'], { env });
     assert.equal(ran.code, 0, `${args[0]}: ${ran.stderr}`);
     return ran.lines().at(-1) ?? {};
   }
@@ -108,7 +109,7 @@ describe('an export of PostgreSQL', () => {
   it('never writes over what is there, unless told to', async () => {
     await holdfast('export', 'latest', '--to', 'twice');
     const before = await readdir(box.at('twice'));
-    const again = await box.run(['export', 'latest', '--to', 'twice'], { env });
+    const again = await runInProcess(box, ['export', 'latest', '--to', 'twice'], { env });
     assert.equal(again.code, 4);
     assert.match(again.stderr, /HF-4101.*every-every-/);
     await holdfast('export', 'latest', '--to', 'twice', '--force');
@@ -151,9 +152,13 @@ describe('an export of PostgreSQL', () => {
     ]) {
       await shell(`rm *.dump*; ${spoil}`, box.at('both'));
       for (const dry of [[], ['--dry-run']]) {
-        const refused = await box.run(['export', 'latest', '--to', 'both', '--format', 'dump', ...dry], {
-          env,
-        });
+        const refused = await runInProcess(
+          box,
+          ['export', 'latest', '--to', 'both', '--format', 'dump', ...dry],
+          {
+            env,
+          },
+        );
         assert.equal(refused.code, 4, `${spoil}: ${refused.stderr}`);
         assert.match(refused.stderr, /HF-4101.*both already has every-globals-/);
       }
@@ -180,7 +185,9 @@ describe('an export of PostgreSQL', () => {
       box.path,
     );
     for (const format of ['sql', 'dump']) {
-      const damaged = await box.run(['export', 'latest', '--to', 'damaged', '--format', format], { env });
+      const damaged = await runInProcess(box, ['export', 'latest', '--to', 'damaged', '--format', format], {
+        env,
+      });
       assert.equal(damaged.code, 9, damaged.stderr);
       assert.deepEqual(await readdir(box.at('damaged')), []);
     }
