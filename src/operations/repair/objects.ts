@@ -36,18 +36,28 @@ const fates: readonly (readonly [prefix: string, fate: Fate])[] = [
   [forgottenPrefix, { action: 'leave', note: 'no copy has it: what it explains shows as missing' }],
 ];
 
+/** A damaged record of what was forgotten, where every backup that is known to have been is there or explained. */
+const explainsNothing: Fate = {
+  action: 'set_aside',
+  note: 'no backup is missing that it may have explained',
+};
+
 /** Objects that are neither packs nor made of anything: each is put back whole, or not at all. */
-export async function planObject(context: RepairContext, name: string): Promise<RepairStep | undefined> {
+export async function planObject(
+  context: RepairContext,
+  name: string,
+  isExplained: boolean,
+): Promise<RepairStep | undefined> {
   if (name === configObject) return stepOf('rebuild', name, { from: 'here' });
   if ((await stateOf(context, name)).state === 'good') return undefined;
   const from = name.startsWith(indexPrefix) ? undefined : await context.sources.likely(name, context.signal);
   if (from !== undefined) return stepOf('replace', name, { from });
-  const { action, note } = await fateOf(context, name);
+  const { action, note } = await fateOf(context, name, isExplained);
   return stepOf(action, name, { note });
 }
 
-/** Mends one such object. */
-export async function mendObject(context: RepairContext, name: string): Promise<void> {
+/** Mends one such object. `isExplained`: no backup is missing that a record of what was forgotten could explain. */
+export async function mendObject(context: RepairContext, name: string, isExplained: boolean): Promise<void> {
   const { repository, sources, signal, tell } = context;
   const found = await stateOf(context, name);
   if (found.state === 'good') return;
@@ -64,7 +74,7 @@ export async function mendObject(context: RepairContext, name: string): Promise<
       else tell({ ...stepOf('replace', name, { from: good.from }), ...done });
       return;
     }
-    const { action, note } = await fateOf(context, name);
+    const { action, note } = await fateOf(context, name, isExplained);
     if (action === 'leave') {
       if (damaged !== undefined) tellLeft(context, name, note);
       return;
@@ -87,7 +97,8 @@ function tellLeft({ tell }: RepairContext, name: string, note: string): void {
   tell({ ...stepOf('leave', name, { note }), quarantined: null });
 }
 
-async function fateOf(context: RepairContext, name: string): Promise<Fate> {
+async function fateOf(context: RepairContext, name: string, isExplained: boolean): Promise<Fate> {
+  if (isExplained && name.startsWith(forgottenPrefix)) return explainsNothing;
   const known = fates.find(([prefix]) => name.startsWith(prefix))?.[1];
   const archive = walArchiveIdOf(name);
   if (archive !== undefined && !(await clustersOf(context.repository, context.signal)).has(archive))

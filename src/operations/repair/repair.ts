@@ -68,12 +68,14 @@ function isChange({ action }: RepairStep): boolean {
 
 async function planOf(context: RepairContext, damage: Damage): Promise<RepairStep[]> {
   const steps: RepairStep[] = [];
+  const backups = await planBackups(context, damage.missingBackups);
+  const isExplained = backups.every(({ action }) => action !== 'leave');
   for (const name of damage.objects) {
-    const step = await planObject(context, name);
+    const step = await planObject(context, name, isExplained);
     if (step !== undefined) steps.push(step);
   }
   if (damage.noKey) steps.push(...(await planKeys(context)));
-  steps.push(...(await planBackups(context, damage.missingBackups)));
+  steps.push(...backups);
   steps.push(...(await planPacks(context, damage)));
   steps.push(...(await planWal(context, damage.wal)));
   const { repository, signal } = context;
@@ -89,7 +91,7 @@ async function mend(context: RepairContext, damage: Damage): Promise<void> {
   for (const name of damage.objects) {
     signal.throwIfAborted();
     progress.phase(`mending ${name}`);
-    await mendObject(context, name);
+    await mendObject(context, name, damage.missingBackups.size === 0);
   }
   if (damage.noKey) await mendKeys(context);
   await mendPacks(context, damage);
