@@ -187,7 +187,9 @@ function isTold(
     return (
       problems.some(({ object }) => object === about) ||
       problems.some(({ code }) => /HF-(?:54|6305)/.test(code)) ||
-      notes.some((note) => note.includes('WAL'))
+      notes.some((note) => note.includes('WAL')) ||
+      // Where the backup that needs it is gone or cannot be read, and that is told, nothing misses it.
+      problems.some(({ code, object: it }) => /HF-(?:3015|6304)/.test(code) || it.startsWith('snapshots/'))
     );
   const backup = /[0-9a-f]{32}$/.exec(name)?.[0];
   // That the newest was there nothing tells but the reports.
