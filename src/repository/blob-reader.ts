@@ -170,7 +170,8 @@ function nowhere(id: Uint8Array): Located {
   };
 }
 
-function rowsOf(blobs: readonly Located[]): Uint8Array {
+/** Blobs as their pack's footer tells of them. */
+export function rowsOf(blobs: readonly Located[]): Uint8Array {
   const rows = Buffer.alloc(blobs.length * footerEntryBytes);
   blobs.forEach((blob, index) => writeEntry(rows, index * footerEntryBytes, blob));
   return rows;

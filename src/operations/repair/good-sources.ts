@@ -7,6 +7,7 @@ import { keyObjectSchema } from '../../repository/key-object.ts';
 import { configObject, keyObject, keysPrefix, snapshotsPrefix } from '../../repository/layout.ts';
 import { quarantinedAs } from '../../repository/quarantine.ts';
 import type { Repository } from '../../repository/repository.ts';
+import { exists } from '../../storage/exists.ts';
 import type { Storage } from '../../storage/port.ts';
 import type { UnusableCopy } from './report.ts';
 
@@ -66,7 +67,7 @@ export class GoodSources implements AsyncDisposable {
     if (set !== undefined && (await this.#good(this.#repository.storage, set, name, signal)) !== undefined)
       return set;
     for await (const { name: from, copy } of this.copies())
-      for (const alias of aliasesOf(name)) if (await isThere(copy.storage, alias, signal)) return from;
+      for (const alias of aliasesOf(name)) if (await exists(copy.storage, alias, signal)) return from;
     return undefined;
   }
 
@@ -122,16 +123,6 @@ export class GoodSources implements AsyncDisposable {
       origin: storage.location,
       reason: 'another repository is there',
     });
-  }
-}
-
-async function isThere(storage: Storage, name: string, signal: AbortSignal): Promise<boolean> {
-  try {
-    await storage.stat(name, { signal });
-    return true;
-  } catch (error) {
-    if (isFailure(error, 'object_missing')) return false;
-    throw error;
   }
 }
 

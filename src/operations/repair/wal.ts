@@ -3,6 +3,7 @@ import { isFailure } from '../../kernel/errors/failure.ts';
 import { parseWalObject, walAboutObject, walFilesPrefix, walPrefix } from '../../repository/layout.ts';
 import type { Repository } from '../../repository/repository.ts';
 import type { WalArchive } from '../../repository/wal/model.ts';
+import { exists } from '../../storage/exists.ts';
 import { clusterBackup, type ClusterBackup } from '../recovery/backups.ts';
 import { stepOf, type RepairContext } from './context.ts';
 import { assertAsWritten } from './good-sources.ts';
@@ -125,17 +126,8 @@ async function* missingAbout(
   from: string,
 ): AsyncGenerator<Missing, void, void> {
   const name = walAboutObject(id);
-  if (!(await isThere(context, name))) yield copied(context, copy, name, from);
-}
-
-async function isThere({ repository, signal }: RepairContext, name: string): Promise<boolean> {
-  try {
-    await repository.storage.stat(name, { signal });
-    return true;
-  } catch (error) {
-    if (isFailure(error, 'object_missing')) return false;
-    throw error;
-  }
+  if (!(await exists(context.repository.storage, name, context.signal)))
+    yield copied(context, copy, name, from);
 }
 
 async function* missingFiles(
@@ -172,7 +164,7 @@ async function* missingStretches(
     if (first === undefined && backups.length === 0) continue;
     for await (const stretch of there.stretches(timeline, { from: first ?? 0n }, { signal })) {
       if (runs.some((run) => run.start <= stretch.start && run.end >= stretch.end)) continue;
-      if (await isThere(context, stretch.objectName)) continue;
+      if (await exists(repository.storage, stretch.objectName, signal)) continue;
       yield copied(context, copy, stretch.objectName, from);
     }
   }

@@ -10,6 +10,7 @@ import {
 import { forgottenPrefix } from '../../repository/history/names.ts';
 import type { BackupName } from '../../repository/model.ts';
 import type { Repository } from '../../repository/repository.ts';
+import { exists } from '../../storage/exists.ts';
 import type { OperationContext } from '../contract.ts';
 
 type Context = Pick<OperationContext, 'signal' | 'log'>;
@@ -84,7 +85,7 @@ export async function copyRecords(
       named.add(backup.id);
       if (here.has(backup.id) || there.has(backup.id) || records.explained.has(keyOf(backup))) continue;
       // A listing may lag behind.
-      if (!(await isThere(copy, backup.object_name, signal))) backups.push(backup);
+      if (!(await exists(copy.storage, backup.object_name, signal))) backups.push(backup);
     }
     if (backups.length > 0) await copied(await putCopiedForgotten(copy, { ...read.record, backups }, signal));
   }
@@ -126,20 +127,10 @@ export async function onlyThere(
   const here = new Set<string>((await from.names({ signal })).map(({ id }) => id));
   const only: string[] = [];
   for (const { id, objectName } of backups)
-    if (!here.has(id) && !named.has(id) && !(await isThere(from, objectName, signal))) only.push(id);
+    if (!here.has(id) && !named.has(id) && !(await exists(from.storage, objectName, signal))) only.push(id);
   return only;
 }
 
 function keyOf({ id, sha256, source }: ForgottenBackup): string {
   return source === null ? id : `${id} ${sha256}`;
-}
-
-async function isThere({ storage }: Repository, name: string, signal: AbortSignal): Promise<boolean> {
-  try {
-    await storage.stat(name, { signal });
-    return true;
-  } catch (error) {
-    if (isFailure(error, 'object_missing')) return false;
-    throw error;
-  }
 }

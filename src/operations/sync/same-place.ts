@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto';
-import { failure, isFailure, reasonOf } from '../../kernel/errors/failure.ts';
+import { failure, reasonOf } from '../../kernel/errors/failure.ts';
 import type { Logger } from '../../kernel/log.ts';
 import { clockPrefix, indexPrefix } from '../../repository/layout.ts';
+import { exists } from '../../storage/exists.ts';
 import type { Storage } from '../../storage/port.ts';
 
 /**
@@ -26,7 +27,7 @@ export async function assertOtherPlace(
     return;
   }
   try {
-    if (await has(from, probe, signal))
+    if (await exists(from, probe, signal))
       throw failure('copy_same_place', { location: to.location, origin: from.location });
   } finally {
     // Also when it is interrupted. A prune passes over it where it cannot be removed.
@@ -42,16 +43,6 @@ async function hasIndexOfItsOwn(from: Storage, to: Storage, signal: AbortSignal)
   for await (const { name } of from.list(indexPrefix, { signal })) here.add(name);
   for await (const { name } of to.list(indexPrefix, { signal }))
     // It may have been written since.
-    if (!here.has(name)) return !(await has(from, name, signal));
+    if (!here.has(name)) return !(await exists(from, name, signal));
   return false;
-}
-
-async function has(storage: Storage, name: string, signal: AbortSignal): Promise<boolean> {
-  try {
-    await storage.stat(name, { signal });
-    return true;
-  } catch (error) {
-    if (isFailure(error, 'object_missing')) return false;
-    throw error;
-  }
 }

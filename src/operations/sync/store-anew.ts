@@ -1,7 +1,6 @@
 import { failure } from '../../kernel/errors/failure.ts';
 import { defaultCompression } from '../../pipeline/codec.ts';
-import { footerEntryBytes, writeEntry } from '../../pipeline/pack-format.ts';
-import { groupReads, shortId } from '../../repository/blob-reader.ts';
+import { groupReads, rowsOf, shortId } from '../../repository/blob-reader.ts';
 import { listMarks, readMark } from '../../repository/gc/marks.ts';
 import type { IndexCache, Located } from '../../repository/index-cache.ts';
 import { packObject } from '../../repository/layout.ts';
@@ -76,9 +75,7 @@ async function storeTogether(
   if (group === undefined) return null;
   const { offset, length, packId, packSalt: salt } = group;
   const bytes = await storage.get(packObject(packId), { offset, length, signal });
-  const rows = Buffer.alloc(blobs.length * footerEntryBytes);
-  blobs.forEach((blob, index) => writeEntry(rows, index * footerEntryBytes, blob));
-  return await session.storeAgain({ salt, bytesOffset: offset, bytes, rows });
+  return await session.storeAgain({ salt, bytesOffset: offset, bytes, rows: rowsOf(blobs) });
 }
 
 function locate(cache: IndexCache, id: Uint8Array): Located {
